@@ -1,0 +1,37 @@
+package aggregator
+
+import "time"
+
+// Status is the word a sender has about an alert.
+type Status string
+
+// The two statuses of Alertmanager's webhook.
+const (
+	Firing   Status = "firing"
+	Resolved Status = "resolved"
+)
+
+// Alert is one validated alert of one event: a label set that fires or resolves.
+type Alert struct {
+	// Fingerprint is Alertmanager's: 16 lower-case hex digits of the FNV-1a 64 hash of the sorted labels.
+	Fingerprint string
+	Status      Status
+	Labels      map[string]string
+	Annotations map[string]string
+	// StartsAt is when the alert began to fire; EndsAt when it stopped, zero while it is unknown.
+	// Both are facts for the reader of an incident, never an order: Alertmanager moves them backwards.
+	StartsAt time.Time
+	EndsAt   time.Time
+	// NotifiedAt is when the sender spoke of the alert. It orders the words about one alert and stays the
+	// same when the event is delivered again. The fold compares it in milliseconds.
+	NotifiedAt time.Time
+	// GeneratorURL leads to the rule that made the alert; it may be empty.
+	GeneratorURL string
+}
+
+// Batch is what one event says.
+type Batch struct {
+	Alerts []Alert
+	// Truncated is true when the sender left alerts out of the event (Alertmanager's truncatedAlerts > 0).
+	Truncated bool
+}

@@ -1,0 +1,42 @@
+package aggregator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The ways in which Redis fails. An error of this package is one of them at most (errors.Is), so that a caller tells them
+// apart without knowing Redis. All can be mended by trying again later.
+var (
+	// ErrOutOfMemory: Redis is at its maxmemory and refused the script before it began.
+	ErrOutOfMemory = errors.New("Redis is out of memory")
+	// ErrTimeout: no answer in time. The script may have run all the same; running it again does no harm.
+	ErrTimeout = errors.New("Redis did not answer in time")
+	// ErrUnavailable: Redis cannot be reached, is loading, read-only, failing over, or refuses us.
+	ErrUnavailable = errors.New("Redis is not available")
+	// ErrReply: a script answered what this program does not understand.
+	ErrReply = errors.New("unexpected reply of Redis")
+)
+
+// classify wraps an error of go-redis with the one of ours that names its kind.
+func classify(err error) error {
+	var netErr net.Error
+	switch {
+	case err == nil:
+		return nil
+	case redis.HasErrorPrefix(err, "OOM"):
+		return fmt.Errorf("%w: %w", ErrOutOfMemory, err)
+	case errors.Is(err, ErrReply):
+		return err
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout),
+		errors.As(err, &netErr) && netErr.Timeout():
+		return fmt.Errorf("%w: %w", ErrTimeout, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+}

@@ -1,0 +1,246 @@
+package aggregator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+// foldAlerts is how many alerts one call of the script takes: it bounds the time that Redis serves nobody else.
+const foldAlerts = 256
+
+// Folded is what became of the alerts of one group.
+type Folded struct {
+	// Group took the alerts; it differs from the one asked for when that went into its policy's overflow group.
+	Group    string
+	Policy   string
+	Revision int64
+	// Changed is false when the event said nothing new.
+	Changed bool
+	// Token is the lease, when the caller got it: it has to take a Snapshot now. Empty otherwise.
+	Token string
+	// Due is when the group wants attention next.
+	Due time.Time
+	// State is calm, storm, or cool: resolved and still within the cooldown.
+	State string
+	// Window is how many distinct alerts newly fired within the policy's window, while the group is calm.
+	Window int
+	// Total and Firing count the storm's alerts.
+	Total, Firing int
+	// NewlyFiring counts the alerts of this event that began to fire.
+	NewlyFiring int
+	// Now is Redis' clock.
+	Now         time.Time
+	Transitions []Transition
+}
+
+// Fold joins the alerts of every group with what Redis holds, all groups in one round trip. The namespace is where a new
+// incident of a group is to be written. On an error some groups may have taken their alerts and others not: the event has
+// to be delivered again, which changes nothing for the former.
+func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Group) string) ([]Folded, error) {
+	var calls []call
+	last := make([]int, len(groups))
+	for i, group := range groups {
+		for from := 0; from < len(group.Alerts); from += foldAlerts {
+			part := group
+			part.Alerts = group.Alerts[from:min(from+foldAlerts, len(group.Alerts))]
+			token := ""
+			if from+foldAlerts >= len(group.Alerts) {
+				token = uuid.NewString()
+			}
+			c, err := a.foldCall(part, namespace(group), token)
+			if err != nil {
+				return nil, err
+			}
+			calls = append(calls, c)
+		}
+		last[i] = len(calls) - 1
+	}
+	replies, err := a.run(ctx, a.scripts.fold, calls)
+	if err != nil {
+		return nil, fmt.Errorf("folding: %w", classify(err))
+	}
+	out := make([]Folded, len(groups))
+	next := 0
+	for i, group := range groups {
+		var transitions []Transition
+		changed, newly := false, 0
+		for ; next <= last[i]; next++ {
+			f, err := decodeFolded(replies[next], group)
+			if err != nil {
+				return nil, err
+			}
+			transitions = append(transitions, f.Transitions...)
+			changed, newly = changed || f.Changed, newly+f.NewlyFiring
+			if f.Token != "" {
+				f.Token = calls[next].token
+			}
+			out[i] = f
+		}
+		out[i].Transitions, out[i].Changed, out[i].NewlyFiring = transitions, changed, newly
+	}
+	if a.clock == nil && len(out) > 0 {
+		a.sawClock(out[len(out)-1].Now)
+	}
+	return out, nil
+}
+
+// call is one run of a script.
+type call struct {
+	keys  []string
+	args  []any
+	token string
+}
+
+// foldCall prepares one run of fold.lua, see its header.
+func (a *Aggregator) foldCall(g Group, namespace, token string) (call, error) {
+	labels, err := json.Marshal(clipLabels(g.Labels))
+	if err != nil {
+		return call{}, err
+	}
+	shared, err := json.Marshal(common(g.Alerts))
+	if err != nil {
+		return call{}, err
+	}
+	settings, err := json.Marshal(projection{MaxListed: g.Policy.MaxListed, Breakdown: g.Policy.Breakdown})
+	if err != nil {
+		return call{}, err
+	}
+	shard := shardOf(g.ID)
+	overflow := overflowID(g.Policy.Name, shard)
+	keys := append(shardKeys(shard), groupKeys(shard, g.ID)...)
+	keys = append(keys, groupKeys(shard, overflow)...)
+	args := make([]any, 0, 12+8*len(g.Alerts))
+	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, g.Policy.Name, labels, overflow,
+		params(g.Policy), settings, shared, flag(g.Truncated), namespace)
+	for _, alert := range g.Alerts {
+		facts, err := factsOf(alert)
+		if err != nil {
+			return call{}, err
+		}
+		word, ends := "f", int64(0)
+		if alert.Status == Resolved {
+			word = "r"
+			if !alert.EndsAt.IsZero() {
+				ends = alert.EndsAt.Unix()
+			}
+		}
+		args = append(args, alert.Fingerprint, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.Unix(), ends,
+			recordRest(alert, g.Policy.Breakdown), slug(alert.Labels["alertname"]), facts)
+	}
+	return call{keys: keys, args: args, token: token}, nil
+}
+
+// params are the numbers of a policy in the order of PARAMS in lib.lua, durations in ms.
+func params(p *config.Policy) string {
+	ms := func(d time.Duration) int { return int(d.Milliseconds()) }
+	numbers := []int{
+		p.Threshold, ms(p.Window), ms(p.Quiet), ms(p.MaxDuration), ms(p.Cooldown), ms(p.Retention),
+		ms(p.Flush.Min), ms(p.Flush.Max), ms(p.Hold), p.MaxAlerts, p.MaxGroups,
+	}
+	parts := make([]string, len(numbers))
+	for i, n := range numbers {
+		parts[i] = strconv.Itoa(n)
+	}
+	return strings.Join(parts, ",")
+}
+
+// projection is what a group remembers of its policy for the object that shows it.
+type projection struct {
+	MaxListed int      `json:"maxListed"`
+	Breakdown []string `json:"breakdown,omitempty"`
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// run runs the calls of one script in one round trip. A script that Redis has forgotten, after a restart or a failover,
+// is sent again with its text; that it runs after its neighbours then makes no difference to a fold.
+func (a *Aggregator) run(ctx context.Context, script *redis.Script, calls []call) ([]any, error) {
+	if len(calls) == 1 {
+		reply, err := script.Run(ctx, a.rdb, calls[0].keys, calls[0].args...).Result()
+		return []any{reply}, err
+	}
+	pipe := a.rdb.Pipeline()
+	cmds := make([]*redis.Cmd, len(calls))
+	for i, c := range calls {
+		cmds[i] = script.EvalSha(ctx, pipe, c.keys, c.args...)
+	}
+	_, _ = pipe.Exec(ctx) // Each command carries its own error.
+	var again []int
+	for i, cmd := range cmds {
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			again = append(again, i)
+		}
+	}
+	if len(again) > 0 {
+		pipe = a.rdb.Pipeline()
+		for _, i := range again {
+			cmds[i] = script.Eval(ctx, pipe, calls[i].keys, calls[i].args...)
+		}
+		_, _ = pipe.Exec(ctx)
+	}
+	replies, errs := make([]any, len(calls)), make([]error, 0)
+	for i, cmd := range cmds {
+		reply, err := cmd.Result()
+		replies[i] = reply
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errs[0]
+	}
+	return replies, nil
+}
+
+// slug makes an alert's name the beginning of an object's name: lower-case letters, digits and dashes, at most 50 bytes
+// (with the 11 that follow it fits into a label value of Kubernetes, 63 bytes).
+func slug(name string) string {
+	var b strings.Builder
+	dash := false
+	for i, r := range name {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+		case r >= 'A' && r <= 'Z':
+			if i > 0 && !dash && b.Len() > 0 && startsWord(name, i) {
+				b.WriteByte('-')
+			}
+			r += 'a' - 'A'
+		default:
+			dash = b.Len() > 0
+			continue
+		}
+		if dash {
+			b.WriteByte('-')
+			dash = false
+		}
+		b.WriteRune(r)
+	}
+	s := b.String()
+	if len(s) > 50 {
+		s = strings.TrimRight(s[:50], "-")
+	}
+	if s == "" {
+		return "alert"
+	}
+	return s
+}
+
+// startsWord is true where a capital letter follows a small one or a digit, or leads a small one: KubePodCrash, HTTPError.
+func startsWord(s string, i int) bool {
+	small := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
+	return small(s[i-1]) || i+1 < len(s) && s[i+1] >= 'a' && s[i+1] <= 'z' && s[i-1] >= 'A' && s[i-1] <= 'Z'
+}

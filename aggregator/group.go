@@ -1,0 +1,75 @@
+package aggregator
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+// Group is what one event says about one group: the alerts that share the values of a policy's groupBy labels.
+type Group struct {
+	ID     string
+	Policy *config.Policy
+	// Labels are the groupBy labels that the alerts have, with their values.
+	Labels    map[string]string
+	Alerts    []Alert
+	Truncated bool
+}
+
+// Split sorts the alerts of an event into groups, in the order of their first alerts.
+func Split(policies config.Policies, batch Batch) []Group {
+	var groups []Group
+	index := map[string]int{}
+	for _, alert := range batch.Alerts {
+		policy := policies.Match(alert.Labels)
+		labels := make(map[string]string, len(policy.GroupBy))
+		for _, name := range policy.GroupBy {
+			if value := alert.Labels[name]; value != "" {
+				labels[name] = value
+			}
+		}
+		id := GroupID(policy.Name, labels)
+		i, seen := index[id]
+		if !seen {
+			i = len(groups)
+			index[id] = i
+			groups = append(groups, Group{ID: id, Policy: policy, Labels: labels, Truncated: batch.Truncated})
+		}
+		groups[i].Alerts = append(groups[i].Alerts, alert)
+	}
+	return groups
+}
+
+// GroupID is 16 hex digits of the SHA-256 of the policy's name and the label pairs in order of their names, each part
+// behind its length, so that "ab"+"c" is not "a"+"bc".
+func GroupID(policy string, labels map[string]string) string {
+	h := sha256.New()
+	part := func(s string) {
+		var n [4]byte
+		binary.BigEndian.PutUint32(n[:], uint32(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	names := make([]string, 0, len(labels))
+	for name := range labels {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	part(policy)
+	for _, name := range names {
+		part(name)
+		part(labels[name])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// overflowID is the group that takes the alerts of a policy in a shard once the policy has as many groups there as it
+// may have. Its first two digits are the shard's, so that it lives there.
+func overflowID(policy string, shard int) string {
+	rest := GroupID(policy, map[string]string{"": "overflow"})[2:]
+	return fmt.Sprintf("%02x", shard) + rest
+}

@@ -1,0 +1,45 @@
+package aggregator
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Shards is the number of hash tags that the groups are spread over. All keys of a group, and the index that says when it
+// is due, share one tag, so that one script changes them together on Redis Cluster too.
+const Shards = 16
+
+// shardOf is the shard of a group id: its first two hex digits modulo Shards.
+func shardOf(id string) int {
+	n, err := strconv.ParseUint(id[:2], 16, 8)
+	if err != nil {
+		return 0 // Group ids are made here, of hex digits only.
+	}
+	return int(n) % Shards
+}
+
+// ShardName is the shard as it stands in keys and on incidents: two decimal digits.
+func ShardName(n int) string { return fmt.Sprintf("%02d", n) }
+
+// dueKey indexes the groups of a shard by the time (ms) they want attention.
+func dueKey(shard int) string { return "{sf:" + ShardName(shard) + "}:due" }
+
+// groupsKey counts the groups of a shard per policy.
+func groupsKey(shard int) string { return "{sf:" + ShardName(shard) + "}:groups" }
+
+// epochKey is there since the shard was imported from Kubernetes.
+func epochKey(shard int) string { return "{sf:" + ShardName(shard) + "}:epoch" }
+
+// importKey is the lease for the import of a shard.
+func importKey(shard int) string { return "{sf:" + ShardName(shard) + "}:import" }
+
+// shardKeys are the first keys of every script that works on one group.
+func shardKeys(shard int) []string {
+	return []string{dueKey(shard), groupsKey(shard), epochKey(shard)}
+}
+
+// groupKeys are the six keys of one group, in the order that lib.lua documents.
+func groupKeys(shard int, id string) []string {
+	g := "{sf:" + ShardName(shard) + "}:g:" + id
+	return []string{g, g + ":alerts", g + ":recent", g + ":objects", g + ":open", g + ":todo"}
+}

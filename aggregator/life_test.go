@@ -1,0 +1,305 @@
+package aggregator
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+func (l *lab) pods(n int, status Status) []Alert {
+	var out []Alert
+	for i := range n {
+		out = append(out, l.alert(fmt.Sprintf("web-%d", i), status))
+	}
+	return out
+}
+
+func TestBelowTheThresholdEachAlertHasItsIncident(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(4, Firing)...)
+	require.NotEmpty(t, f.Token)
+	require.Equal(t, "calm", f.State)
+	require.Equal(t, 4, f.Window)
+	require.Len(t, f.Transitions, 4)
+	l.flush(f.Group, f.Token)
+	require.Len(t, l.open(), 4)
+	for _, o := range l.open() {
+		require.False(t, o.Storm)
+		require.Equal(t, 1, o.Total)
+		require.Equal(t, 1, o.Firing)
+		require.Regexp(t, `^pod-down-[a-z2-7]{10}$`, o.Name)
+	}
+}
+
+func TestABurstIsOneStorm(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(15, Firing)...)
+	require.Equal(t, "storm", f.State)
+	require.Equal(t, 15, f.Total)
+	require.Equal(t, 15, f.Firing)
+	require.Len(t, f.Transitions, 1)
+	require.Equal(t, Stormed, f.Transitions[0].Type)
+	l.flush(f.Group, f.Token)
+	require.Len(t, l.objects, 1)
+	o := l.one(Open)
+	require.True(t, o.Storm)
+	require.Equal(t, 15, o.Total)
+	require.Len(t, o.Members, 15)
+	require.Equal(t, map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"}, o.CommonLabels)
+	require.Equal(t, 1, l.writes)
+}
+
+func TestPromotionInPlaceAbsorbsTheOthers(t *testing.T) {
+	l := newLab(t, nil)
+	pods := l.pods(5, Firing)
+	first := l.fold(pods[0])
+	l.flush(first.Group, first.Token)
+	oldest := l.one(Open)
+	for _, a := range pods[1:4] {
+		l.pass(time.Second)
+		l.flush(first.Group, l.fold(a).Token)
+	}
+	require.Len(t, l.open(), 4)
+	l.pass(time.Second)
+	f := l.fold(pods[4])
+	require.Equal(t, "storm", f.State)
+	l.flush(first.Group, f.Token)
+	o := l.one(Open)
+	require.Equal(t, oldest.Name, o.Name, "the oldest incident becomes the storm")
+	require.True(t, o.Storm)
+	require.Equal(t, 5, o.Total)
+	require.Len(t, o.Members, 5)
+	absorbed := l.in(TakenOver)
+	require.Len(t, absorbed, 3, "the fifth was never written")
+	for _, a := range absorbed {
+		require.Equal(t, o.Name, a.AbsorbedBy)
+	}
+}
+
+func TestThreeHundredSinglesAreAbsorbed(t *testing.T) {
+	l := newLab(t, nil)
+	var group string
+	for i := range 300 {
+		l.pass(time.Minute)
+		f := l.fold(l.alert(fmt.Sprintf("old-%d", i), Firing))
+		group = f.Group
+		l.flush(group, f.Token)
+	}
+	require.Len(t, l.open(), 300)
+	f := l.fold(l.pods(5, Firing)...)
+	require.Equal(t, "storm", f.State)
+	l.flush(group, f.Token)
+	o := l.one(Open)
+	require.Equal(t, 305, o.Total)
+	require.Len(t, l.in(TakenOver), 299, "what was written before the storm, but for the one that became it")
+}
+
+func TestResolutionReopeningAndANewIncident(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(6, Firing)...)
+	l.flush(f.Group, f.Token)
+	name := l.one(Open).Name
+
+	l.pass(time.Minute)
+	f = l.fold(l.pods(6, Resolved)...)
+	require.Equal(t, "cool", f.State)
+	require.NotEmpty(t, f.Token, "the end is written at once")
+	l.flush(f.Group, f.Token)
+	o := l.one(Ended)
+	require.Equal(t, "AllResolved", o.Reason)
+	require.Equal(t, 6, o.Total)
+	require.Zero(t, o.Firing)
+
+	l.pass(4 * time.Minute)
+	f = l.fold(l.alert("web-1", Firing))
+	require.Equal(t, "storm", f.State)
+	require.Equal(t, Reopened, f.Transitions[0].Type)
+	l.flush(f.Group, f.Token)
+	o = l.one(Open)
+	require.Equal(t, name, o.Name)
+	require.Equal(t, 1, o.Reopened)
+	require.Equal(t, 6, o.Total)
+	require.Equal(t, 1, o.Firing)
+
+	l.pass(time.Second)
+	f = l.fold(l.alert("web-1", Resolved))
+	l.flush(f.Group, f.Token)
+	l.pass(5 * time.Minute)
+	f = l.fold(l.alert("web-1", Firing))
+	require.Equal(t, "calm", f.State)
+	l.flush(f.Group, f.Token)
+	require.NotEqual(t, name, l.one(Open).Name)
+}
+
+func TestASingleIsReopenedWithinTheCooldown(t *testing.T) {
+	l := newLab(t, nil)
+	for i, status := range []Status{Firing, Resolved, Firing, Resolved} {
+		f := l.fold(l.alert("web-1", status))
+		require.True(t, f.Changed, i)
+		l.flush(f.Group, f.Token)
+		l.pass(time.Minute)
+	}
+	require.Len(t, l.objects, 1)
+	require.Equal(t, 1, l.one(Ended).Reopened)
+	l.pass(5 * time.Minute)
+	f := l.fold(l.alert("web-1", Firing))
+	l.flush(f.Group, f.Token)
+	require.Len(t, l.objects, 2)
+}
+
+func TestRepetitionsAndRedeliveriesChangeNothing(t *testing.T) {
+	l := newLab(t, nil)
+	pods := l.pods(6, Firing)
+	f := l.fold(pods...)
+	l.flush(f.Group, f.Token)
+	l.pass(time.Hour)
+	again := l.fold(pods...)
+	require.False(t, again.Changed)
+	repeat := l.fold(l.pods(6, Firing)...)
+	require.False(t, repeat.Changed)
+	require.Equal(t, f.Revision, repeat.Revision)
+}
+
+func TestAStormEndsQuietly(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(6, Firing)...)
+	l.flush(f.Group, f.Token)
+	l.pass(4 * time.Hour)
+	l.fold(l.pods(6, Firing)...)
+	l.pass(4 * time.Hour)
+	l.sweep()
+	require.Len(t, l.open(), 1, "heard of four hours ago")
+	l.pass(time.Hour)
+	l.sweep()
+	o := l.one(Ended)
+	require.Equal(t, "Quiet", o.Reason)
+	require.Equal(t, 6, o.Firing, "the counts are the last known")
+
+	f = l.fold(l.pods(6, Firing)...)
+	l.flush(f.Group, f.Token)
+	require.Len(t, l.objects, 2, "a later word opens a new incident")
+}
+
+func TestAStormEndsAtItsMaximumDuration(t *testing.T) {
+	l := newLab(t, nil)
+	pods := l.pods(6, Firing)
+	f := l.fold(pods...)
+	l.flush(f.Group, f.Token)
+	for range 6 {
+		l.pass(4 * time.Hour)
+		l.sweep()
+		if len(l.open()) == 1 {
+			l.fold(l.pods(6, Firing)...)
+		}
+	}
+	require.Equal(t, "MaxDuration", l.one(Ended).Reason)
+	require.False(t, l.fold(pods...).Changed, "an old word stays old")
+	f = l.fold(l.pods(6, Firing)...)
+	l.flush(f.Group, f.Token)
+	require.Len(t, l.open(), 1)
+}
+
+func TestRetentionDeletesAndTheGroupGoes(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(6, Firing)...)
+	l.flush(f.Group, f.Token)
+	f = l.fold(func() []Alert { l.pass(time.Minute); return l.pods(6, Resolved) }()...)
+	l.flush(f.Group, f.Token)
+	l.pass(167 * time.Hour)
+	l.sweep()
+	require.Len(t, l.objects, 1)
+	l.pass(time.Hour)
+	l.sweep()
+	require.Empty(t, l.objects)
+	l.pass(time.Second)
+	l.sweep()
+	keys, err := l.rdb.Keys(l.ctx, "*:g:*").Result()
+	require.NoError(t, err)
+	require.Empty(t, keys, "nothing of the group is left in Redis")
+	for shard := range Shards {
+		require.Zero(t, l.rdb.Exists(l.ctx, groupsKey(shard), dueKey(shard)).Val())
+	}
+}
+
+func TestResolvedBeforeFiring(t *testing.T) {
+	l := newLab(t, nil)
+	firing := l.alert("web-1", Firing)
+	l.pass(time.Minute)
+	resolved := l.alert("web-1", Resolved)
+	l.pass(11 * time.Minute)
+	f := l.fold(resolved)
+	require.False(t, f.Changed, "over for longer than the cooldown: nothing to show")
+	f = l.fold(firing)
+	require.True(t, f.Changed)
+	l.flush(f.Group, f.Token)
+	o := l.one(Ended)
+	require.Equal(t, 1, o.Total)
+	require.Zero(t, o.Firing)
+	require.Empty(t, l.open())
+}
+
+func TestFlushIntervalDoublesAndFallsBack(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(6, Firing)...)
+	s, err := l.Snapshot(l.ctx, f.Group, f.Token, false)
+	require.NoError(t, err)
+	l.settle(s)
+	var waits []time.Duration
+	for i := range 6 {
+		next := l.fold(l.alert(fmt.Sprintf("late-%d", i), Firing))
+		require.Empty(t, next.Token)
+		waits = append(waits, next.Due.Sub(l.now))
+		_, err := l.Snapshot(l.ctx, f.Group, "", false)
+		var busy *Busy
+		require.ErrorAs(t, err, &busy, "not before the interval is over")
+		l.now = next.Due
+		s, err := l.Snapshot(l.ctx, f.Group, "", false)
+		require.NoError(t, err)
+		l.settle(s)
+	}
+	require.Equal(t, []time.Duration{1e9, 2e9, 4e9, 8e9, 15e9, 15e9}, waits)
+	l.pass(time.Minute)
+	late := l.fold(l.alert("later", Firing))
+	require.NotEmpty(t, late.Token)
+}
+
+func TestALostLeaseIsTakenOver(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(6, Firing)...)
+	_, err := l.Snapshot(l.ctx, f.Group, f.Token, false)
+	require.NoError(t, err)
+	var busy *Busy
+	_, err = l.Snapshot(l.ctx, f.Group, "", false)
+	require.ErrorAs(t, err, &busy)
+	l.pass(20 * time.Second)
+	l.sweep()
+	require.Equal(t, 6, l.one(Open).Total)
+}
+
+func TestOutOfMemoryRefusesAFoldWholeAndLetsTheRestGoOn(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(6, Firing)...)
+	require.NoError(t, l.rdb.ConfigSet(l.ctx, "maxmemory", "1mb").Err())
+	t.Cleanup(func() { l.rdb.ConfigSet(t.Context(), "maxmemory", "0") })
+	_, err := l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: []Alert{l.alert("more", Firing)}}),
+		func(Group) string { return "stormfold" })
+	require.ErrorIs(t, err, ErrOutOfMemory)
+	l.flush(f.Group, f.Token)
+	require.Equal(t, 6, l.one(Open).Total)
+	require.NoError(t, l.rdb.ConfigSet(l.ctx, "maxmemory", "0").Err())
+}
+
+func TestAScriptThatRedisForgotIsSentAgain(t *testing.T) {
+	l := newLab(t, nil)
+	require.NoError(t, l.rdb.ScriptFlush(l.ctx).Err())
+	many := l.pods(600, Firing) // Three calls in one pipeline.
+	f := l.fold(many...)
+	require.Equal(t, 600, f.Total)
+	require.NoError(t, l.rdb.ScriptFlush(l.ctx).Err())
+	l.flush(f.Group, f.Token)
+	require.Len(t, l.one(Open).Members, 600)
+}

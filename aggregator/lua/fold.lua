@@ -1,0 +1,303 @@
+#!lua
+-- fold: joins the alerts of one event (at most 256) with what their group knows, and decides what that means: an incident
+-- opened, a storm, an end, a reopening. One script, so no other pod sees half of it. It carries no flag: Redis refuses
+-- it whole when it is out of memory.
+--
+-- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-9 the group (see lib.lua), 10-15 the policy's overflow group
+-- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy,
+--      6 group labels (JSON), 7 overflow group id, 8 parameters (see PARAMS), 9 settings for the projection (JSON),
+--      10 labels common to the alerts (JSON), 11 1 if the sender truncated the event, 12 namespace for new objects,
+--      then for each alert: fingerprint, f or r, notifiedAt (ms), startsAt (s), endsAt (s, 0: unknown), what the
+--      record holds for Go, slug of the object's name, facts for Go (JSON)
+-- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1, due (ms), state,
+--      alerts in the window, members, firing, newly firing, transitions {kind, name, namespace, revision, total,
+--      firing, reason}...}; kind is opened, storm, resolved or reopened.
+
+local now = clock(ARGV[1])
+local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
+local token, gid, policy = ARGV[2], ARGV[4], ARGV[5]
+local k, labels, overflow = keys_at(4), ARGV[6], '0'
+local p = unpack_params(ARGV[8])
+
+if redis.call('EXISTS', k.g) == 0 then
+  if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups then
+    k, gid, labels, overflow = keys_at(10), ARGV[7], '{}', '1'
+  else
+    redis.call('HINCRBY', groups, policy, 1)
+  end
+end
+
+local g = load(k)
+set(g, 'par', ARGV[8])
+g.p = p
+set(g, 'opt', ARGV[9])
+if not g.pol then
+  set(g, 'pol', policy)
+  set(g, 'lab', labels)
+  set(g, 'ovf', overflow)
+  set(g, 'gen', 1)
+  set(g, 'iv', p.flushMin)
+end
+
+local out, opened, changed, untracked, newly = {}, {}, false, 0, 0
+age(g, now, out)
+changed = #out > 0
+
+-- storm_changed takes a new revision once a call: all alerts of the call share it.
+local storm_rev
+local function storm_changed()
+  changed = true
+  if not storm_rev then storm_rev = bump(g, now) end
+  set(g, 'srev', g.rev)
+  set(g, 'lch', now)
+  redis.call('ZADD', k.todo, 0, g.obj)
+end
+
+-- The name is derived here, once, from group and revision: 50 bits of their hash as 10 digits of base 32.
+local DIGITS = 'abcdefghijklmnopqrstuvwxyz234567'
+local function object_name(slug, rev)
+  local n, s = tonumber(string.sub(redis.sha1hex(gid .. ':' .. int(rev)), 1, 13), 16), ''
+  for _ = 1, 10 do
+    local d = n % 32
+    s = s .. string.sub(DIGITS, d + 1, d + 1)
+    n = (n - d) / 32
+  end
+  return slug .. '-' .. s
+end
+
+local function open_single(a, state)
+  local rev = bump(g, now)
+  local name = object_name(a.slug, rev)
+  local e = {t = 'A', fp = a.fp, s = state, at = now, rev = rev, frev = 0, ns = ARGV[12], h = now, lc = now, ro = 0}
+  if g.tr == 1 or ARGV[11] == '1' then e.tr = 1 end
+  if state == 'open' then
+    if redis.call('ZCARD', k.open) == 0 then
+      -- The group's first opening does not wait for the flush interval, only for the policy's hold.
+      set(g, 'nf', now + p.hold)
+      set(g, 'com', '')
+    end
+    redis.call('ZADD', k.open, int(rev), name)
+    transition(out, 'opened', name, e, rev, 1, 1)
+  else
+    e.e, e.why = now, 'AllResolved'
+  end
+  put_entry(g, name, e)
+  redis.call('HSET', k.objects, name .. '#', a.facts)
+  redis.call('ZADD', k.todo, 1, name)
+  opened[name] = true
+  changed = true
+  return name
+end
+
+-- promote makes the oldest open incident the storm. Those that no pod was told to write yet never come to be.
+local function promote()
+  local from = '(' .. int(g.pr)
+  local name = redis.call('ZRANGEBYSCORE', k.open, from, '+inf', 'LIMIT', 0, 1)[1]
+  set(g, 'n', redis.call('ZCOUNT', k.open, from, '+inf'))
+  set(g, 'f', g.n)
+  redis.call('ZREM', k.open, name)
+  local e = get_entry(g, name)
+  set(g, 'st', 'storm')
+  set(g, 'obj', name)
+  set(g, 'srev', bump(g, now))
+  set(g, 'lch', now)
+  set(g, 'pn', name)
+  set(g, 'pr', g.rev)
+  set(g, 'tr', e.tr or 0)
+  e.t, e.st, e.lc, e.rev, e.gen = 'S', now, now, g.rev, g.gen
+  put_entry(g, name, e)
+  redis.call('ZADD', k.todo, 0, name)
+  redis.call('DEL', k.recent)
+  local kept = {}
+  for _, t in ipairs(out) do
+    if not (t[1] == 'opened' and opened[t[2]]) then kept[#kept + 1] = t end
+  end
+  out = kept
+  for other in pairs(opened) do
+    if other ~= name and redis.call('ZSCORE', k.open, other) then drop_object(g, other) end
+  end
+  transition(out, 'storm', name, e, g.rev, g.n, g.f)
+  changed = true
+end
+
+local function reopen(name, e)
+  e.s, e.why, e.ro, e.ra, e.lc, e.h = 'open', nil, e.ro + 1, now, now, now
+  e.e, e.n, e.f, e.x, e.com = nil, nil, nil, nil, nil
+  changed = true
+end
+
+local function record(a, r, s, m, obj)
+  r = r or {}
+  r.s, r.m, r.at, r.gen, r.obj, r.rest = s, m, a.at, g.gen, obj, a.rest
+  r.starts, r.ends = a.starts, a.ends
+  put_record(g, a.fp, r)
+end
+
+local function member(r)
+  return r and r.gen == g.gen and (r.s == 'f' or r.m == 'm')
+end
+
+-- join_storm adds an alert to the storm, firing or resolved; beyond maxAlerts it is only counted.
+local function join_storm(a, r, s)
+  if not member(r) then
+    if g.n >= p.maxAlerts then
+      untracked = untracked + 1
+      if g.tr == 0 or untracked > g.x then
+        set(g, 'tr', 1)
+        set(g, 'x', math.max(g.x, untracked))
+        storm_changed()
+      end
+      return
+    end
+    set(g, 'n', g.n + 1)
+  end
+  if s == 'f' then set(g, 'f', g.f + 1) end
+  record(a, r, s, 'm', '')
+  storm_changed()
+end
+
+local function fires(a, r)
+  newly = newly + 1
+  if g.st == 'cool' then
+    local e = get_entry(g, g.obj)
+    reopen(g.obj, e)
+    put_entry(g, g.obj, e)
+    set(g, 'st', 'storm')
+    set(g, 'res', 0)
+    transition(out, 'reopened', g.obj, e, g.rev, g.n + 1, 1)
+  end
+  if g.st == 'storm' then return join_storm(a, r, 'f') end
+
+  local name, e
+  if r and r.obj ~= '' and r.gen == g.gen then
+    name = r.obj
+    e = get_entry(g, name)
+  end
+  if e and e.s == 'resolved' and e.why == 'AllResolved' and now < e.e + p.cooldown then
+    reopen(name, e)
+    e.rev = bump(g, now)
+    put_entry(g, name, e)
+    redis.call('ZADD', k.open, int(e.rev), name)
+    redis.call('ZADD', k.todo, 1, name)
+    transition(out, 'reopened', name, e, e.rev, 1, 1)
+  else
+    name = open_single(a, 'open')
+  end
+  record(a, r, 'f', '-', name)
+
+  redis.call('ZADD', k.recent, int(now), a.fp)
+  redis.call('ZREMRANGEBYSCORE', k.recent, '-inf', int(now - p.window))
+  if redis.call('ZCARD', k.recent) >= p.threshold then promote() end
+end
+
+-- shown puts an alert that is over into an incident: the storm, or a resolved one of its own.
+local function shown(a, r)
+  if g.st ~= 'calm' then return join_storm(a, r, 'r') end
+  record(a, r, 'r', '-', open_single(a, 'resolved'))
+end
+
+local function resolves(a, r)
+  if g.st == 'storm' then
+    set(g, 'f', g.f - 1)
+    record(a, r, 'r', 'm', '')
+    storm_changed()
+    return
+  end
+  local e = get_entry(g, r.obj)
+  record(a, r, 'r', '-', r.obj)
+  if e and e.s == 'open' then
+    end_single(g, r.obj, e, 'AllResolved', now, out)
+    changed = true
+    if redis.call('ZCARD', k.open) == 0 then set(g, 'nf', math.min(g.nf, now)) end
+  end
+end
+
+local function apply(a)
+  local r = get_record(g, a.fp)
+  if r and r.s == 'f' and r.gen == g.gen and g.st == 'calm' then
+    -- A single alert whose time is up ends before anything new is said about it.
+    local e = get_entry(g, r.obj)
+    local why = e and e.s == 'open' and overdue(g, e, now)
+    if why then
+      end_single(g, r.obj, e, why, now, out)
+      r.s = 'c'
+      put_record(g, a.fp, r)
+      changed = true
+    end
+  end
+  local live = r and r.s == 'f' and r.gen == g.gen
+  if not r then
+    if a.s == 'f' then return fires(a, nil) end
+    if a.ends == 0 or now - a.ends * 1000 <= p.cooldown then return shown(a, nil) end
+    if redis.call('HLEN', k.alerts) < 2 * p.maxAlerts then record(a, nil, 'r', 't', '') end
+    return
+  end
+  if a.at < r.at or (a.at == r.at and not (a.s == 'r' and r.s ~= 'r')) then
+    -- An older word. The one thing it can tell is that an alert known only as over did fire once.
+    if r.m == 't' and a.s == 'f' then
+      a.at, a.ends, a.s = r.at, r.ends, 'r'
+      shown(a, r)
+    end
+    return
+  end
+  if a.s == 'r' then
+    if live then return resolves(a, r) end
+    if r.m == 't' then r.ends = a.ends end
+    r.s, r.at = 'r', a.at
+    return put_record(g, a.fp, r)
+  end
+  if not live then return fires(a, r) end
+  -- A repetition: when it was said moves, and nothing else.
+  r.at, r.starts = a.at, math.min(r.starts, a.starts)
+  if r.rest == '' then r.rest = a.rest end
+  put_record(g, a.fp, r)
+  if g.st == 'calm' then
+    local e = get_entry(g, r.obj)
+    if e then
+      e.h = now
+      put_entry(g, r.obj, e)
+    end
+  end
+end
+
+for i = 13, #ARGV, 8 do
+  apply({fp = ARGV[i], s = ARGV[i + 1], at = tonumber(ARGV[i + 2]), starts = tonumber(ARGV[i + 3]),
+    ends = tonumber(ARGV[i + 4]), rest = ARGV[i + 5], slug = ARGV[i + 6], facts = ARGV[i + 7]})
+end
+
+set(g, 'heard', now)
+if ARGV[11] == '1' and g.st == 'storm' and g.tr == 0 then
+  set(g, 'tr', 1)
+  storm_changed()
+end
+-- The end is decided once the whole call is known, so that the order inside it does not matter. An incident whose
+-- counts are lower bounds cannot know that all is over.
+if g.st == 'storm' and g.f == 0 and g.tr == 0 then
+  end_storm(g, 'AllResolved', now, out)
+end
+
+-- Common labels: what every alert since the group was last idle has in common.
+if g.com ~= ARGV[10] and (g.st ~= 'calm' or redis.call('ZCARD', k.open) > 0) then
+  if not g.com or g.com == '' then
+    set(g, 'com', ARGV[10])
+  else
+    local old, new, both, less = cjson.decode(g.com), cjson.decode(ARGV[10]), {}, false
+    for l, v in pairs(old) do
+      if new[l] == v then both[l] = v else less = true end
+    end
+    if less then
+      set(g, 'com', next(both) and cjson.encode(both) or '{}')
+      if g.st == 'storm' then storm_changed() end
+    end
+  end
+end
+
+local lease = 0
+if changed and token ~= '' and g.lu <= now and g.nf <= now and redis.call('EXISTS', epoch) == 1 then
+  set(g, 'lease', token)
+  set(g, 'lu', now + tonumber(ARGV[3]))
+  lease = 1
+end
+local at = reschedule(g, due, gid, now)
+save(g)
+return {now, gid, g.rev, changed and 1 or 0, lease, at, g.st, redis.call('ZCARD', k.recent), g.n + g.x, g.f, newly, out}

@@ -1,0 +1,201 @@
+-- lib.lua: what the scripts share. It is put in front of each of them and stands alone for reading.
+--
+-- A group has six keys, always passed side by side in this order, see keys.go:
+--   g        hash   the group itself, fields below
+--   alerts   hash   fingerprint -> record, see unpack_record
+--   recent   zset   fingerprints that newly fired, by arrival (calm groups only)
+--   objects  hash   object name -> entry (JSON, see below); name .. '#' -> facts (JSON, written and read by Go)
+--   open     zset   open incidents of single alerts, by the revision that opened them
+--   todo     zset   object name by the time (ms) it wants attention; 0 and 1: it has to be written now
+--
+-- Fields of g: pol policy, lab group labels (JSON), ovf 1 if this is a policy's overflow group, opt settings of the policy for the projection (JSON), par parameters
+-- (see PARAMS), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
+-- the records, obj name of the storm's object, n members, f firing ones, x members beyond maxAlerts (a lower bound),
+-- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
+-- (ms), pn and pr: what was open at revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token
+-- and its end (ms), iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
+--
+-- An entry: t A(lert) or S(torm), fp fingerprint (of an A), s open|resolved|absorbed, at opened (ms), st stormed (ms),
+-- e ended (ms), why reason of the end, by absorbed by, ro reopened (times), ra last reopened (ms), rev and frev revision wanted and confirmed,
+-- a 1 once a pod was told to write it, rv resourceVersion, ns namespace, h last heard (ms), lc last change (ms),
+-- gen generation (of an S), n, f, x, tr: counts of an S when it ended.
+
+local PARAMS = {'threshold', 'window', 'quiet', 'maxDuration', 'cooldown', 'retention', 'flushMin', 'flushMax',
+  'hold', 'maxAlerts', 'maxGroups'}
+local NUMBERS = {'rev', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'iv', 'nf', 'lf'}
+
+-- int writes a number the way every script and Go reads it: whole, no exponent.
+local function int(x) return string.format('%.0f', x) end
+
+-- clock is Redis' time in ms, or the given one (tests and replays bring their own clock).
+local function clock(given)
+  local t = tonumber(given)
+  if t > 0 then return t end
+  t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+local function unpack_params(s)
+  local p, i = {}, 0
+  for v in string.gmatch(s, '[^,]+') do
+    i = i + 1
+    p[PARAMS[i]] = tonumber(v)
+  end
+  return p
+end
+
+local function keys_at(i)
+  return {g = KEYS[i], alerts = KEYS[i + 1], recent = KEYS[i + 2], objects = KEYS[i + 3], open = KEYS[i + 4],
+    todo = KEYS[i + 5]}
+end
+
+-- load reads the group; set keeps what changed, save writes that in one command.
+local function load(k)
+  local g, flat = {d = {}, k = k}, redis.call('HGETALL', k.g)
+  for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
+  for _, f in ipairs(NUMBERS) do g[f] = tonumber(g[f] or 0) end
+  g.st = g.st or 'calm'
+  g.p = g.par and unpack_params(g.par)
+  return g
+end
+
+local function set(g, field, value)
+  if g[field] ~= value then
+    g[field] = value
+    g.d[field] = true
+  end
+end
+
+local function save(g)
+  local args = {}
+  for field in pairs(g.d) do
+    local v = g[field]
+    args[#args + 1] = field
+    args[#args + 1] = type(v) == 'number' and int(v) or v
+  end
+  if #args > 0 then redis.call('HSET', g.k.g, unpack(args)) end
+  g.d = {}
+end
+
+-- bump takes the next revision: higher than every one before it, also after Redis was emptied.
+local function bump(g, now)
+  set(g, 'rev', math.max(g.rev + 1, now))
+  return g.rev
+end
+
+-- A record: status f(iring), r(esolved) or c(losed while firing); m(ember of the storm), t(ombstone that was never
+-- shown) or -; notifiedAt (ms); generation; object name (of a single alert); startsAt and endsAt (s); and what only Go reads.
+local RECORD = '^(.)(.)\31(%d+)\31(%d+)\31([^\31]*)\31(%-?%d+)\31(%-?%d+)\31(.*)$'
+
+local function get_record(g, fp)
+  local raw = redis.call('HGET', g.k.alerts, fp)
+  if not raw then return nil end
+  local s, m, at, gen, obj, starts, ends, rest = string.match(raw, RECORD)
+  if not s then return nil end
+  return {s = s, m = m, at = tonumber(at), gen = tonumber(gen), obj = obj, starts = tonumber(starts),
+    ends = tonumber(ends), rest = rest}
+end
+
+local function put_record(g, fp, r)
+  redis.call('HSET', g.k.alerts, fp, table.concat({r.s .. r.m, int(r.at), int(r.gen), r.obj, int(r.starts),
+    int(r.ends), r.rest}, '\31'))
+end
+
+local function get_entry(g, name)
+  local raw = redis.call('HGET', g.k.objects, name)
+  return raw and cjson.decode(raw) or nil
+end
+
+local function put_entry(g, name, e)
+  redis.call('HSET', g.k.objects, name, cjson.encode(e))
+end
+
+local function drop_object(g, name)
+  redis.call('HDEL', g.k.objects, name, name .. '#')
+  redis.call('ZREM', g.k.todo, name)
+  redis.call('ZREM', g.k.open, name)
+end
+
+-- wants says when a clean object wants attention next: an open one at its deadline, an ended one at its deletion.
+local function wants(g, e)
+  if e.s ~= 'open' then return e.e + g.p.retention end
+  local heard = e.t == 'S' and g.heard or e.h
+  return math.min(heard + g.p.quiet, e.at + g.p.maxDuration)
+end
+
+-- overdue is the reason for which an open object has to end by now, or nil.
+local function overdue(g, e, now)
+  if now >= e.at + g.p.maxDuration then return 'MaxDuration' end
+  if now >= (e.t == 'S' and g.heard or e.h) + g.p.quiet then return 'Quiet' end
+  return nil
+end
+
+local function transition(out, kind, name, e, rev, total, firing)
+  out[#out + 1] = {kind, name, e.ns, int(rev), total, firing, e.why or ''}
+end
+
+-- close forgets the storm: a new generation makes every record of it a thing of the past.
+local function close(g)
+  set(g, 'st', 'calm')
+  set(g, 'gen', g.gen + 1)
+  set(g, 'obj', '')
+  set(g, 'com', '')
+  for _, f in ipairs({'n', 'f', 'x', 'tr', 'res'}) do set(g, f, 0) end
+end
+
+-- end_storm resolves the storm's object. After AllResolved it may still be reopened for the cooldown.
+local function end_storm(g, why, now, out)
+  local e = get_entry(g, g.obj)
+  set(g, 'srev', bump(g, now))
+  e.s, e.why, e.e, e.lc, e.rev = 'resolved', why, now, now, g.srev
+  e.n, e.f, e.x, e.tr, e.com = g.n, g.f, g.x, g.tr, g.com
+  put_entry(g, g.obj, e)
+  redis.call('ZADD', g.k.todo, 0, g.obj)
+  transition(out, 'resolved', g.obj, e, g.rev, g.n + g.x, g.f)
+  if why == 'AllResolved' then
+    set(g, 'st', 'cool')
+    set(g, 'res', now)
+  else
+    close(g)
+  end
+  set(g, 'nf', math.min(g.nf, now))
+end
+
+-- end_single resolves the object of one alert; e is changed in place and kept.
+local function end_single(g, name, e, why, now, out)
+  e.s, e.why, e.e, e.lc, e.rev = 'resolved', why, now, now, bump(g, now)
+  put_entry(g, name, e)
+  redis.call('ZREM', g.k.open, name)
+  redis.call('ZADD', g.k.todo, 1, name)
+  transition(out, 'resolved', name, e, g.rev, 1, why == 'AllResolved' and 0 or 1)
+end
+
+-- age applies what time alone has done to the storm.
+local function age(g, now, out)
+  if g.st == 'storm' then
+    local e = get_entry(g, g.obj)
+    local why = e and overdue(g, e, now)
+    if why then end_storm(g, why, now, out) end
+  end
+  if g.st == 'cool' and now >= g.res + g.p.cooldown then close(g) end
+end
+
+-- reschedule writes the group's time in the due index. A group with nothing left to do stays until its tombstones
+-- have served their time; then the snapshot removes it.
+local function reschedule(g, due, gid, now)
+  local at
+  local first = redis.call('ZRANGE', g.k.todo, 0, 0, 'WITHSCORES')
+  if #first > 0 then
+    at = tonumber(first[2])
+    -- Only writing waits for the flush interval; a deadline comes when it comes.
+    if at <= 1 then at = math.max(g.nf, 0) end
+  end
+  if redis.call('ZCOUNT', g.k.open, '-inf', int(g.pr)) > 0 then at = math.min(at or g.nf, g.nf) end
+  if g.st ~= 'storm' and redis.call('ZCARD', g.k.open) == 0 and
+    (not at or redis.call('EXISTS', g.k.alerts) == 1) then
+    at = math.min(at or math.huge, math.max(g.heard + g.p.quiet, g.res + g.p.cooldown))
+  end
+  if g.lu > now then at = math.max(at or 0, g.lu) end
+  redis.call('ZADD', due, int(at), gid)
+  return at
+end

@@ -1,0 +1,120 @@
+#!lua flags=allow-oom
+-- snapshot: takes the lease of a group that is due, applies what time has done to it (quiet end, maximum duration, cooldown
+-- over, retention over), and tells what has to be written: at most 20 objects. It may run out of memory's way: it adds
+-- nothing that grows, and it leads to what frees memory.
+--
+-- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-9 the group (see lib.lua)
+-- ARGV 1 clock (ms, 0: Redis' own), 2 lease token, 3 lease (ms), 4 group id, 5 1 to write before the flush interval is over
+-- Returns {'none'}: nothing to do (or no such group any more); {'import'}: the shard has not been imported yet;
+--      {'busy', until (ms)}: leased to another, or the flush interval is not over; or
+--      {'ok', now, revision, group labels, policy, settings for the projection, common labels, records, objects, transitions}
+--      objects: {name, write|delete, entry, facts, revision, members, firing, beyond, truncated, common labels}...
+--      records: {fingerprint, record, ...} of the group when they are at most 256 and a storm is among the objects
+--      transitions as fold returns them
+
+local now = clock(ARGV[1])
+local due, gid = KEYS[1], ARGV[4]
+local k = keys_at(4)
+local OBJECTS, PAGE = 20, 256
+
+local g = load(k)
+if not g.pol then
+  redis.call('ZREM', due, gid)
+  return {'none'}
+end
+if redis.call('EXISTS', KEYS[3]) == 0 then return {'import'} end
+if g.lu > now then
+  if g.lease ~= ARGV[2] then return {'busy', g.lu} end
+elseif g.nf > now and ARGV[5] ~= '1' then
+  return {'busy', g.nf}
+end
+
+local out = {}
+age(g, now, out)
+
+-- Absorption: what was open when the storm began, page by page.
+local absorbed, pending = 0, redis.call('ZRANGEBYSCORE', k.open, '-inf', int(g.pr), 'LIMIT', 0, PAGE)
+for _, name in ipairs(pending) do
+  local e = get_entry(g, name)
+  if not e or not e.a then
+    drop_object(g, name)
+  elseif absorbed < OBJECTS then
+    absorbed = absorbed + 1
+    e.s, e.by, e.e, e.lc, e.rev = 'absorbed', g.pn, now, now, bump(g, now)
+    put_entry(g, name, e)
+    redis.call('ZREM', k.open, name)
+    redis.call('ZADD', k.todo, 1, name)
+    transition(out, 'absorbed', name, e, e.rev, 1, 1)
+  end
+end
+
+local objects, storm = {}, false
+local function write(name, op, e)
+  e.a = 1
+  put_entry(g, name, e)
+  local own = e.t == 'S' and name == g.obj and e.s == 'open'
+  if e.t == 'S' then storm = true end
+  if own then e.rev, e.lc, e.n, e.f, e.x, e.tr, e.com = g.srev, g.lch, g.n, g.f, g.x, g.tr, g.com end
+  objects[#objects + 1] = {name, op, cjson.encode(e), redis.call('HGET', k.objects, name .. '#') or '', int(e.rev),
+    e.n or 1, e.f or (e.s == 'open' and 1 or 0), e.x or 0, e.tr or 0, e.com or ''}
+end
+
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', k.todo, '-inf', int(now), 'LIMIT', 0, OBJECTS)) do
+  local e = get_entry(g, name)
+  if not e then
+    drop_object(g, name)
+  else
+    local why = e.s == 'open' and e.t == 'A' and overdue(g, e, now)
+    if why then
+      end_single(g, name, e, why, now, out)
+      local r = get_record(g, e.fp)
+      if r and r.s == 'f' and r.obj == name then
+        r.s = 'c'
+        put_record(g, e.fp, r)
+      end
+    end
+    local rev = e.t == 'S' and name == g.obj and g.srev or e.rev
+    if rev > e.frev then
+      write(name, 'write', e)
+    elseif e.s ~= 'open' and now >= wants(g, e) then
+      write(name, 'delete', e)
+    else
+      redis.call('ZADD', k.todo, int(wants(g, e)), name)
+    end
+  end
+end
+
+local records = {}
+if storm and redis.call('HLEN', k.alerts) <= PAGE then records = redis.call('HGETALL', k.alerts) end
+
+-- Tombstones that have served their time. With nothing open all records are tombstones.
+if g.st == 'calm' and redis.call('ZCARD', k.open) == 0 and not storm and now >= g.heard + g.p.quiet then
+  redis.call('UNLINK', k.alerts, k.recent)
+  if redis.call('ZCARD', k.todo) == 0 then
+    redis.call('UNLINK', k.g, k.objects, k.open, k.todo)
+    redis.call('ZREM', due, gid)
+    if g.ovf == '0' and redis.call('HINCRBY', KEYS[2], g.pol, -1) <= 0 then redis.call('HDEL', KEYS[2], g.pol) end
+    return {'none'}
+  end
+end
+
+if #objects == 0 then
+  set(g, 'lu', 0)
+  reschedule(g, due, gid, now)
+  save(g)
+  if #out == 0 then return {'none'} end
+else
+  -- The interval doubles while flushes follow each other closely, and falls back after a pause.
+  if now - g.lf <= 2 * g.iv then
+    set(g, 'iv', math.min(2 * g.iv, g.p.flushMax))
+  else
+    set(g, 'iv', g.p.flushMin)
+  end
+  set(g, 'lf', now)
+  set(g, 'nf', (#objects == OBJECTS or #pending > absorbed) and now or now + g.iv)
+  set(g, 'lease', ARGV[2])
+  set(g, 'lu', now + tonumber(ARGV[3]))
+  reschedule(g, due, gid, now)
+  save(g)
+end
+return {'ok', now, g.rev, g.lab, g.pol, g.opt, g.com or '', records, objects, out}

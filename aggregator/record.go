@@ -1,0 +1,178 @@
+package aggregator
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// sep separates the parts of a record; lib.lua knows it as \31. It is taken out of every value.
+const sep = "\x1f"
+
+// Sizes of what Redis holds of one alert, in bytes. A Kubernetes name has at most 253.
+const (
+	maxSeverity   = 63
+	maxName       = 253
+	maxValue      = 1024
+	maxFacts      = 16 << 10
+	maxAnnotation = 4 << 10
+)
+
+// Label is a label with its value.
+type Label struct{ Name, Value string }
+
+// Member is an alert of a storm as its group knows it.
+type Member struct {
+	Fingerprint string
+	Firing      bool
+	StartsAt    time.Time
+	Severity    string
+	Resource    Resource
+	// Breakdown are the policy's breakdown labels that the alert has, but for those that Severity and Resource tell.
+	Breakdown []Label
+}
+
+// Facts are what an incident shows of the alert that opened it.
+type Facts struct {
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+	GeneratorURL string            `json:"generatorURL,omitempty"`
+	StartsAt     int64             `json:"startsAt"` // Unix, in seconds
+}
+
+// annotations are those that an incident shows.
+var annotations = []string{"summary", "description", "message", "runbook_url", "runbook"}
+
+// derived are the breakdown labels that Severity and Resource tell already.
+var derived = []string{"namespace", "severity", "workload"}
+
+// recordRest is the part of an alert's record that the scripts carry and do not read: severity, resource, and the
+// breakdown labels as name=value.
+func recordRest(alert Alert, breakdown []string) string {
+	r := ResourceOf(alert.Labels)
+	parts := []string{
+		clip(alert.Labels["severity"], maxSeverity), clip(r.Kind, maxName), clip(r.Namespace, maxName), clip(r.Name, maxName),
+	}
+	for _, name := range breakdown {
+		if value := alert.Labels[name]; value != "" && !slices.Contains(derived, name) {
+			parts = append(parts, clip(name+"="+value, maxName))
+		}
+	}
+	return strings.Join(parts, sep)
+}
+
+// parseRecord reads a record as lib.lua writes it. It returns false for one that is no member of the storm of that
+// generation.
+func parseRecord(fingerprint, record string, generation int64) (Member, bool, error) {
+	parts := strings.Split(record, sep)
+	if len(parts) < 6 || len(parts[0]) != 2 {
+		return Member{}, false, fmt.Errorf("%w: record %q of alert %s", ErrReply, record, fingerprint)
+	}
+	gen, err := strconv.ParseInt(parts[2], 10, 64)
+	if err != nil {
+		return Member{}, false, fmt.Errorf("%w: generation %q of alert %s", ErrReply, parts[2], fingerprint)
+	}
+	starts, err := strconv.ParseInt(parts[4], 10, 64)
+	if err != nil {
+		return Member{}, false, fmt.Errorf("%w: start %q of alert %s", ErrReply, parts[4], fingerprint)
+	}
+	status, member := parts[0][0], parts[0][1] == 'm'
+	if gen != generation || (status != 'f' && !member) {
+		return Member{}, false, nil
+	}
+	m := Member{Fingerprint: fingerprint, Firing: status == 'f', StartsAt: time.Unix(starts, 0).UTC()}
+	if rest := parts[6:]; len(rest) >= 4 {
+		m.Severity = rest[0]
+		m.Resource = Resource{Kind: rest[1], Namespace: rest[2], Name: rest[3]}
+		for _, pair := range rest[4:] {
+			if name, value, ok := strings.Cut(pair, "="); ok {
+				m.Breakdown = append(m.Breakdown, Label{name, value})
+			}
+		}
+	}
+	return m, true, nil
+}
+
+// member is the one alert of a single incident, from its facts.
+func (f Facts) member(fingerprint string, firing bool, breakdown []string) Member {
+	m := Member{
+		Fingerprint: fingerprint, Firing: firing, StartsAt: time.Unix(f.StartsAt, 0).UTC(),
+		Severity: clip(f.Labels["severity"], maxSeverity), Resource: ResourceOf(f.Labels),
+	}
+	for _, name := range breakdown {
+		if value := f.Labels[name]; value != "" && !slices.Contains(derived, name) {
+			m.Breakdown = append(m.Breakdown, Label{name, value})
+		}
+	}
+	return m
+}
+
+// factsOf is the JSON of an alert's facts, at most maxFacts: values are cut, and labels that come late in the alphabet
+// are left out when there are too many of them.
+func factsOf(alert Alert) (string, error) {
+	f := Facts{
+		Labels: clipLabels(alert.Labels), Annotations: map[string]string{},
+		GeneratorURL: clip(alert.GeneratorURL, maxValue), StartsAt: alert.StartsAt.Unix(),
+	}
+	for _, name := range annotations {
+		if value := alert.Annotations[name]; value != "" {
+			f.Annotations[name] = clip(value, maxAnnotation)
+		}
+	}
+	raw, err := json.Marshal(f)
+	return string(raw), err
+}
+
+// clipLabels cuts long values and keeps at most maxFacts bytes of labels; the alert's name always stays.
+func clipLabels(labels map[string]string) map[string]string {
+	names := make([]string, 0, len(labels))
+	for name := range labels {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	out, size := make(map[string]string, len(names)), 0
+	for _, name := range names {
+		value := clip(labels[name], maxValue)
+		if size += len(name) + len(value); size <= maxFacts || name == "alertname" {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// common are the labels with their values that all alerts share.
+func common(alerts []Alert) map[string]string {
+	out := clipLabels(alerts[0].Labels)
+	for _, alert := range alerts[1:] {
+		for name, value := range out {
+			if clip(alert.Labels[name], maxValue) != value {
+				delete(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// clip cuts a value to max bytes at a rune's boundary, and takes control characters out of it.
+func clip(s string, max int) string {
+	clean := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if strings.ContainsFunc(s, clean) {
+		s = strings.Map(func(r rune) rune {
+			if clean(r) {
+				return ' '
+			}
+			return r
+		}, s)
+	}
+	if len(s) <= max {
+		return s
+	}
+	for max > 0 && !utf8.RuneStart(s[max]) {
+		max--
+	}
+	return s[:max]
+}

@@ -1,0 +1,237 @@
+package aggregator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Snapshot is what has to be written of a group, under its lease. Whoever took it has to Settle it.
+type Snapshot struct {
+	Group  string
+	Shard  int
+	Policy string
+	Labels map[string]string
+	// Token is the lease.
+	Token string
+	// Now is Redis' clock.
+	Now time.Time
+	// Objects are at most 20; a group with more stays due.
+	Objects []Object
+	// Transitions are what time alone brought about: ends, absorptions.
+	Transitions []Transition
+	// MaxListed and Breakdown are the policy's, as of the last fold.
+	MaxListed int
+	Breakdown []string
+}
+
+// State of an object.
+type State string
+
+// The states as they stand in Redis.
+const (
+	Open      State = "open"
+	Ended     State = "resolved"
+	TakenOver State = "absorbed"
+)
+
+// Object is one incident as it should stand in Kubernetes.
+type Object struct {
+	Name, Namespace string
+	// Delete is true when its retention is over: it should no longer stand there.
+	Delete bool
+	Storm  bool
+	State  State
+	// Reason of the end: AllResolved, Quiet or MaxDuration.
+	Reason   string
+	Revision int64
+	// ResourceVersion is the one of our last write, empty when the object may not be there yet.
+	ResourceVersion string
+	// Times on Redis' clock; zero when they have not come.
+	OpenedAt, StormAt, EndedAt, ReopenedAt, ChangedAt time.Time
+	Reopened                                          int
+	AbsorbedBy                                        string
+	// Total, Firing count its alerts; Beyond are those over maxAlerts, which are not among Members.
+	Total, Firing, Beyond int
+	Truncated             bool
+	CommonLabels          map[string]string
+	// Facts of the alert that opened it.
+	Facts Facts
+	// Members are its alerts, in no order.
+	Members []Member
+}
+
+// Busy is returned by Snapshot when another pod has the lease or the group's flush interval is not over, with the time (on
+// Redis' clock) at which that ends.
+type Busy struct{ Until time.Time }
+
+func (b *Busy) Error() string { return "the group is not to be written before " + b.Until.Format(time.RFC3339) }
+
+// ErrNotImported is returned by Snapshot while the group's shard has not been imported from Kubernetes.
+var ErrNotImported = fmt.Errorf("the shard has not been imported yet")
+
+// entry is an object as lib.lua keeps it.
+type entry struct {
+	Type        string `json:"t"`
+	Fingerprint string `json:"fp"`
+	State       State  `json:"s"`
+	At          int64  `json:"at"`
+	StormAt     int64  `json:"st"`
+	EndedAt     int64  `json:"e"`
+	Reason      string `json:"why"`
+	AbsorbedBy  string `json:"by"`
+	Reopened    int    `json:"ro"`
+	ReopenedAt  int64  `json:"ra"`
+	Confirmed   int64  `json:"frev"`
+	Version     string `json:"rv"`
+	Namespace   string `json:"ns"`
+	ChangedAt   int64  `json:"lc"`
+	Generation  int64  `json:"gen"`
+}
+
+// Snapshot takes the lease of a group, or uses the token of a lease that a fold granted, and reads what has to be written.
+// Now disregards the flush interval. It returns nil when there is nothing to write, a *Busy when it is not the time or another
+// pod is at it, and ErrNotImported.
+func (a *Aggregator) Snapshot(ctx context.Context, group, token string, now bool) (*Snapshot, error) {
+	if token == "" {
+		token = uuid.NewString()
+	}
+	shard := shardOf(group)
+	keys := append(shardKeys(shard), groupKeys(shard, group)...)
+	reply, err := a.scripts.snapshot.Run(ctx, a.rdb, keys, a.scriptClock(), token, a.lease.Milliseconds(), group, flag(now)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("taking a snapshot of group %s: %w", group, classify(err))
+	}
+	s, page, err := decodeSnapshot(reply, group, shard, token)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	for i := range s.Objects {
+		if err := a.addMembers(ctx, &s.Objects[i], page[i], keys[4]); err != nil {
+			return nil, fmt.Errorf("reading the alerts of group %s: %w", group, classify(err))
+		}
+	}
+	return s, nil
+}
+
+// members says where the alerts of one object come from.
+type members struct {
+	records    []any
+	generation int64
+	single     string
+	breakdown  []string
+}
+
+// addMembers fills in an object's alerts: one from its facts, or those of a storm from the records, which came with the
+// snapshot when they were few and are scanned here when they are many.
+func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, alertsKey string) error {
+	if !o.Storm {
+		o.Members = []Member{o.Facts.member(from.single, o.Firing > 0, from.breakdown)}
+		return nil
+	}
+	add := func(fingerprint, record string) error {
+		m, ok, err := parseRecord(fingerprint, record, from.generation)
+		if ok {
+			o.Members = append(o.Members, m)
+		}
+		return err
+	}
+	if len(from.records) > 0 {
+		for i := 0; i+1 < len(from.records); i += 2 {
+			if err := add(fmt.Sprint(from.records[i]), fmt.Sprint(from.records[i+1])); err != nil {
+				return err
+			}
+		}
+	} else {
+		// A scan may show an alert twice while the hash grows.
+		seen := map[string]bool{}
+		scan := a.rdb.HScan(ctx, alertsKey, 0, "", 1000).Iterator()
+		for scan.Next(ctx) {
+			fingerprint := scan.Val()
+			if !scan.Next(ctx) {
+				break
+			}
+			if seen[fingerprint] {
+				continue
+			}
+			seen[fingerprint] = true
+			if err := add(fingerprint, scan.Val()); err != nil {
+				return err
+			}
+		}
+		if err := scan.Err(); err != nil {
+			return err
+		}
+	}
+	if o.State == Open && !o.Truncated {
+		// What is listed and what is counted agree, also when an alert came between snapshot and scan.
+		o.Total, o.Firing = len(o.Members), 0
+		for _, m := range o.Members {
+			if m.Firing {
+				o.Firing++
+			}
+		}
+	}
+	return nil
+}
+
+// decodeSnapshot reads the reply of snapshot.lua.
+func decodeSnapshot(reply any, group string, shard int, token string) (*Snapshot, []members, error) {
+	r := newReader(reply)
+	switch kind := r.string(); {
+	case r.err != nil:
+		return nil, nil, fmt.Errorf("reading the reply of snapshot: %w", r.err)
+	case kind == "none":
+		return nil, nil, nil
+	case kind == "import":
+		return nil, nil, ErrNotImported
+	case kind == "busy":
+		return nil, nil, &Busy{Until: r.time()}
+	}
+	s := &Snapshot{Group: group, Shard: shard, Token: token}
+	s.Now = r.time()
+	r.int() // The group's revision; each object has its own.
+	r.json(&s.Labels)
+	s.Policy = r.string()
+	var p projection
+	r.json(&p)
+	s.MaxListed, s.Breakdown = p.MaxListed, p.Breakdown
+	r.string() // The group's common labels; each object has its own.
+	records := r.list()
+	var from []members
+	for _, item := range r.list() {
+		o, m, err := decodeObject(item)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading the reply of snapshot: %w", err)
+		}
+		m.records, m.breakdown = records, p.Breakdown
+		s.Objects, from = append(s.Objects, o), append(from, m)
+	}
+	s.Transitions = r.transitions(group, s.Policy, s.Labels["alertname"])
+	if r.err != nil {
+		return nil, nil, fmt.Errorf("reading the reply of snapshot: %w", r.err)
+	}
+	return s, from, nil
+}
+
+func decodeObject(item any) (Object, members, error) {
+	r := newReader(item)
+	var e entry
+	o := Object{Name: r.string(), Delete: r.string() == "delete"}
+	r.json(&e)
+	r.json(&o.Facts)
+	o.Revision = r.int()
+	o.Total, o.Firing, o.Beyond = int(r.int()), int(r.int()), int(r.int())
+	o.Truncated = r.int() == 1
+	r.json(&o.CommonLabels)
+	o.Namespace, o.Storm, o.State, o.Reason = e.Namespace, e.Type == "S", e.State, e.Reason
+	o.ResourceVersion, o.Reopened, o.AbsorbedBy = e.Version, e.Reopened, e.AbsorbedBy
+	o.OpenedAt, o.StormAt, o.EndedAt = msTime(e.At), msTime(e.StormAt), msTime(e.EndedAt)
+	o.ReopenedAt, o.ChangedAt = msTime(e.ReopenedAt), msTime(e.ChangedAt)
+	if !o.Storm {
+		o.CommonLabels = o.Facts.Labels
+	}
+	return o, members{generation: e.Generation, single: e.Fingerprint}, r.err
+}

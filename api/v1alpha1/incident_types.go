@@ -1,0 +1,278 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Labels of an incident. They hold what never changes; what does change is selectable by field. A value that Kubernetes
+// does not allow as a label is cut, with a hash of the whole behind it.
+const (
+	// LabelGroup is the group id: 16 hex digits.
+	LabelGroup = "stormfold.io/group"
+	// LabelShard is the group's shard in Redis: two decimal digits.
+	LabelShard = "stormfold.io/shard"
+	// LabelPolicy is the name of the policy.
+	LabelPolicy = "stormfold.io/policy"
+	// LabelAlertName is the alertname of the alert that opened the incident.
+	LabelAlertName = "stormfold.io/alert-name"
+	// LabelAlertNamespace is the namespace of the alert that opened the incident.
+	LabelAlertNamespace = "stormfold.io/alert-namespace"
+)
+
+// State says where an incident is in its life.
+//
+// +kubebuilder:validation:Enum=Firing;Resolved;Absorbed
+type State string
+
+const (
+	// StateFiring: at least one alert fires.
+	StateFiring State = "Firing"
+	// StateResolved: it is over; the condition Resolved says why.
+	StateResolved State = "Resolved"
+	// StateAbsorbed: its group became a storm, which another incident shows: status.absorbedBy.
+	StateAbsorbed State = "Absorbed"
+)
+
+// Type tells a lone alert from a storm.
+//
+// +kubebuilder:validation:Enum=Alert;Storm
+type Type string
+
+const (
+	// TypeAlert: one alert.
+	TypeAlert Type = "Alert"
+	// TypeStorm: all alerts of a group that crossed its policy's threshold.
+	TypeStorm Type = "Storm"
+)
+
+const (
+	// ConditionStorm is the condition type "Storm". It is True once the group has crossed its policy's threshold, and
+	// stays True when the storm is over.
+	//
+	// Reason for True:
+	//
+	//   - "ThresholdCrossed"
+	//
+	// Reason for False:
+	//
+	//   - "BelowThreshold"
+	ConditionStorm = "Storm"
+
+	// ReasonThresholdCrossed: as many alerts as the policy's threshold newly fired within its window.
+	ReasonThresholdCrossed = "ThresholdCrossed"
+	// ReasonBelowThreshold: it is a lone alert.
+	ReasonBelowThreshold = "BelowThreshold"
+)
+
+const (
+	// ConditionResolved is the condition type "Resolved". It is True when the incident is over, which is final but for
+	// an alert that fires again within the policy's cooldown.
+	//
+	// Reasons for True:
+	//
+	//   - "AllResolved"
+	//   - "Quiet"
+	//   - "MaxDuration"
+	//   - "Absorbed"
+	//
+	// Reasons for False:
+	//
+	//   - "AlertsFiring"
+	//   - "Reopened"
+	ConditionResolved = "Resolved"
+
+	// ReasonAllResolved: no alert fires any more.
+	ReasonAllResolved = "AllResolved"
+	// ReasonQuiet: nothing was heard of its alerts for the policy's quiet time. The counts are the last known.
+	ReasonQuiet = "Quiet"
+	// ReasonMaxDuration: it lasted for the policy's maxDuration. The counts are the last known.
+	ReasonMaxDuration = "MaxDuration"
+	// ReasonAbsorbed: the incident named by status.absorbedBy goes on in its place.
+	ReasonAbsorbed = "Absorbed"
+	// ReasonAlertsFiring: at least one alert fires.
+	ReasonAlertsFiring = "AlertsFiring"
+	// ReasonReopened: an alert fired again within the policy's cooldown.
+	ReasonReopened = "Reopened"
+)
+
+// Bounds of the lists, which the schema holds too. The schema's lengths of strings are a fence: what is written has been
+// cut to less, since the server would refuse a status with one string too long for ever.
+const (
+	// MaxResources is the most entries of status.resources.
+	MaxResources = 500
+	// MaxHotspots is the most entries of status.hotspots.
+	MaxHotspots = 10
+)
+
+// Incident is what a responder needs to know of one alert, or of one storm of alerts.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=incidents,singular=incident,shortName=inc,categories=stormfold
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.status.type`
+// +kubebuilder:printcolumn:name="Alert",type=string,JSONPath=`.spec.alertName`
+// +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.metadata.labels['stormfold\.io/alert-namespace']`
+// +kubebuilder:printcolumn:name="Severity",type=string,JSONPath=`.status.severity`
+// +kubebuilder:printcolumn:name="Firing",type=integer,JSONPath=`.status.alerts.firing`
+// +kubebuilder:printcolumn:name="Total",type=integer,JSONPath=`.status.alerts.total`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:selectablefield:JSONPath=`.status.type`
+// +kubebuilder:selectablefield:JSONPath=`.status.severity`
+// +kubebuilder:selectablefield:JSONPath=`.status.state`
+type Incident struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   IncidentSpec   `json:"spec"`
+	Status IncidentStatus `json:"status,omitempty"`
+}
+
+// IncidentSpec is what the incident is about: its identity, which never changes.
+//
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is identity and never changes"
+type IncidentSpec struct {
+	// Policy that folded the alerts.
+	// +kubebuilder:validation:MaxLength=63
+	Policy string `json:"policy"`
+	// AlertName of the alert that opened the incident.
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	AlertName string `json:"alertName,omitempty"`
+	// GroupLabels are the policy's groupBy labels with the values that all alerts share.
+	// +kubebuilder:validation:MaxProperties=32
+	// +optional
+	GroupLabels map[string]string `json:"groupLabels,omitempty"`
+}
+
+// IncidentStatus is what was observed.
+type IncidentStatus struct {
+	// State is Firing, Resolved or Absorbed.
+	State State `json:"state,omitempty"`
+	// Type is Alert for a lone alert, Storm for a group that crossed its threshold.
+	Type Type `json:"type,omitempty"`
+	// Severity is the highest of the firing alerts, or of all when none fires any more: the value of their severity label
+	// as it is. One that is not known ranks lowest.
+	// +kubebuilder:validation:MaxLength=63
+	Severity string `json:"severity,omitempty"`
+	// Alerts counts distinct alerts, those beyond the policy's maxAlerts included as far as they are known.
+	// +optional
+	Alerts AlertCounts `json:"alerts"`
+	// Resources that the alerts are about, each once, firing ones first; at most the policy's maxListed. See
+	// resourceCount and truncated.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=500
+	Resources []Resource `json:"resources,omitempty"`
+	// ResourceCount is how many resources there are, listed or not.
+	ResourceCount int32 `json:"resourceCount,omitempty"`
+	// Truncated is true when a list was cut, or when the counts are lower bounds: the policy's maxAlerts was
+	// reached, or the sender left alerts out.
+	Truncated bool `json:"truncated,omitempty"`
+	// Hotspots are what most alerts of a storm have in common, the most frequent first.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Hotspots []Hotspot `json:"hotspots,omitempty"`
+	// CommonLabels are the labels that all alerts share, with their values.
+	CommonLabels map[string]string `json:"commonLabels,omitempty"`
+	// Exemplar is what the alert that opened the incident says for a human reader.
+	Exemplar *Exemplar `json:"exemplar,omitempty"`
+	// StartedAt is the earliest start of an alert, by its sender.
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+	// StormAt is when the group crossed its threshold.
+	StormAt *metav1.Time `json:"stormAt,omitempty"`
+	// LastChangeAt is when the state last changed. A repeated notification changes nothing.
+	LastChangeAt *metav1.Time `json:"lastChangeAt,omitempty"`
+	// ResolvedAt is when the incident ended.
+	ResolvedAt *metav1.Time `json:"resolvedAt,omitempty"`
+	// Reopened is how often an alert fired again within the policy's cooldown.
+	Reopened int32 `json:"reopened,omitempty"`
+	// AbsorbedBy names the incident that shows the storm this one became part of.
+	// +kubebuilder:validation:MaxLength=253
+	AbsorbedBy string `json:"absorbedBy,omitempty"`
+	// ObservedRevision is the group's revision that this status shows: about the time of the change, in Unix
+	// milliseconds. It never goes back.
+	ObservedRevision int64 `json:"observedRevision,omitempty"`
+	// Members are the tracked alerts, for Stormfold itself: base64 (RFC 4648, padded) of 8 bytes for each, its fingerprint
+	// as a big-endian number; the firing ones first, as many as membersFiring says, each part in ascending order. From it
+	// a Redis that has forgotten the group gets back its state.
+	// +kubebuilder:validation:MaxLength=131072
+	Members string `json:"members,omitempty"`
+	// MembersFiring is how many of the members, from the first one on, are firing.
+	MembersFiring int32 `json:"membersFiring,omitempty"`
+	// Conditions are Storm (ThresholdCrossed; BelowThreshold) and Resolved (AllResolved, Quiet, MaxDuration, Absorbed;
+	// AlertsFiring, Reopened).
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// AlertCounts counts distinct alerts, by fingerprint. They are lower bounds when the incident is truncated because of the
+// policy's maxAlerts or its sender.
+type AlertCounts struct {
+	// Total is firing and resolved together.
+	// +kubebuilder:validation:Minimum=0
+	Total int32 `json:"total"`
+	// Firing is how many of them fire.
+	// +kubebuilder:validation:Minimum=0
+	Firing int32 `json:"firing"`
+	// Resolved is how many of them fire no more.
+	// +kubebuilder:validation:Minimum=0
+	Resolved int32 `json:"resolved"`
+}
+
+// Resource is what an alert is about.
+type Resource struct {
+	// Kind as in Kubernetes (Pod, Node, ...), Instance for a scrape target, or Alert when the labels name nothing.
+	// +kubebuilder:validation:MaxLength=253
+	Kind string `json:"kind"`
+	// Namespace of the resource; none for one that has none, such as a Node.
+	// +kubebuilder:validation:MaxLength=1024
+	Namespace string `json:"namespace,omitempty"`
+	// Name of the resource.
+	// +kubebuilder:validation:MaxLength=1024
+	Name string `json:"name"`
+	// Firing is true while at least one alert about it fires.
+	Firing bool `json:"firing"`
+}
+
+// Hotspot is a label value that many alerts have.
+type Hotspot struct {
+	// Label is its name; workload is what a pod's name tells of its owner.
+	// +kubebuilder:validation:MaxLength=1024
+	Label string `json:"label"`
+	// Value of the label.
+	// +kubebuilder:validation:MaxLength=1024
+	Value string `json:"value"`
+	// Alerts that have it.
+	// +kubebuilder:validation:Minimum=0
+	Alerts int32 `json:"alerts"`
+	// Share of all tracked alerts, in percent, rounded down.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Share int32 `json:"share"`
+}
+
+// Exemplar is what an alert says for a human reader, from its annotations.
+type Exemplar struct {
+	// Summary is the annotation summary.
+	// +kubebuilder:validation:MaxLength=4096
+	Summary string `json:"summary,omitempty"`
+	// Description is the annotation description, or message.
+	// +kubebuilder:validation:MaxLength=4096
+	Description string `json:"description,omitempty"`
+	// Runbook is the annotation runbook_url, or runbook.
+	// +kubebuilder:validation:MaxLength=4096
+	Runbook string `json:"runbook,omitempty"`
+	// GeneratorURL leads to the rule that made the alert.
+	// +kubebuilder:validation:MaxLength=4096
+	GeneratorURL string `json:"generatorURL,omitempty"`
+}
+
+// IncidentList is a list of incidents.
+//
+// +kubebuilder:object:root=true
+type IncidentList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []Incident `json:"items"`
+}

@@ -1,0 +1,111 @@
+package config
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
+)
+
+// Policies is an ordered list of policies, of which the last one takes every alert. It is not changed once it is made, so
+// that it may be shared.
+type Policies []Policy
+
+// Policy says which alerts are folded, by which labels, and with which thresholds, windows and limits. The table in
+// policy_fields.go holds the defaults and bounds.
+type Policy struct {
+	// Name is a DNS label, unique among the policies. It is part of the identity of the groups.
+	Name string
+	// Matchers are what an alert's labels must all fulfil. A label that the alert lacks is the empty string, as in Alertmanager.
+	Matchers labels.Matchers
+	// GroupBy are the labels whose values make a group. Without any the policy has one group.
+	GroupBy []string
+	// Threshold is how many alerts must newly fire within Window to make a storm. With 1 every incident is a storm.
+	Threshold int
+	Window    time.Duration
+	// Quiet ends an incident of which nothing was heard for that long, MaxDuration one that is that old.
+	Quiet, MaxDuration time.Duration
+	// Cooldown is how long after its resolution an incident is reopened rather than followed by a new one.
+	Cooldown time.Duration
+	// Retention is how long a resolved incident stays in Kubernetes.
+	Retention time.Duration
+	// Hold delays a group's first write to Kubernetes.
+	Hold time.Duration
+	// Flush bounds how often a group is written to Kubernetes.
+	Flush Flush
+	// MaxAlerts is how many alerts of a group are tracked, MaxListed how many resources an incident lists, MaxGroups how many
+	// groups the policy has in a shard of Redis.
+	MaxAlerts, MaxListed, MaxGroups int
+	// Breakdown are the labels over which hotspots are counted.
+	Breakdown []string
+}
+
+// Flush is the interval between writes of a group: it starts at Min, doubles up to Max while changes keep coming, and falls
+// back when they stop.
+type Flush struct{ Min, Max time.Duration }
+
+// Match is the first policy whose matchers an alert's labels fulfil. It is never nil: the last policy has no matchers, and an
+// empty list is taken for the built-in policy.
+func (p Policies) Match(labels map[string]string) *Policy {
+	for i := range p {
+		if p[i].matches(labels) {
+			return &p[i]
+		}
+	}
+	if len(p) == 0 {
+		return &Default()[0]
+	}
+	return &p[len(p)-1]
+}
+
+func (p *Policy) matches(labels map[string]string) bool {
+	for _, m := range p.Matchers {
+		if !m.Matches(labels[m.Name]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Default is the built-in policy, named default, for all alerts. config/policies.yaml says the same.
+func Default() Policies {
+	p := defaults()
+	p.Name = "default"
+	return Policies{p}
+}
+
+// defaults is a policy whose fields all have their defaults, without a name. Its slices are its own.
+func defaults() Policy {
+	p := builtIn()
+	p.GroupBy, p.Breakdown = slices.Clone(p.GroupBy), slices.Clone(p.Breakdown)
+	return p
+}
+
+// builtIn reads the defaults from the table of fields, once.
+var builtIn = sync.OnceValue(func() Policy {
+	var p Policy
+	for _, field := range PolicyFields() {
+		if field.Default == "" {
+			continue
+		}
+		if err := field.set(&p, mustJSON(field.Default)); err != nil {
+			panic(field.Key + ": " + err.Error()) // The table is at odds with itself; every test that makes a policy sees it.
+		}
+	}
+	return p
+})
+
+// Named is the policy of that name, or the last one when there is none (any more): what belonged to it goes on under the
+// policy that takes every alert.
+func (p Policies) Named(name string) *Policy {
+	for i := range p {
+		if p[i].Name == name {
+			return &p[i]
+		}
+	}
+	if len(p) == 0 {
+		return &Default()[0]
+	}
+	return &p[len(p)-1]
+}

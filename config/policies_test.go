@@ -1,0 +1,209 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"knative.dev/pkg/apis"
+)
+
+func TestDefaultPolicy(t *testing.T) {
+	assert.Equal(t, Policies{{
+		Name: "default", GroupBy: []string{"cluster", "namespace", "alertname"}, Threshold: 5, Window: 2 * time.Minute,
+		Quiet: 5 * time.Hour, MaxDuration: 24 * time.Hour, Cooldown: 5 * time.Minute, Retention: 168 * time.Hour,
+		Flush:     Flush{Min: time.Second, Max: 15 * time.Second},
+		MaxAlerts: 10000, MaxListed: 500, MaxGroups: 1000, Breakdown: []string{"namespace", "node", "severity", "workload"},
+	}}, Default())
+
+	changed := Default()
+	changed[0].GroupBy[0] = "changed"
+	assert.Equal(t, "cluster", Default()[0].GroupBy[0])
+}
+
+func TestShippedFileIsTheDefault(t *testing.T) {
+	policies, err := LoadPolicies("policies.yaml")
+	require.NoError(t, err)
+	assert.Equal(t, Default(), policies)
+
+	content, err := os.ReadFile("policies.yaml")
+	require.NoError(t, err)
+	for _, field := range PolicyFields() {
+		if field.Default != "" {
+			_, key, nested := strings.Cut(field.Key, ".")
+			if !nested {
+				key = field.Key
+			}
+			assert.Contains(t, string(content), " "+key+": "+field.Default+"\n", "the file shows every default")
+		}
+	}
+}
+
+func TestMatch(t *testing.T) {
+	policies, err := ParsePolicies([]byte(`
+policies:
+  - {name: node, match: ['node!=""', 'alertname=~"Kube.*|NodeDown"']}
+  - {name: two, match: ['{severity="critical", team!~"dev.*"}']}
+  - {name: rest}
+`))
+	require.NoError(t, err)
+	tests := []struct {
+		labels map[string]string
+		want   string
+	}{
+		{map[string]string{"alertname": "NodeDown", "node": "n1", "severity": "critical"}, "node"},
+		{map[string]string{"alertname": "XNodeDown", "node": "n1", "severity": "critical"}, "two"},
+		{map[string]string{"alertname": "NodeDown"}, "rest"},
+		{map[string]string{"severity": "critical"}, "two"},
+		{map[string]string{"severity": "critical", "team": "dev-a"}, "rest"},
+		{nil, "rest"},
+	}
+	for _, test := range tests {
+		assert.Equal(t, test.want, policies.Match(test.labels).Name, "%v", test.labels)
+	}
+	assert.Same(t, &policies[2], policies.Match(nil))
+	assert.Equal(t, "default", Policies(nil).Match(nil).Name)
+}
+
+func TestParsePoliciesEveryBound(t *testing.T) {
+	label128, label129 := strings.Repeat("a", 128), strings.Repeat("a", 129)
+	list := func(n int) string {
+		names := make([]string, n)
+		for i := range names {
+			names[i] = fmt.Sprintf("l%d", i)
+		}
+		return "[" + strings.Join(names, ", ") + "]"
+	}
+	matchers := func(n int) string { return "['a=b" + strings.Repeat(",a=b", n-1) + "']" }
+	tests := map[string]struct{ good, bad []string }{
+		"name":        {[]string{"a", strings.Repeat("a", 63)}, []string{"", "null", "A", "a.b", "1.5", "on", strings.Repeat("a", 64), "[a]"}},
+		"match":       {[]string{`['a="b"']`, matchers(16), "['" + strings.Repeat("a", 1020) + "=b']"}, []string{"", "[]", "a=b", "['']", "['{}']", "[a]", "[null]", "['a=~\"(\"']", matchers(17), "['" + strings.Repeat("a", 1023) + "=b']"}},
+		"groupBy":     {[]string{"[]", "[" + label128 + "]", list(16)}, []string{"", "a", "[a, a]", "[1a]", "['a.b']", "['']", "[null]", "[" + label129 + "]", list(17)}},
+		"threshold":   {[]string{"1", "1000"}, []string{"0", "1001", "-1", `"5"`, "1.5", "", "[5]"}},
+		"window":      {[]string{"1s", "1h", "60m"}, []string{"999ms", "3601s", "0", "60", "1.5m", "-1m", "", "{}"}},
+		"quiet":       {[]string{"2m", "30d"}, []string{"999ms", "31d", ""}},
+		"maxDuration": {[]string{"1s", "30d"}, []string{"999ms", "31d", ""}},
+		"cooldown":    {[]string{"0", "0s", "24h"}, []string{"24h1ms", "x"}},
+		"retention":   {[]string{"0", "365d", "1y"}, []string{"366d", "x"}},
+		"hold":        {[]string{"0", "10m"}, []string{"10m1ms", "x"}},
+		"flush.min":   {[]string{"100ms", "15s"}, []string{"99ms", "1m1ms", "0"}},
+		"flush.max":   {[]string{"1s", "10m"}, []string{"999ms", "10m1ms", "0"}},
+		"maxAlerts":   {[]string{"5", "10000"}, []string{"4", "0", "10001"}},
+		"maxListed":   {[]string{"1", "500"}, []string{"0", "501"}},
+		"maxGroups":   {[]string{"1", "100000"}, []string{"0", "100001"}},
+		"breakdown":   {[]string{"[]", list(8)}, []string{"", "[a, a]", list(9)}},
+	}
+	for _, field := range PolicyFields() {
+		test, ok := tests[field.Key]
+		if !assert.True(t, ok, "no test for %s", field.Key) {
+			continue
+		}
+		file := func(value string) []byte {
+			given := map[string]string{"name": "a-name", "match": "['a=b']"}
+			outer, inner, nested := strings.Cut(field.Key, ".")
+			if nested {
+				value = "{" + inner + ": " + value + "}"
+			}
+			given[outer] = value
+			text := "policies:\n  -"
+			for key, value := range given {
+				text += " " + key + ": " + value + "\n   "
+			}
+			return []byte(text + "\n  - name: last\n")
+		}
+		for _, value := range test.good {
+			_, err := ParsePolicies(file(value))
+			assert.NoError(t, err, "%s: %s", field.Key, value)
+		}
+		for _, value := range test.bad {
+			_, err := ParsePolicies(file(value))
+			if assert.Error(t, err, "%s: %s", field.Key, value) {
+				assert.True(t, strings.HasPrefix(err.Error(), "policies[0]."+field.Key), err)
+				assert.NotContains(t, err.Error(), "\n")
+				var fields *apis.FieldError
+				assert.ErrorAs(t, err, &fields)
+			}
+		}
+	}
+	assert.Len(t, tests, len(PolicyFields()))
+}
+
+func TestParsePoliciesErrors(t *testing.T) {
+	tests := []struct{ name, yaml, want string }{
+		{"empty", "", `policies: null is not a list of 1 to 100 policies, the last of which has no match`},
+		{"no policy", "policies: []", `policies: [] is not a list of 1 to 100 policies, the last of which has no match`},
+		{"a list", "[]", `the file is [], not a map with the field policies`},
+		{"no map", "policies: [default]", `policies[0]: "default" is not a policy, a map with at least the field name`},
+		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `"policy" is not a field of the file, which has policies`},
+		{"unknown and near", "policies: [{name: a, groupby: []}]", `policies[0]: "groupby" is not a field of a policy, did you mean groupBy?`},
+		{"unknown inside", "policies: [{name: a, flush: {mim: 1s}}]", `policies[0]: "flush.mim" is not a field of a policy, did you mean flush.min?`},
+		{"no flush", "policies: [{name: a, flush: 1s}]", `policies[0].flush: "1s" is not a map, for instance {min: 1s, max: 15s}`},
+		{"twice", "policies: [{name: a, name: b}]", `the file is not YAML without repeated fields: yaml: unmarshal errors: line 1: key "name" already set in map`},
+		{"no YAML", "policies: [", `the file is not YAML without repeated fields: yaml: line 1: did not find expected node content`},
+		{"two documents", "# first\npolicies: [{name: a}]\n---\npolicies: [{name: b}]\n", `the file holds several YAML documents, only one is read`},
+		{"no name", "policies: [{}]", `policies[0].name: is missing, give every policy a name of its own, for instance default`},
+		{"same name", "policies: [{name: a, match: ['a=b']}, {name: a}]", `policies[1].name: "a" is the name of policies[0] already`},
+		{"last matches", "policies: [{name: a, match: ['a=b']}]", `policies[0].match: the last policy takes every alert and has no match, add one like that behind it`},
+		{"other does not match", "policies: [{name: a}, {name: b}]", `policies[0].match: is missing, only the last policy takes every alert`},
+		{"matcher", "policies: [{name: a, match: ['a=b', alertname]}, {name: b}]",
+			`policies[0].match[1]: "alertname" is not a matcher of up to 1024 bytes, for instance severity=~"critical|page"`},
+		{"duration", "policies: [{name: a, match: ['a=b']}, {name: b, flush: {min: 5}}]",
+			`policies[1].flush.min: 5 is not a duration between 100ms and 1m, for instance 1s`},
+		{"number", "policies: [{name: a, threshold: many}]", `policies[0].threshold: "many" is not a whole number between 1 and 1000, for instance 5`},
+		{"label", "policies: [{name: a, groupBy: [a, b-c]}]",
+			`policies[0].groupBy[1]: "b-c" is not the name of a label, up to 128 of a-z, A-Z, 0-9 and _ that do not begin with a digit, for instance namespace`},
+		{"label twice", "policies: [{name: a, breakdown: [a, a]}]", `policies[0].breakdown[1]: "a" is there already, name each label once`},
+		{"window and quiet", "policies: [{name: a, quiet: 1m}]", `policies[0].window: 2m is longer than quiet, which is 1m`},
+		{"flush", "policies: [{name: a, flush: {min: 20s}}]", `policies[0].flush.max: 15s is shorter than flush.min, which is 20s`},
+		{"maxAlerts", "policies: [{name: a, maxAlerts: 4}]", `policies[0].maxAlerts: 4 is less than threshold, which is 5`},
+		{"two errors", "policies: [{name: a, window: x, quiet: z}]", `policies[0].quiet: "z" is not a duration between 1s and 30d, for instance 5h; ` +
+			`policies[0].window: "x" is not a duration between 1s and 1h, for instance 2m`},
+		{"too large", strings.Repeat("#", maxPoliciesFile+1), `the file is larger than 1048576 bytes`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := ParsePolicies([]byte(test.yaml))
+			require.EqualError(t, err, test.want)
+		})
+	}
+}
+
+func TestParsePoliciesNumberOfPolicies(t *testing.T) {
+	file := func(n int) []byte {
+		text := "policies:\n"
+		for i := range n - 1 {
+			text += fmt.Sprintf("- {name: p%d, match: ['a=b']}\n", i)
+		}
+		return []byte(text + "- {name: last}\n")
+	}
+	policies, err := ParsePolicies(file(100))
+	require.NoError(t, err)
+	assert.Len(t, policies, 100)
+	_, err = ParsePolicies(file(101))
+	assert.ErrorContains(t, err, "is not a list of 1 to 100 policies")
+}
+
+func TestParsePoliciesAcceptsOneDocumentWithMarkers(t *testing.T) {
+	_, err := ParsePolicies([]byte("# a comment\n---\npolicies: [{name: a}]\n---\n# nothing\n...\n"))
+	assert.NoError(t, err)
+}
+
+func TestLoadPoliciesErrors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policies.yaml")
+	_, err := LoadPolicies(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	assert.ErrorContains(t, err, path)
+
+	require.NoError(t, os.WriteFile(path, []byte("policies: [{}]"), 0o600))
+	_, err = LoadPolicies(path)
+	require.EqualError(t, err, "policies file "+path+": policies[0].name: is missing, give every policy a name of its own, for instance default")
+
+	require.NoError(t, os.WriteFile(path, make([]byte, 2<<20), 0o600))
+	_, err = LoadPolicies(path)
+	require.ErrorContains(t, err, "the file is larger than 1048576 bytes")
+}

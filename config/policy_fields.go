@@ -1,0 +1,209 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
+	"github.com/prometheus/common/model"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"knative.dev/pkg/apis"
+	"sigs.k8s.io/yaml"
+)
+
+// Bounds of the matchers of one policy: far above what people write, and small enough to try all of them per alert.
+const (
+	maxMatchers      = 16
+	maxMatcherLength = 1024
+)
+
+// maxLabelName is the longest name of a label that a policy may use, in bytes.
+const maxLabelName = 128
+
+// Field is one line of the table of a policy's fields.
+type Field struct {
+	// Key is the field's path inside a policy, such as flush.min.
+	Key string
+	// Default is the value of a field that is left out, as one would write it in YAML; empty for none.
+	Default string
+	// Unit says what the value is.
+	Unit string
+	// Bound says which values are allowed.
+	Bound string
+	// Help says in a sentence what the field does.
+	Help string
+
+	// set takes a value, as JSON, into the policy and says what is wrong with it.
+	set func(p *Policy, value json.RawMessage) *apis.FieldError
+}
+
+// PolicyFields is every field of a policy, in the order of the documentation.
+func PolicyFields() []Field {
+	return []Field{
+		{
+			Key: "name", Unit: "name", Bound: "a DNS label, unique; required",
+			Help: "Part of the identity of the policy's groups: a policy of another name starts afresh.", set: setName,
+		},
+		{
+			Key: "match", Unit: "list of matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none for the last policy", maxMatchers, maxMatcherLength),
+			Help: "What an alert's labels must all fulfil, in Alertmanager's notation: `=`, `!=`, `=~`, `!~`.", set: setMatch,
+		},
+		labelsField("groupBy", "[cluster, namespace, alertname]", 16,
+			"Alerts with the same values of these labels make a group; without any, all alerts of the policy do.",
+			func(p *Policy) *[]string { return &p.GroupBy }),
+		numberField("threshold", "5", "alerts", 1, 1000,
+			"So many alerts that newly fire within `window` make a storm. With 1 every incident is one.",
+			func(p *Policy) *int { return &p.Threshold }),
+		durationField("window", "2m", "1s", "1h", "at most `quiet`", "The time in which `threshold` is counted.",
+			func(p *Policy) *time.Duration { return &p.Window }),
+		durationField("quiet", "5h", "1s", "30d", "", "An incident of which nothing was heard for that long ends with reason Quiet. "+
+			"Keep it above Alertmanager's `repeat_interval`.", func(p *Policy) *time.Duration { return &p.Quiet }),
+		durationField("maxDuration", "24h", "1s", "30d", "", "An incident that old ends with reason MaxDuration; what fires on is a new one.",
+			func(p *Policy) *time.Duration { return &p.MaxDuration }),
+		durationField("cooldown", "5m", "0s", "24h", "", "An alert that fires that soon after the resolution reopens the incident.",
+			func(p *Policy) *time.Duration { return &p.Cooldown }),
+		durationField("retention", "168h", "0s", "365d", "", "How long a resolved incident stays in Kubernetes.",
+			func(p *Policy) *time.Duration { return &p.Retention }),
+		durationField("hold", "0s", "0s", "10m", "", "Delays a group's first write, so that a burst appears as a storm at once.",
+			func(p *Policy) *time.Duration { return &p.Hold }),
+		durationField("flush.min", "1s", "100ms", "1m", "", "The least interval between two writes of a group. It doubles while changes keep coming.",
+			func(p *Policy) *time.Duration { return &p.Flush.Min }),
+		durationField("flush.max", "15s", "100ms", "10m", "at least `flush.min`", "The interval up to which it doubles.",
+			func(p *Policy) *time.Duration { return &p.Flush.Max }),
+		numberField("maxAlerts", "10000", "alerts", 1, 10000,
+			"So many alerts of a group are tracked; with more, its counts are lower bounds. At least `threshold`.",
+			func(p *Policy) *int { return &p.MaxAlerts }),
+		numberField("maxListed", "500", "resources", 1, 500, "So many resources an incident lists; the counts stay exact.",
+			func(p *Policy) *int { return &p.MaxListed }),
+		numberField("maxGroups", "1000", "groups per shard", 1, 100000,
+			"So many groups the policy has in each of Redis' shards; alerts of further ones fold into one overflow group.",
+			func(p *Policy) *int { return &p.MaxGroups }),
+		labelsField("breakdown", "[namespace, node, severity, workload]", 8,
+			"The labels over which an incident counts its hotspots; `workload` is derived from the pod's name.",
+			func(p *Policy) *[]string { return &p.Breakdown }),
+	}
+}
+
+func setName(p *Policy, value json.RawMessage) *apis.FieldError {
+	if err := json.Unmarshal(value, &p.Name); err != nil || len(validation.IsDNS1123Label(p.Name)) > 0 {
+		return wrong("%s is not a name, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance default", shownJSON(value))
+	}
+	return nil
+}
+
+func setMatch(p *Policy, value json.RawMessage) *apis.FieldError {
+	var entries []json.RawMessage
+	if err := json.Unmarshal(value, &entries); err != nil || len(entries) == 0 {
+		return wrong(`%s is not a list of matchers, for instance ["severity=~\"critical|page\""]`, shownJSON(value))
+	}
+	p.Matchers = nil
+	for i, entry := range entries {
+		var text string
+		var matchers []*labels.Matcher
+		err := json.Unmarshal(entry, &text)
+		if err == nil && len(text) <= maxMatcherLength {
+			matchers, err = labels.ParseMatchers(text)
+		}
+		if err != nil || len(matchers) == 0 {
+			return wrong(`%s is not a matcher of up to %d bytes, for instance severity=~"critical|page"`, shownJSON(entry), maxMatcherLength).
+				ViaIndex(i)
+		}
+		p.Matchers = append(p.Matchers, matchers...)
+	}
+	if len(p.Matchers) > maxMatchers {
+		return wrong("there are %d matchers, at most %d are allowed", len(p.Matchers), maxMatchers)
+	}
+	return nil
+}
+
+func durationField(key, byDefault, from, to, also, help string, field func(*Policy) *time.Duration) Field {
+	within := durationsFrom(from, to)
+	bound := within.bound()
+	if also != "" {
+		bound += ", " + also
+	}
+	return Field{
+		Key: key, Default: byDefault, Unit: "duration", Bound: bound, Help: help,
+		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+			d, err := model.ParseDuration(scalar(value))
+			if err != nil || !within.has(time.Duration(d)) {
+				return wrong("%s", within.refuse(shownJSON(value), byDefault))
+			}
+			*field(p) = time.Duration(d)
+			return nil
+		},
+	}
+}
+
+func numberField(key, byDefault, unit string, from, to int, help string, field func(*Policy) *int) Field {
+	within := numbers{from, to}
+	return Field{
+		Key: key, Default: byDefault, Unit: unit, Bound: within.bound(), Help: help,
+		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+			n, err := strconv.Atoi(string(value))
+			if err != nil || !within.has(n) {
+				return wrong("%s", within.refuse(shownJSON(value), byDefault))
+			}
+			*field(p) = n
+			return nil
+		},
+	}
+}
+
+func labelsField(key, byDefault string, most int, help string, field func(*Policy) *[]string) Field {
+	return Field{
+		Key: key, Default: byDefault, Unit: "list of label names", Bound: fmt.Sprintf("0 to %d, distinct, of up to %d bytes", most, maxLabelName), Help: help,
+		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+			var entries []json.RawMessage
+			if err := json.Unmarshal(value, &entries); err != nil || entries == nil || len(entries) > most {
+				return wrong("%s is not a list of up to %d label names, for instance %s", shownJSON(value), most, byDefault)
+			}
+			names := make([]string, len(entries))
+			for i, entry := range entries {
+				err := json.Unmarshal(entry, &names[i])
+				if err != nil || len(names[i]) > maxLabelName || !model.LegacyValidation.IsValidLabelName(names[i]) {
+					return wrong("%s is not the name of a label, up to %d of a-z, A-Z, 0-9 and _ that do not begin with a digit, for instance namespace",
+						shownJSON(entry), maxLabelName).ViaIndex(i)
+				}
+				if slices.Contains(names[:i], names[i]) {
+					return wrong("%s is there already, name each label once", shownJSON(entry)).ViaIndex(i)
+				}
+			}
+			*field(p) = names
+			return nil
+		},
+	}
+}
+
+// scalar is a YAML string, or the digits of a number: a duration of zero may be written without quotes and unit.
+func scalar(value json.RawMessage) string {
+	var s string
+	if err := json.Unmarshal(value, &s); err != nil {
+		return string(value)
+	}
+	return s
+}
+
+// shownJSON is a value as errors repeat it: strings quoted, the rest as it is, and cut.
+func shownJSON(value json.RawMessage) string {
+	var s string
+	if err := json.Unmarshal(value, &s); err == nil && string(value) != "null" {
+		return shown(s)
+	}
+	if runes := []rune(string(value)); len(runes) > maxShown {
+		return string(runes[:maxShown]) + "..."
+	}
+	return string(value)
+}
+
+// mustJSON reads a default of the table in this file.
+func mustJSON(text string) json.RawMessage {
+	value, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		panic(err)
+	}
+	return value
+}

@@ -1,0 +1,99 @@
+package function
+
+import (
+	"sync"
+	"time"
+)
+
+// agenda remembers which groups this pod has to project, and when: the trailing edge of a flush interval. It is a
+// convenience, not a store: what is due stands in Redis, and a pod that dies forgets nothing that matters.
+type agenda struct {
+	// project writes one group; at most as many run at once as slots has places.
+	project func(group, token string, now bool)
+	slots   chan struct{}
+
+	mu      sync.Mutex
+	entries map[string]*appointment
+	closed  bool
+	running sync.WaitGroup
+}
+
+// appointment is one remembered group.
+type appointment struct {
+	at    time.Time
+	timer *time.Timer
+	token string
+	done  chan struct{}
+}
+
+func newAgenda(limit int, project func(group, token string, now bool)) *agenda {
+	return &agenda{project: project, slots: make(chan struct{}, limit), entries: map[string]*appointment{}}
+}
+
+// add remembers a group for a time on this pod's clock; of two times the earlier counts. The channel closes when the
+// group has been projected, or when the pod stops. A token is the lease that a fold granted.
+func (a *agenda) add(group string, at time.Time, token string) <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.entries[group]
+	if e == nil {
+		e = &appointment{at: at, done: make(chan struct{})}
+		if a.closed {
+			close(e.done) // What is due stands in Redis: another pod carries on.
+			return e.done
+		}
+		a.entries[group] = e
+		e.timer = time.AfterFunc(time.Until(at), func() { a.run(group, e, false) })
+	} else if at.Before(e.at) {
+		e.at = at
+		e.timer.Reset(time.Until(at))
+	}
+	if token != "" {
+		e.token = token
+	}
+	return e.done
+}
+
+// run projects one group when its time has come. An appointment runs once: whoever takes it off the list first.
+func (a *agenda) run(group string, e *appointment, now bool) {
+	a.mu.Lock()
+	if a.entries[group] != e {
+		a.mu.Unlock()
+		return
+	}
+	delete(a.entries, group)
+	token := e.token
+	a.running.Add(1)
+	a.mu.Unlock()
+	defer a.running.Done()
+	a.slots <- struct{}{}
+	defer func() { <-a.slots }()
+	defer close(e.done)
+	a.project(group, token, now)
+}
+
+// size is how many groups are remembered.
+func (a *agenda) size() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.entries)
+}
+
+// drain projects everything that is remembered without waiting for its time, and takes nothing new. It returns when that
+// is done.
+func (a *agenda) drain() {
+	a.mu.Lock()
+	a.closed = true
+	entries := make(map[string]*appointment, len(a.entries))
+	for group, e := range a.entries {
+		entries[group] = e
+	}
+	a.mu.Unlock()
+	var all sync.WaitGroup
+	for group, e := range entries {
+		e.timer.Stop()
+		all.Go(func() { a.run(group, e, true) })
+	}
+	all.Wait()
+	a.running.Wait()
+}

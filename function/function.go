@@ -1,0 +1,220 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"knative.dev/pkg/logging"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/projector"
+)
+
+// Function is what func-go serves: one instance a process.
+type Function struct {
+	// Parts replaces real servers by embedded ones; empty in production.
+	Parts Parts
+
+	pod atomic.Pointer[pod]
+}
+
+// Parts are stand-ins for trials without Redis or a cluster.
+type Parts struct {
+	// Redis is a client of an in-process Redis that knows no script flags.
+	Redis redis.UniversalClient
+	// Incidents is a Kubernetes API of incidents only.
+	Incidents projector.Incidents
+}
+
+// New returns a function that has not started.
+func New() *Function { return &Function{} }
+
+// pod is a started function.
+type pod struct {
+	settings   *config.Settings
+	policies   *config.Source
+	aggregator *aggregator.Aggregator
+	projector  *projector.Projector
+	agenda     *agenda
+	metrics    *metrics
+	log        *zap.SugaredLogger
+	source     string
+
+	stop    context.CancelFunc
+	loops   sync.WaitGroup
+	closers []func() error
+}
+
+// Start parses the settings, connects, and returns when the function can take events. Its error stops the process: it
+// says in one sentence which setting is wrong or what is missing. A Redis that cannot be reached is waited for.
+func (f *Function) Start(ctx context.Context, data map[string]string) error {
+	settings, err := config.Parse(data)
+	if err != nil {
+		return err
+	}
+	policies, err := config.LoadPolicies(settings.Policies)
+	if err != nil {
+		return err
+	}
+	logger, _ := logging.NewLogger("", settings.LogLevel)
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p := &pod{
+		settings: settings, log: logger.Named("stormfold"), metrics: newMetrics(), stop: stop,
+		source: "/stormfold/" + settings.Namespace,
+	}
+	if err := p.connect(ctx, f.Parts); err != nil {
+		return errors.Join(err, p.close())
+	}
+	p.policies = config.NewSource(settings.Policies, policies, p.metrics.policiesBroken(p.log), p.metrics.policiesLoaded(p.log))
+	p.agenda = newAgenda(settings.Projections, p.project)
+	p.metrics.watch(p)
+	if err := p.serveMetrics(); err != nil {
+		return errors.Join(err, p.close())
+	}
+	if err := p.sweep(ctx); err != nil {
+		p.log.Warnw("first sweep failed; the next one carries on", "error", err)
+	}
+	p.loops.Go(func() { p.sweepLoop(ctx) })
+	p.loops.Go(func() { p.policies.Run(ctx, settings.PoliciesReload) })
+	f.pod.Store(p)
+	p.log.Infow("ready", "namespace", settings.Namespace, "policies", len(policies))
+	return nil
+}
+
+// connect makes the clients and checks what they meet.
+func (p *pod) connect(ctx context.Context, parts Parts) error {
+	rdb := parts.Redis
+	if rdb == nil {
+		var err error
+		if rdb, err = p.settings.NewRedis(); err != nil {
+			return err
+		}
+		p.closers = append(p.closers, rdb.Close)
+	}
+	p.metrics.watchRedis(rdb)
+	p.aggregator = aggregator.New(aggregator.Options{Redis: rdb, Lease: p.settings.Lease, Embedded: parts.Redis != nil})
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := p.aggregator.Load(ctx)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, aggregator.ErrUnavailable) && !errors.Is(err, aggregator.ErrTimeout) {
+			return err
+		}
+		p.log.Warnw("waiting for Redis", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+	incidents := parts.Incidents
+	if incidents == nil {
+		kube, err := p.kubeConfig()
+		if err != nil {
+			return err
+		}
+		incidents, err = projector.NewClient(kube, p.settings.KubeTimeout, float32(p.settings.KubeQPS), p.settings.KubeBurst)
+		if err != nil {
+			return err
+		}
+	}
+	p.projector = projector.New(projector.Options{
+		Incidents: incidents, Timeout: p.settings.KubeTimeout, Fallback: p.settings.Namespace, Observe: p.metrics.kubeCall,
+	})
+	err := p.projector.Check(ctx, p.settings.Namespace)
+	if errors.Is(err, projector.ErrNotAllowed) {
+		return err
+	}
+	if err != nil {
+		// Events are safe in Redis without Kubernetes; that is no reason to refuse them.
+		p.log.Warnw("the API server cannot be asked; incidents will be written when it can", "error", err)
+	}
+	return nil
+}
+
+// kubeConfig is the configuration of the Kubernetes client: the file named by KUBECONFIG, or the pod's ServiceAccount.
+func (p *pod) kubeConfig() (*rest.Config, error) {
+	if path := p.settings.Kubeconfig; path != "" {
+		c, err := clientcmd.BuildConfigFromFlags("", path)
+		if err != nil {
+			return nil, fmt.Errorf("KUBECONFIG: %q is not a usable kubeconfig file: %w", path, err)
+		}
+		return c, nil
+	}
+	c, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, fmt.Errorf("KUBECONFIG is not set and this is no pod with a ServiceAccount: %w", err)
+	}
+	return c, nil
+}
+
+// serveMetrics listens on an address of its own: func-go's mux owns the root and the health paths.
+func (p *pod) serveMetrics() error {
+	if p.settings.MetricsAddress == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", p.settings.MetricsAddress)
+	if err != nil {
+		return fmt.Errorf("STORMFOLD_METRICS_ADDRESS: %q cannot be listened on: %w", p.settings.MetricsAddress, err)
+	}
+	server := &http.Server{Handler: p.metrics.handler(), ReadHeaderTimeout: 5 * time.Second}
+	p.loops.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			p.log.Errorw("metrics server ended", "error", err)
+		}
+	})
+	p.closers = append(p.closers, server.Close)
+	return nil
+}
+
+// Ready tells whether events are taken.
+func (f *Function) Ready(context.Context) (bool, error) { return f.pod.Load() != nil, nil }
+
+// Alive tells whether the process works. Whether its servers do is another question: a restart would not mend them.
+func (f *Function) Alive(context.Context) (bool, error) { return true, nil }
+
+// Stop writes what this pod still remembers and closes the connections. func-go has stopped taking requests by then. What
+// the context leaves no time for stays due in Redis.
+func (f *Function) Stop(ctx context.Context) error {
+	p := f.pod.Swap(nil)
+	if p == nil {
+		return nil
+	}
+	p.stop()
+	drained := make(chan struct{})
+	go func() {
+		p.agenda.drain()
+		close(drained)
+	}()
+	var err error
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		err = fmt.Errorf("stopping with %d groups unwritten, which another pod carries on: %w", p.agenda.size(), ctx.Err())
+	}
+	return errors.Join(err, p.close())
+}
+
+// close ends the loops and closes what was opened.
+func (p *pod) close() error {
+	p.stop()
+	var errs []error
+	for _, c := range p.closers {
+		errs = append(errs, c())
+	}
+	p.loops.Wait()
+	_ = p.log.Sync() // Standard error cannot always be synced, and then there is nothing to do about it.
+	return errors.Join(errs...)
+}

@@ -1,0 +1,148 @@
+// Package function is Stormfold: a Knative function that folds alerts into incidents.
+//
+// The way of an event, which Handle below reads like:
+//
+//	handlers.Decode      CloudEvent to alerts, or 400 and nothing happens
+//	aggregator.Split     alerts to groups, by policy
+//	aggregator.Fold      join with Redis; from here on the alerts are safe
+//	agenda               a group whose turn it is gets written before the answer; others when their interval is over
+//	handlers.Reply       opened, storm, resolved: an event for those who listen
+//
+// The way of a group to Kubernetes is in project.go, what happens without events in sweep.go, and the life of the process
+// in function.go.
+package function
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"go.uber.org/zap"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/handlers"
+)
+
+// Handle takes one event. It answers 2xx when every alert of it is in Redis, 400 when no retry can help, 503 otherwise.
+func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, error) {
+	start := time.Now()
+	p := f.pod.Load()
+	if p == nil {
+		return nil, handlers.Answer(&handlers.Refusal{Reason: handlers.ReasonNotReady, Err: errNotReady})
+	}
+	reply, err := p.handle(ctx, ev)
+	p.metrics.answered(ev.Type(), err, time.Since(start))
+	if err != nil {
+		p.logRefusal(ev, err)
+	}
+	return reply, handlers.Answer(err)
+}
+
+var errNotReady = errors.New("the function has not started yet")
+
+// maxAhead is how far an event's time may be ahead of Redis' clock. A word from the future would beat every later one.
+const maxAhead = 10 * time.Minute
+
+func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.settings.RequestTimeout)
+	defer cancel()
+
+	request, err := handlers.Decode(ev, p.aggregator.Now())
+	if err != nil {
+		return nil, err
+	}
+	switch request.Kind {
+	case handlers.Tick:
+		return nil, refusal(p.sweep(ctx))
+	case handlers.Ignore:
+		return nil, nil
+	}
+	if ahead := request.NotifiedAt.Sub(p.aggregator.Now()); ahead > maxAhead {
+		return nil, handlers.TooFarAhead(request.NotifiedAt, ahead)
+	}
+	groups := aggregator.Split(p.policies.Current(), request.Batch)
+	folded, err := p.fold(ctx, groups)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	transitions := p.follow(ctx, folded)
+	return handlers.Reply(p.source, ev, request.NotifiedAt, transitions), nil
+}
+
+// fold joins the groups' alerts with Redis.
+func (p *pod) fold(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+	start := time.Now()
+	folded, err := p.aggregator.Fold(ctx, groups, p.namespace)
+	p.metrics.folded(groups, folded, err, time.Since(start))
+	return folded, err
+}
+
+// follow sees to it that what changed is written: now, where the fold granted the lease, before the event is answered;
+// later otherwise. It returns what happened, for the reply.
+func (p *pod) follow(ctx context.Context, folded []aggregator.Folded) []aggregator.Transition {
+	var transitions []aggregator.Transition
+	var writing []<-chan struct{}
+	for _, fold := range folded {
+		p.explain(fold)
+		transitions = append(transitions, fold.Transitions...)
+		switch {
+		case fold.Token != "":
+			writing = append(writing, p.agenda.add(fold.Group, time.Now(), fold.Token))
+		case fold.Changed:
+			p.agenda.add(fold.Group, time.Now().Add(fold.Due.Sub(fold.Now)), "")
+		}
+	}
+	p.logTransitions(transitions)
+	for _, done := range writing {
+		select {
+		case <-done:
+		case <-ctx.Done(): // The alerts are safe; the writing goes on without the request.
+		}
+	}
+	return transitions
+}
+
+// refusal gives an error of Redis or Kubernetes its reason from the closed set.
+func refusal(err error) error {
+	reason := handlers.ReasonInternal
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, aggregator.ErrOutOfMemory):
+		reason = handlers.ReasonRedisOOM
+	case errors.Is(err, aggregator.ErrTimeout):
+		reason = handlers.ReasonRedisTimeout
+	case errors.Is(err, aggregator.ErrUnavailable):
+		reason = handlers.ReasonRedisUnavailable
+	}
+	return &handlers.Refusal{Reason: reason, Err: err}
+}
+
+// logRefusal leaves a trace of every event that was not taken. One that no retry can help is a dead letter and is always
+// heard of.
+func (p *pod) logRefusal(ev event.Event, err error) {
+	fields := []any{zap.String("event", ev.ID()), zap.String("type", ev.Type()), zap.String("source", ev.Source()), zap.Error(err)}
+	var invalid *handlers.Invalid
+	if errors.As(err, &invalid) {
+		p.log.Warnw("event refused for good", fields...)
+		return
+	}
+	p.log.Warnw("event refused for now", fields...)
+}
+
+// logTransitions writes one line for each thing that happened to an incident.
+func (p *pod) logTransitions(transitions []aggregator.Transition) {
+	for _, t := range transitions {
+		p.metrics.transition(t)
+		p.log.Infow("incident "+string(t.Type), "incident", t.Incident, "namespace", t.Namespace, "group", t.Group,
+			"policy", t.Policy, "revision", t.Revision, "total", t.Total, "firing", t.Firing, "reason", t.Reason)
+	}
+}
+
+// explain says, at debug, what one event did to one group and why.
+func (p *pod) explain(fold aggregator.Folded) {
+	p.log.Debugw("folded", "group", fold.Group, "policy", fold.Policy, "state", fold.State, "window", fold.Window,
+		"newlyFiring", fold.NewlyFiring, "total", fold.Total, "firing", fold.Firing, "changed", fold.Changed,
+		"leased", fold.Token != "", "revision", fold.Revision, "due", fold.Due)
+}

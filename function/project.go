@@ -1,0 +1,93 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/stormfold/stormfold/aggregator"
+)
+
+const (
+	// rounds is how many snapshots of one group a pod takes in a row, 20 objects each, before others get their turn.
+	rounds = 4
+	// retryAfter is when a group whose writing failed is tried again, with as much again of jitter.
+	retryAfter = 2 * time.Second
+	// importWait is when a group of a shard that is being imported is looked at again.
+	importWait = 500 * time.Millisecond
+)
+
+// project writes one group: snapshot, Kubernetes, settle. What fails stays due in Redis, and in the agenda.
+func (p *pod) project(group, token string, now bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), p.settings.Lease)
+	defer cancel()
+	for range rounds {
+		wait, more := p.projectOnce(ctx, group, token, now)
+		if !more {
+			if wait > 0 {
+				p.agenda.add(group, time.Now().Add(wait), "")
+			}
+			return
+		}
+		token = ""
+	}
+	p.agenda.add(group, time.Now(), "")
+}
+
+// projectOnce writes one snapshot of a group. It returns how long the group wants to be left alone (0: forget it), and
+// whether it should go on at once.
+func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) (wait time.Duration, more bool) {
+	start := time.Now()
+	snapshot, err := p.aggregator.Snapshot(ctx, group, token, now)
+	var busy *aggregator.Busy
+	switch {
+	case errors.As(err, &busy):
+		p.metrics.projected("busy", time.Since(start))
+		return max(busy.Until.Sub(p.aggregator.Now()), time.Millisecond), false
+	case errors.Is(err, aggregator.ErrNotImported):
+		return importWait, false
+	case err != nil:
+		p.metrics.projected("redis", time.Since(start))
+		p.log.Warnw("group cannot be read", "group", group, "error", err)
+		return jittered(retryAfter), false
+	case snapshot == nil:
+		return 0, false
+	}
+	p.logTransitions(snapshot.Transitions)
+	if len(snapshot.Objects) == 0 {
+		return 0, false
+	}
+	confirmed, writeErr := p.projector.Project(ctx, snapshot)
+	delay := time.Duration(0)
+	if writeErr != nil {
+		delay = jittered(retryAfter)
+		p.log.Warnw("incidents cannot be written", "group", group, "written", len(confirmed),
+			"of", len(snapshot.Objects), "error", writeErr)
+	}
+	// The time for writing may be over; that what was written is known must not depend on it.
+	settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.RedisTimeout)
+	defer cancel()
+	due, err := p.aggregator.Settle(settleCtx, snapshot, confirmed, delay)
+	p.metrics.settled(snapshot, confirmed, errors.Join(writeErr, err), time.Since(start))
+	if err != nil {
+		p.log.Warnw("group cannot be settled", "group", group, "error", err)
+		return jittered(retryAfter), false
+	}
+	wait = due.Sub(p.aggregator.Now())
+	switch {
+	case writeErr != nil:
+		return max(wait, delay), false
+	case wait <= 0:
+		return 0, true
+	case wait > p.settings.SweepInterval:
+		return 0, false // A deadline hours away: the sweep sees to it.
+	default:
+		return wait, false
+	}
+}
+
+// jittered is between d and 2 d, so that pods that failed together do not come back together.
+func jittered(d time.Duration) time.Duration {
+	return d + rand.N(d)
+}

@@ -1,0 +1,55 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/stormfold/stormfold/aggregator"
+)
+
+// sweepLoop carries on what is due, whoever left it: a pod that died, a pod that was scaled away, a deadline that came.
+func (p *pod) sweepLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(p.settings.SweepInterval/2 + rand.N(p.settings.SweepInterval)):
+		}
+		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warnw("sweep failed", "error", err)
+		}
+	}
+}
+
+// sweep projects what is due in every shard and waits for it, as long as the context allows.
+func (p *pod) sweep(ctx context.Context) error {
+	var errs []error
+	var writing []<-chan struct{}
+	for shard := range aggregator.Shards {
+		groups, epoch, err := p.aggregator.Sweep(ctx, shard)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if p.aggregator.NeedsImport(epoch) {
+			if err := p.importShard(ctx, shard, epoch); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		for _, group := range groups {
+			writing = append(writing, p.agenda.add(group, time.Now(), ""))
+		}
+	}
+	p.metrics.swept(len(writing), errors.Join(errs...))
+	for _, done := range writing {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return errors.Join(errs...)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,81 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+
+	"github.com/stormfold/stormfold/api/v1alpha1"
+)
+
+// Incidents is the part of the Kubernetes API that the projector uses. Errors are those of k8s.io/apimachinery's
+// api/errors.
+type Incidents interface {
+	Create(ctx context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error)
+	Get(ctx context.Context, namespace, name string) (*v1alpha1.Incident, error)
+	// UpdateStatus writes the status if the resourceVersion is still the object's.
+	UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error)
+	Delete(ctx context.Context, namespace, name string) error
+	// List returns a page; an empty namespace means all.
+	List(ctx context.Context, namespace string, options metav1.ListOptions) (*v1alpha1.IncidentList, error)
+}
+
+// restIncidents are the incidents of an API server, by plain REST: no discovery, no cache, no watch.
+type restIncidents struct{ client rest.Interface }
+
+// NewClient returns the incidents of the API server that the configuration names. Every call ends after the
+// timeout at the latest; qps and burst limit the calls from here, before the server's own priority and fairness, whose
+// Retry-After the client honours within the time-out.
+func NewClient(config *rest.Config, timeout time.Duration, qps float32, burst int) (Incidents, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("registering the incident types: %w", err)
+	}
+	c := rest.CopyConfig(config)
+	c.GroupVersion = &v1alpha1.SchemeGroupVersion
+	c.APIPath = "/apis"
+	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	c.ContentType = runtime.ContentTypeJSON
+	c.Timeout, c.QPS, c.Burst = timeout, qps, burst
+	if c.UserAgent == "" {
+		c.UserAgent = "stormfold"
+	}
+	client, err := rest.RESTClientFor(c)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for the API server %s: %w", c.Host, err)
+	}
+	return &restIncidents{client: client}, nil
+}
+
+const resource = "incidents"
+
+func (r *restIncidents) Create(ctx context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error) {
+	out := &v1alpha1.Incident{}
+	return out, r.client.Post().Namespace(incident.Namespace).Resource(resource).Body(incident).Do(ctx).Into(out)
+}
+
+func (r *restIncidents) Get(ctx context.Context, namespace, name string) (*v1alpha1.Incident, error) {
+	out := &v1alpha1.Incident{}
+	return out, r.client.Get().Namespace(namespace).Resource(resource).Name(name).Do(ctx).Into(out)
+}
+
+func (r *restIncidents) UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error) {
+	out := &v1alpha1.Incident{}
+	return out, r.client.Put().Namespace(incident.Namespace).Resource(resource).Name(incident.Name).SubResource("status").
+		Body(incident).Do(ctx).Into(out)
+}
+
+func (r *restIncidents) Delete(ctx context.Context, namespace, name string) error {
+	return r.client.Delete().Namespace(namespace).Resource(resource).Name(name).Do(ctx).Error()
+}
+
+func (r *restIncidents) List(ctx context.Context, namespace string, options metav1.ListOptions) (*v1alpha1.IncidentList, error) {
+	out := &v1alpha1.IncidentList{}
+	return out, r.client.Get().NamespaceIfScoped(namespace, namespace != "").Resource(resource).
+		VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Into(out)
+}

@@ -1,0 +1,91 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
+)
+
+// importPage is how many incidents one list call asks for. The largest object has 256 KiB.
+const importPage = 100
+
+// Import reads the incidents of a shard from Kubernetes and gives each to take. An empty namespace means all.
+func (p *Projector) Import(ctx context.Context, namespace string, shard int, take func(aggregator.Imported) error) error {
+	options := metav1.ListOptions{
+		LabelSelector: v1alpha1.LabelShard + "=" + aggregator.ShardName(shard), Limit: importPage,
+	}
+	for {
+		list, err := call(ctx, p, "list", func(ctx context.Context) (*v1alpha1.IncidentList, error) {
+			return p.incidents.List(ctx, namespace, options)
+		})
+		if err != nil {
+			return fmt.Errorf("listing the incidents of shard %d: %w", shard, err)
+		}
+		for i := range list.Items {
+			imported, err := read(&list.Items[i])
+			if err != nil {
+				return fmt.Errorf("incident %s/%s: %w", list.Items[i].Namespace, list.Items[i].Name, err)
+			}
+			if err := take(imported); err != nil {
+				return err
+			}
+		}
+		if options.Continue = list.Continue; options.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// read is what Redis has to know of an incident, from its object: the reverse of Render as far as that goes.
+func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
+	st := &i.Status
+	members, err := decodeMembers(st.Members, st.MembersFiring)
+	if err != nil {
+		return aggregator.Imported{}, err
+	}
+	o := aggregator.Object{
+		Name: i.Name, Namespace: i.Namespace, ResourceVersion: i.ResourceVersion, Revision: st.ObservedRevision,
+		Storm: st.Type == v1alpha1.TypeStorm, State: aggregator.Open, OpenedAt: i.CreationTimestamp.Time,
+		Reopened: int(st.Reopened), AbsorbedBy: st.AbsorbedBy, CommonLabels: st.CommonLabels, Members: members,
+		Firing: int(st.Alerts.Firing), Total: len(members), Beyond: max(0, int(st.Alerts.Total)-len(members)),
+		Truncated: int(st.Alerts.Total) > len(members),
+		Facts:     aggregator.Facts{Labels: st.CommonLabels},
+	}
+	if st.StartedAt != nil {
+		o.Facts.StartsAt = st.StartedAt.Unix()
+	}
+	if e := st.Exemplar; e != nil {
+		o.Facts.GeneratorURL = e.GeneratorURL
+		o.Facts.Annotations = map[string]string{"summary": e.Summary, "description": e.Description, "runbook_url": e.Runbook}
+	}
+	if o.Facts.Labels == nil {
+		o.Facts.Labels = map[string]string{}
+	}
+	if i.Spec.AlertName != "" {
+		o.Facts.Labels["alertname"] = i.Spec.AlertName
+	}
+	if st.StormAt != nil {
+		o.StormAt = st.StormAt.Time
+	}
+	if st.LastChangeAt != nil {
+		o.ChangedAt = st.LastChangeAt.Time
+	}
+	switch st.State {
+	case v1alpha1.StateResolved:
+		o.State = aggregator.Ended
+	case v1alpha1.StateAbsorbed:
+		o.State = aggregator.TakenOver
+	}
+	for _, c := range st.Conditions {
+		if c.Type == v1alpha1.ConditionResolved && c.Status == metav1.ConditionTrue {
+			o.EndedAt, o.Reason = c.LastTransitionTime.Time, c.Reason
+		}
+	}
+	return aggregator.Imported{
+		Group: i.Labels[v1alpha1.LabelGroup], Policy: i.Spec.Policy, Labels: i.Spec.GroupLabels, Object: o,
+	}, nil
+}

@@ -1,0 +1,51 @@
+package projector
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
+)
+
+// objectLabels hold what never changes of an incident, to select by.
+func objectLabels(s *aggregator.Snapshot, alertName, namespace string) map[string]string {
+	out := map[string]string{
+		v1alpha1.LabelGroup:  s.Group,
+		v1alpha1.LabelShard:  aggregator.ShardName(s.Shard),
+		v1alpha1.LabelPolicy: labelValue(s.Policy),
+	}
+	if alertName != "" {
+		out[v1alpha1.LabelAlertName] = labelValue(alertName)
+	}
+	if namespace != "" {
+		out[v1alpha1.LabelAlertNamespace] = labelValue(namespace)
+	}
+	return out
+}
+
+// labelValue is the value itself where Kubernetes allows it; otherwise what can be kept of it with a hash of the whole,
+// so that two long values stay two.
+func labelValue(value string) string {
+	if len(validation.IsValidLabelValue(value)) == 0 {
+		return value
+	}
+	kept := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
+			return r
+		default:
+			return '_'
+		}
+	}, value)
+	kept = strings.Trim(kept[:min(len(kept), 52)], "-_.")
+	sum := sha256.Sum256([]byte(value))
+	hash := hex.EncodeToString(sum[:5])
+	if kept == "" {
+		return hash
+	}
+	return kept + "-" + hash
+}

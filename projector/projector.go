@@ -1,0 +1,188 @@
+// Package projector writes what a group's snapshot says to Kubernetes.
+//
+//	Render    snapshot to Incident (pure)
+//	Project   create, status, delete; conflicts; what stands there now
+//	Import    the incidents that stand in Kubernetes, for a Redis that has forgotten them
+//
+// It knows nothing of Redis: what was written goes back to the caller, who settles it.
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
+)
+
+// attempts is how often one object is tried when someone else wrote it in between.
+const attempts = 3
+
+// Options say how a Projector works.
+type Options struct {
+	Incidents Incidents
+	// Timeout ends each call.
+	Timeout time.Duration
+	// Fallback is the namespace of incidents whose own does not exist (any more).
+	Fallback string
+	// Observe, when set, is told of every call: its verb (create, get, update, delete), how long it took, and its error.
+	Observe func(verb string, took time.Duration, err error)
+}
+
+// Projector writes incidents. It is safe for concurrent use.
+type Projector struct {
+	incidents Incidents
+	timeout   time.Duration
+	fallback  string
+	observe   func(string, time.Duration, error)
+}
+
+// New makes a Projector.
+func New(o Options) *Projector {
+	if o.Observe == nil {
+		o.Observe = func(string, time.Duration, error) {}
+	}
+	return &Projector{incidents: o.Incidents, timeout: o.Timeout, fallback: o.Fallback, observe: o.Observe}
+}
+
+// ErrNotAllowed is what Check wraps when the CRD is missing or the ServiceAccount may not do what it has to: nothing that
+// time alone would mend.
+var ErrNotAllowed = errors.New("incidents cannot be written")
+
+// Check tells whether incidents can be served and listed: the CRD is there and the ServiceAccount may read. Its error
+// says what is missing.
+func (p *Projector) Check(ctx context.Context, namespace string) error {
+	_, err := call(ctx, p, "list", func(ctx context.Context) (*v1alpha1.IncidentList, error) {
+		return p.incidents.List(ctx, namespace, metav1.ListOptions{Limit: 1})
+	})
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("the API server does not serve incidents.stormfold.io: apply deploy/crd: %w: %w", ErrNotAllowed, err)
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("the ServiceAccount may not list incidents in namespace %s: apply deploy/rbac: %w: %w", namespace, ErrNotAllowed, err)
+	default:
+		return fmt.Errorf("listing incidents in namespace %s: %w", namespace, err)
+	}
+}
+
+// Project writes the objects of a snapshot, one after the other, and returns those that stand as they should. The error
+// joins what went wrong with the others; they stay due.
+func (p *Projector) Project(ctx context.Context, s *aggregator.Snapshot) ([]aggregator.Confirmed, error) {
+	var confirmed []aggregator.Confirmed
+	var errs []error
+	for _, o := range s.Objects {
+		c, err := p.one(ctx, s, o)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("incident %s/%s: %w", o.Namespace, o.Name, err))
+			if ctx.Err() != nil {
+				break
+			}
+			continue
+		}
+		confirmed = append(confirmed, c)
+	}
+	return confirmed, errors.Join(errs...)
+}
+
+// one brings one object to where it should be.
+func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregator.Object) (aggregator.Confirmed, error) {
+	gone := aggregator.Confirmed{Name: o.Name, Namespace: o.Namespace}
+	if o.Delete {
+		if err := p.delete(ctx, o); err != nil && !apierrors.IsNotFound(err) {
+			return gone, err
+		}
+		return gone, nil
+	}
+	want := Render(s, o)
+	var have *v1alpha1.Incident
+	var err error
+	for range attempts {
+		if want.ResourceVersion == "" {
+			have, err = p.create(ctx, want)
+			if apierrors.IsNotFound(err) && want.Namespace != p.fallback {
+				want.Namespace = p.fallback
+				have, err = p.create(ctx, want)
+			}
+			if apierrors.IsAlreadyExists(err) {
+				// Only this group's fold makes this name: it is our own create, whose answer was lost.
+				have, err = p.get(ctx, want)
+			}
+			if err == nil && have.Status.ObservedRevision >= o.Revision {
+				return standing(have), nil
+			}
+			if err != nil {
+				return gone, err
+			}
+			want.ResourceVersion = have.ResourceVersion
+		}
+		have, err = p.updateStatus(ctx, want)
+		switch {
+		case err == nil:
+			return standing(have), nil
+		case apierrors.IsConflict(err):
+			if have, err = p.get(ctx, want); err == nil {
+				if have.Status.ObservedRevision >= o.Revision {
+					return standing(have), nil
+				}
+				want.ResourceVersion = have.ResourceVersion
+				continue
+			}
+		}
+		if !apierrors.IsNotFound(err) {
+			return gone, err
+		}
+		// Deleted by hand. What is over stays deleted; what is going on is put back.
+		if o.State != aggregator.Open {
+			return gone, nil
+		}
+		want.ResourceVersion, want.UID = "", ""
+	}
+	return gone, fmt.Errorf("still contended after %d attempts: %w", attempts, err)
+}
+
+// standing is what an object in Kubernetes says of itself.
+func standing(i *v1alpha1.Incident) aggregator.Confirmed {
+	return aggregator.Confirmed{
+		Name: i.Name, Namespace: i.Namespace, Revision: i.Status.ObservedRevision, ResourceVersion: i.ResourceVersion,
+	}
+}
+
+func (p *Projector) create(ctx context.Context, i *v1alpha1.Incident) (*v1alpha1.Incident, error) {
+	return call(ctx, p, "create", func(ctx context.Context) (*v1alpha1.Incident, error) { return p.incidents.Create(ctx, i) })
+}
+
+func (p *Projector) get(ctx context.Context, i *v1alpha1.Incident) (*v1alpha1.Incident, error) {
+	return call(ctx, p, "get", func(ctx context.Context) (*v1alpha1.Incident, error) {
+		return p.incidents.Get(ctx, i.Namespace, i.Name)
+	})
+}
+
+func (p *Projector) updateStatus(ctx context.Context, i *v1alpha1.Incident) (*v1alpha1.Incident, error) {
+	return call(ctx, p, "update", func(ctx context.Context) (*v1alpha1.Incident, error) {
+		return p.incidents.UpdateStatus(ctx, i)
+	})
+}
+
+func (p *Projector) delete(ctx context.Context, o aggregator.Object) error {
+	_, err := call(ctx, p, "delete", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, p.incidents.Delete(ctx, o.Namespace, o.Name)
+	})
+	return err
+}
+
+// call runs one API call within the time-out and reports it.
+func call[T any](ctx context.Context, p *Projector, verb string, do func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	start := time.Now()
+	out, err := do(ctx)
+	p.observe(verb, time.Since(start), err)
+	return out, err
+}

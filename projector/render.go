@@ -1,0 +1,238 @@
+package projector
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
+)
+
+// maxObject is the most that an incident's JSON may be, in bytes. Lists give way until it fits; the counts stay.
+const maxObject = 256 << 10
+
+// objectOverhead is kept free of maxObject for what the server adds: metadata and managed fields.
+const objectOverhead = 8 << 10
+
+// maxHotspots is how many of the most frequent label values an incident shows.
+const maxHotspots = 10
+
+// Render is the incident that an object of a snapshot should be. It is pure: the same snapshot always gives the same.
+func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
+	alertName := cmp.Or(s.Labels["alertname"], o.Facts.Labels["alertname"])
+	incident := &v1alpha1.Incident{
+		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "Incident"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: o.Name, Namespace: o.Namespace, ResourceVersion: o.ResourceVersion,
+			Labels: objectLabels(s, alertName, o.Facts.Labels["namespace"]),
+		},
+		Spec: v1alpha1.IncidentSpec{Policy: s.Policy, AlertName: alertName, GroupLabels: s.Labels},
+	}
+	members := slices.SortedFunc(slices.Values(o.Members), func(a, b aggregator.Member) int {
+		return cmp.Compare(a.Fingerprint, b.Fingerprint)
+	})
+	st := &incident.Status
+	st.State, st.Type = v1alpha1.StateFiring, v1alpha1.TypeAlert
+	switch o.State {
+	case aggregator.Ended:
+		st.State = v1alpha1.StateResolved
+		st.ResolvedAt = at(o.EndedAt)
+	case aggregator.TakenOver:
+		st.State = v1alpha1.StateAbsorbed
+		st.AbsorbedBy = o.AbsorbedBy
+	}
+	if o.Storm {
+		st.Type = v1alpha1.TypeStorm
+		st.StormAt = at(o.StormAt)
+		st.Hotspots = hotspots(s, members)
+	}
+	total := o.Total + o.Beyond
+	st.Alerts = v1alpha1.AlertCounts{Total: int32(total), Firing: int32(o.Firing), Resolved: int32(o.Total - o.Firing)}
+	st.Severity = severity(members)
+	st.StartedAt = at(started(members, o.OpenedAt))
+	st.LastChangeAt = at(o.ChangedAt)
+	st.Reopened = int32(o.Reopened)
+	st.Truncated = o.Truncated
+	st.CommonLabels = o.CommonLabels
+	st.Exemplar = exemplar(o.Facts)
+	st.ObservedRevision = o.Revision
+	st.Members, st.MembersFiring = encodeMembers(members)
+	st.Conditions = conditions(o)
+	all := resources(members)
+	st.ResourceCount = int32(len(all))
+	st.Resources = all[:min(len(all), s.MaxListed, v1alpha1.MaxResources)]
+	st.Truncated = st.Truncated || len(st.Resources) < len(all)
+	fit(incident)
+	return incident
+}
+
+// at is a time as Kubernetes keeps it, in seconds; nil for the zero time.
+func at(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t.UTC().Truncate(time.Second)}
+}
+
+// severity is the highest among the firing alerts, or among all when none fires.
+func severity(members []aggregator.Member) string {
+	highest := func(firing bool) string {
+		best := ""
+		for _, m := range members {
+			if m.Firing != firing || m.Severity == "" {
+				continue
+			}
+			a, b := aggregator.SeverityRank(m.Severity), aggregator.SeverityRank(best)
+			if best == "" || a > b || a == b && m.Severity < best {
+				best = m.Severity
+			}
+		}
+		return best
+	}
+	return cmp.Or(highest(true), highest(false))
+}
+
+// started is the earliest start of an alert.
+func started(members []aggregator.Member, fallback time.Time) time.Time {
+	var first time.Time
+	for _, m := range members {
+		if m.StartsAt.Unix() > 0 && (first.IsZero() || m.StartsAt.Before(first)) {
+			first = m.StartsAt
+		}
+	}
+	return cmp.Or(first, fallback)
+}
+
+// resources are the affected ones, each once, firing ones first.
+func resources(members []aggregator.Member) []v1alpha1.Resource {
+	index := map[aggregator.Resource]int{}
+	var out []v1alpha1.Resource
+	for _, m := range members {
+		if m.Resource.Kind == "" {
+			continue
+		}
+		i, seen := index[m.Resource]
+		if !seen {
+			i = len(out)
+			index[m.Resource] = i
+			out = append(out, v1alpha1.Resource{Kind: m.Resource.Kind, Namespace: m.Resource.Namespace, Name: m.Resource.Name})
+		}
+		out[i].Firing = out[i].Firing || m.Firing
+	}
+	slices.SortFunc(out, func(a, b v1alpha1.Resource) int {
+		return cmp.Or(firingFirst(a.Firing, b.Firing), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+func firingFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// hotspots are the values of the policy's breakdown labels that most alerts have, but for those the group shares anyway.
+func hotspots(s *aggregator.Snapshot, members []aggregator.Member) []v1alpha1.Hotspot {
+	counts := map[aggregator.Label]int32{}
+	count := func(name, value string) {
+		if _, shared := s.Labels[name]; !shared && value != "" && slices.Contains(s.Breakdown, name) {
+			counts[aggregator.Label{Name: name, Value: value}]++
+		}
+	}
+	for _, m := range members {
+		count("severity", m.Severity)
+		count("namespace", m.Resource.Namespace)
+		count("workload", m.Resource.Workload())
+		for _, l := range m.Breakdown {
+			count(l.Name, l.Value)
+		}
+	}
+	out := make([]v1alpha1.Hotspot, 0, len(counts))
+	for l, n := range counts {
+		if n > 1 {
+			out = append(out, v1alpha1.Hotspot{Label: l.Name, Value: l.Value, Alerts: n, Share: n * 100 / int32(len(members))})
+		}
+	}
+	slices.SortFunc(out, func(a, b v1alpha1.Hotspot) int {
+		return cmp.Or(cmp.Compare(b.Alerts, a.Alerts), cmp.Compare(a.Label, b.Label), cmp.Compare(a.Value, b.Value))
+	})
+	return out[:min(len(out), maxHotspots)]
+}
+
+// exemplar is what the first alert says for a human reader.
+func exemplar(f aggregator.Facts) *v1alpha1.Exemplar {
+	e := v1alpha1.Exemplar{
+		Summary:      f.Annotations["summary"],
+		Description:  cmp.Or(f.Annotations["description"], f.Annotations["message"]),
+		Runbook:      cmp.Or(f.Annotations["runbook_url"], f.Annotations["runbook"]),
+		GeneratorURL: f.GeneratorURL,
+	}
+	if e == (v1alpha1.Exemplar{}) {
+		return nil
+	}
+	return &e
+}
+
+// conditions are Storm and Resolved, with the reasons that the API documents.
+func conditions(o aggregator.Object) []metav1.Condition {
+	storm := metav1.Condition{
+		Type: v1alpha1.ConditionStorm, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonBelowThreshold,
+		LastTransitionTime: *at(o.OpenedAt), Message: "the group stayed below its policy's threshold",
+	}
+	if o.Storm {
+		storm.Status, storm.Reason = metav1.ConditionTrue, v1alpha1.ReasonThresholdCrossed
+		storm.LastTransitionTime, storm.Message = *at(o.StormAt), "the group crossed its policy's threshold"
+	}
+	resolved := metav1.Condition{
+		Type: v1alpha1.ConditionResolved, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAlertsFiring,
+		LastTransitionTime: *at(o.OpenedAt), Message: "alerts are firing",
+	}
+	switch {
+	case o.State == aggregator.TakenOver:
+		resolved.Status, resolved.Reason = metav1.ConditionTrue, v1alpha1.ReasonAbsorbed
+		resolved.LastTransitionTime, resolved.Message = *at(o.EndedAt), "the group became a storm: see "+o.AbsorbedBy
+	case o.State == aggregator.Ended:
+		resolved.Status, resolved.Reason = metav1.ConditionTrue, o.Reason
+		resolved.LastTransitionTime, resolved.Message = *at(o.EndedAt), endings[o.Reason]
+	case o.Reopened > 0:
+		resolved.Reason, resolved.LastTransitionTime = v1alpha1.ReasonReopened, *at(cmp.Or(o.ReopenedAt, o.OpenedAt))
+		resolved.Message = "an alert fired again within the policy's cooldown"
+	}
+	return []metav1.Condition{resolved, storm}
+}
+
+var endings = map[string]string{
+	v1alpha1.ReasonAllResolved: "no alert fires any more",
+	v1alpha1.ReasonQuiet:       "nothing was heard of its alerts for the policy's quiet time",
+	v1alpha1.ReasonMaxDuration: "it lasted for the policy's maximum duration",
+}
+
+// fit shortens the lists until the object is within maxObject.
+func fit(incident *v1alpha1.Incident) {
+	for {
+		raw, err := json.Marshal(incident)
+		if err != nil || len(raw) <= maxObject-objectOverhead {
+			return
+		}
+		st := &incident.Status
+		st.Truncated = true
+		switch {
+		case len(st.Resources) > 1:
+			st.Resources = st.Resources[:len(st.Resources)/2]
+		case len(st.CommonLabels) > 0:
+			st.CommonLabels = nil
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package testbed
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// readyTimeout is how long a server may take to answer; a loaded machine with two cores needs some of it.
+	readyTimeout = 90 * time.Second
+	// pollInterval is the pause between two looks at a condition.
+	pollInterval = 25 * time.Millisecond
+	// attemptTimeout bounds one look, since a server may accept a connection long before it answers.
+	attemptTimeout = 5 * time.Second
+)
+
+// await polls check until it succeeds. It gives up when the context is done, and, with the end of the log, when the
+// process behind the condition has ended. The process may be nil.
+func await(ctx context.Context, p *Process, what string, check func(context.Context) error) error {
+	var ended <-chan struct{}
+	if p != nil {
+		ended = p.Done()
+	}
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		err := check(attempt)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ended:
+			return fmt.Errorf("wait for %s: the process ended (%v)\n%s", what, p.cmd.ProcessState, p.tail())
+		case <-ctx.Done():
+			err = fmt.Errorf("wait for %s: %w, at last: %w", what, context.Cause(ctx), err)
+			if p != nil {
+				err = fmt.Errorf("%w\n%s", err, p.tail())
+			}
+			return err
+		case <-ticker.C:
+		}
+	}
+}
+
+// awaitReady is await for the start of a server.
+func awaitReady(p *Process, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	return await(ctx, p, p.name, check)
+}

@@ -1,0 +1,130 @@
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// RedisServer is a Redis server on a loopback port. It stays on its address through stops and starts.
+type RedisServer struct {
+	Addr string // host:port
+	URL  string // redis://, with the password when the server has one
+
+	*Process // The running or last process, with Pause, Resume, Log and so on.
+
+	command Command
+	client  *redis.Client
+}
+
+// StartRedis starts a Redis server that keeps its files in a directory, which has to exist, and returns when it answers.
+// It persists nothing; further arguments, as of redis-server, override that and everything else but the port.
+func StartRedis(dir string, args ...string) (*RedisServer, error) {
+	path, err := Program("redis-server")
+	if err != nil {
+		return nil, err
+	}
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	address := url.URL{Scheme: "redis", Host: loopback(port), Path: "/0"}
+	if i := slices.Index(args, "--requirepass"); i >= 0 && i+1 < len(args) {
+		address.User = url.UserPassword("", args[i+1])
+	}
+	options, err := redis.ParseURL(address.String())
+	if err != nil {
+		return nil, fmt.Errorf("make a Redis client: %w", err)
+	}
+	r := &RedisServer{
+		Addr:   address.Host,
+		URL:    address.String(),
+		client: redis.NewClient(options),
+		command: Command{Name: "redis-" + strconv.Itoa(port), Path: path, Dir: dir, Args: append([]string{
+			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
+		}, args...)},
+	}
+	if err := r.Start(); err != nil {
+		return nil, errors.Join(err, r.client.Close())
+	}
+	return r, nil
+}
+
+// Redis is StartRedis for tests: the server ends with the test.
+func Redis(t testing.TB, args ...string) *RedisServer {
+	t.Helper()
+	r, err := StartRedis(t.TempDir(), args...)
+	if err != nil {
+		t.Fatalf("testbed: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("testbed: %v", err)
+		}
+		r.LogOnFailure(t)
+	})
+	return r
+}
+
+// Client returns a client with go-redis' default options; it is closed with the server.
+func (r *RedisServer) Client() *redis.Client { return r.client }
+
+// Start starts the server again after Stop or Kill, on the same port and with the same files, and returns when it
+// answers.
+func (r *RedisServer) Start() error {
+	if r.Process != nil && r.Running() {
+		return fmt.Errorf("start %s: it is running", r.command.Name)
+	}
+	p, err := StartProcess(r.command)
+	if err != nil {
+		return err
+	}
+	r.Process = p
+	if err := awaitReady(p, r.ready); err != nil {
+		return errors.Join(err, p.Kill())
+	}
+	return nil
+}
+
+// Restart ends the server by SIGTERM and starts it again. Without persistence it comes back empty.
+func (r *RedisServer) Restart() error {
+	if err := r.Stop(); err != nil {
+		return err
+	}
+	return r.Start()
+}
+
+// Close ends the server for good and closes its client. Its data is not saved.
+func (r *RedisServer) Close() error {
+	return errors.Join(r.client.Close(), r.Kill())
+}
+
+// ready asks on a connection of its own: the pool of the client may hold broken ones from before a restart, and a
+// server that is still loading must not be retried silently. The process id makes sure that this server answered.
+func (r *RedisServer) ready(ctx context.Context) (err error) {
+	options, err := redis.ParseURL(r.URL)
+	if err != nil {
+		return fmt.Errorf("make a Redis client: %w", err)
+	}
+	options.MaxRetries, options.DialerRetries, options.PoolSize = -1, 1, 1
+	client := redis.NewClient(options)
+	defer func() { err = errors.Join(err, client.Close()) }()
+	if err := client.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	info, err := client.Info(ctx, "server").Result()
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(info, fmt.Sprintf("process_id:%d\r\n", r.Pid())) {
+		return fmt.Errorf("another process than %d answers on %s", r.Pid(), r.Addr)
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+// Command up runs the testbed for people: a Kubernetes API server, Redis and, when it is given a configuration, an
+// Alertmanager. It prints what to set in a shell and runs until it is interrupted.
+//
+//	go run ./test/testbed/up                          # start, print, wait for Ctrl-C
+//	go run ./test/testbed/up -alertmanager FILE.yml   # with an Alertmanager
+//	go run ./test/testbed/up -build                   # only build and install what the tests need
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/stormfold/stormfold/test/testbed"
+)
+
+func main() {
+	build := flag.Bool("build", false, "only build and install the servers")
+	config := flag.String("alertmanager", "", "start an Alertmanager with this configuration `file`")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	run := func() error { return up(ctx, os.Stdout, *config) }
+	if *build {
+		run = func() error { return prepare(os.Stdout) }
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "testbed:", err)
+		os.Exit(1)
+	}
+}
+
+// prepare makes sure that every server is there, and prints where.
+func prepare(out io.Writer) error {
+	for _, set := range []struct {
+		names []string
+		find  func(string) (string, error)
+	}{
+		{testbed.Binaries(), testbed.Binary},
+		{testbed.Programs(), testbed.Program},
+	} {
+		for _, name := range set.names {
+			path, err := set.find(name)
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintln(out, path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// up starts the servers, prints how to reach them, and stops them when the context is done.
+func up(ctx context.Context, out io.Writer, alertmanagerConfig string) (err error) {
+	dir, err := os.MkdirTemp("", "stormfold-up-")
+	if err != nil {
+		return fmt.Errorf("create a directory for the servers: %w", err)
+	}
+	closers := []func() error{func() error { return os.RemoveAll(dir) }}
+	defer func() {
+		for _, closer := range slices.Backward(closers) {
+			err = errors.Join(err, closer())
+		}
+	}()
+
+	cluster, err := testbed.StartControlPlane(dir)
+	if err != nil {
+		return err
+	}
+	closers = append(closers, cluster.Stop)
+	redis, err := testbed.StartRedis(dir)
+	if err != nil {
+		return err
+	}
+	closers = append(closers, redis.Close)
+	kubectl, err := testbed.Binary("kubectl")
+	if err != nil {
+		return err
+	}
+	lines := fmt.Sprintf("export KUBECONFIG=%s\nexport STORMFOLD_REDIS_URL=%s\nexport PATH=%s:\"$PATH\"\n",
+		cluster.KubeconfigPath, redis.URL, filepath.Dir(kubectl))
+
+	if alertmanagerConfig != "" {
+		alertmanager, err := startAlertmanager(dir, alertmanagerConfig)
+		if err != nil {
+			return err
+		}
+		closers = append(closers, alertmanager.Kill)
+		lines += fmt.Sprintf("export ALERTMANAGER_URL=%s\n", alertmanager.URL)
+	}
+	if _, err := fmt.Fprint(out, lines); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "testbed: running, logs in %s; Ctrl-C stops it\n", dir)
+	<-ctx.Done()
+	return nil
+}
+
+func startAlertmanager(dir, configFile string) (*testbed.AlertmanagerServer, error) {
+	config, err := os.ReadFile(configFile)
+	if err != nil {
+		return nil, fmt.Errorf("read Alertmanager's configuration: %w", err)
+	}
+	return testbed.StartAlertmanager(dir, string(config))
+}
