@@ -1,12 +1,13 @@
 package aggregator
 
-import "regexp"
+import "strings"
 
 // Resource is what an alert is about. Kind is Kubernetes' own, Instance for a scrape target, or Alert when the labels name
-// nothing. Namespace is empty for what has none.
+// nothing. Namespace is empty for what lives in none.
 type Resource struct{ Kind, Namespace, Name string }
 
-// targets are the labels that name what an alert is about, the most specific first, as kube-prometheus sets them.
+// targets are the labels that name what an alert is about, the most specific first, as kube-prometheus sets them. Where
+// Prometheus found a label of that name on the target as well, it renamed the series' own to exported_: that one counts.
 var targets = []struct {
 	label, kind string
 	cluster     bool // It lives in no namespace.
@@ -20,18 +21,19 @@ var targets = []struct {
 	{"daemonset", "DaemonSet", false},
 	{"replicaset", "ReplicaSet", false},
 	{"persistentvolumeclaim", "PersistentVolumeClaim", false},
+	{"persistentvolume", "PersistentVolume", true},
 	{"horizontalpodautoscaler", "HorizontalPodAutoscaler", false},
+	{"exported_node", "Node", true},
 	{"node", "Node", true},
 	{"exported_namespace", "Namespace", true},
 	{"namespace", "Namespace", true},
+	{"exported_service", "Service", false},
 	{"service", "Service", false},
 	{"instance", "Instance", true},
 }
 
-// exporter are the labels that describe kube-state-metrics itself in its own series, not what the series is about.
-var exporter = map[string]bool{"service": true, "instance": true}
-
-// ResourceOf is what an alert is about, from its labels.
+// ResourceOf is what an alert is about, from its labels. An alert made from a Kubernetes Event may say it outright, with
+// involved_kind and involved_name.
 func ResourceOf(labels map[string]string) Resource {
 	namespace := labels["exported_namespace"]
 	if namespace == "" {
@@ -42,7 +44,7 @@ func ResourceOf(labels map[string]string) Resource {
 	}
 	for _, t := range targets {
 		name := labels[t.label]
-		if name == "" || exporter[t.label] && labels["job"] == "kube-state-metrics" {
+		if name == "" || describesExporter(t.label, labels) {
 			continue
 		}
 		if t.cluster {
@@ -53,29 +55,17 @@ func ResourceOf(labels map[string]string) Resource {
 	return Resource{Kind: "Alert", Name: labels["alertname"]}
 }
 
-// owners are the suffixes by which controllers name their pods. The letters are those of Kubernetes' safe names: no vowels, no
-// 0, 1 or 3.
-var owners = []struct {
-	kind string
-	name *regexp.Regexp
-}{
-	{"Deployment", regexp.MustCompile(`^(.+)-[bcdfghjklmnpqrstvwxz2456789]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$`)},
-	{"DaemonSet", regexp.MustCompile(`^(.+)-[bcdfghjklmnpqrstvwxz2456789]{5}$`)},
-	{"StatefulSet", regexp.MustCompile(`^(.+)-[0-9]{1,5}$`)},
-}
-
-// Workload guesses the workload that a pod belongs to from its name, as Kind/name; other workloads are themselves; what
-// has none is empty. A Job's pods are named like a DaemonSet's, and are taken for that.
-func (r Resource) Workload() string {
-	switch r.Kind {
-	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob":
-		return r.Kind + "/" + r.Name
-	case "Pod":
-		for _, owner := range owners {
-			if m := owner.name.FindStringSubmatch(r.Name); m != nil {
-				return owner.kind + "/" + m[1]
-			}
+// describesExporter says whether a label of a series of kube-state-metrics names kube-state-metrics itself: service and
+// instance always do, and pod does where exported_namespace tells that the series' own labels were renamed.
+func describesExporter(label string, labels map[string]string) bool {
+	switch label {
+	case "service", "instance":
+	case "pod":
+		if labels["exported_namespace"] == "" {
+			return false
 		}
+	default:
+		return false
 	}
-	return ""
+	return strings.HasSuffix(labels["job"], "kube-state-metrics")
 }

@@ -68,6 +68,10 @@ policies:
 	}
 	assert.Same(t, &policies[2], policies.Match(nil))
 	assert.Equal(t, "default", Policies(nil).Match(nil).Name)
+
+	assert.Same(t, &policies[1], policies.Named("two"))
+	assert.Same(t, &policies[2], policies.Named("gone"))
+	assert.Equal(t, "default", Policies(nil).Named("gone").Name)
 }
 
 func TestParsePoliciesEveryBound(t *testing.T) {

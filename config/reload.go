@@ -58,15 +58,11 @@ func (s *Source) Run(ctx context.Context) {
 	}
 	ticker := time.NewTicker(s.interval)
 	defer ticker.Stop()
-	s.run(ctx, ticker.C)
-}
-
-func (s *Source) run(ctx context.Context, ticks <-chan time.Time) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticks:
+		case <-ticker.C:
 			s.look()
 		}
 	}

@@ -12,34 +12,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// watched is a Source whose ticks the test gives.
+// watched is a Source that looks at its file when the test says so.
 type watched struct {
 	*Source
-	ticks  chan time.Time
 	errors []string
 	loads  []string
 }
 
 func watch(t *testing.T, path string) *watched {
 	t.Helper()
-	w := &watched{ticks: make(chan time.Time)}
+	w := &watched{}
 	var err error
 	w.Source, err = NewSource(path, time.Hour,
 		func(err error) { w.errors = append(w.errors, err.Error()) },
 		func(p Policies) { w.loads = append(w.loads, p[0].Name) })
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { w.run(ctx, w.ticks) })
-	t.Cleanup(func() { cancel(); running.Wait() })
 	return w
-}
-
-// tick returns when the file has been looked at: the second tick is only received after the first one's look, and itself
-// finds nothing new.
-func (w *watched) tick() {
-	w.ticks <- time.Time{}
-	w.ticks <- time.Time{}
 }
 
 func write(t *testing.T, path, content string) {
@@ -52,7 +40,7 @@ func TestSourceReloads(t *testing.T) {
 	write(t, path, "policies: [{name: a}]")
 	w := watch(t, path)
 	assert.Equal(t, "a", w.Current()[0].Name)
-	w.tick()
+	w.look()
 	assert.Empty(t, w.loads)
 
 	// The same size and the same time.
@@ -60,7 +48,7 @@ func TestSourceReloads(t *testing.T) {
 	require.NoError(t, err)
 	write(t, path, "policies: [{name: b}]")
 	require.NoError(t, os.Chtimes(path, info.ModTime(), info.ModTime()))
-	w.tick()
+	w.look()
 	assert.Equal(t, "b", w.Current()[0].Name)
 	assert.Equal(t, []string{"b"}, w.loads)
 	assert.Empty(t, w.errors)
@@ -72,26 +60,26 @@ func TestSourceKeepsTheLastGoodPolicies(t *testing.T) {
 	w := watch(t, path)
 
 	write(t, path, "policies: [{name: A}]")
-	w.tick()
-	w.tick()
+	w.look()
+	w.look()
 	require.Len(t, w.errors, 1, "one error for one broken content")
 	assert.Contains(t, w.errors[0], path+`: policies[0].name: "A" is not a name`)
 	write(t, path, "policies: [{}]")
-	w.tick()
+	w.look()
 	assert.Len(t, w.errors, 2)
 	assert.Equal(t, "a", w.Current()[0].Name)
 
 	write(t, path, "policies: [{name: a}]")
-	w.tick()
+	w.look()
 	assert.Equal(t, []string{"a"}, w.loads, "the content is the old one, and good again")
 
 	require.NoError(t, os.Remove(path))
-	w.tick()
-	w.tick()
+	w.look()
+	w.look()
 	assert.Len(t, w.errors, 3)
 	assert.Equal(t, "a", w.Current()[0].Name)
 	write(t, path, "policies: [{name: a}]")
-	w.tick()
+	w.look()
 	assert.Equal(t, []string{"a", "a"}, w.loads)
 }
 
@@ -109,7 +97,7 @@ func TestSourceFollowsSwappedLinks(t *testing.T) {
 
 	require.NoError(t, os.Symlink("b", filepath.Join(dir, "..new")))
 	require.NoError(t, os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data")))
-	w.tick()
+	w.look()
 	assert.Equal(t, "b", w.Current()[0].Name)
 }
 

@@ -63,20 +63,20 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	if err != nil {
 		return err
 	}
-	policies, err := config.LoadPolicies(settings.Policies)
-	if err != nil {
-		return err
-	}
 	logger, _ := logging.NewLogger("", settings.LogLevel)
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p := &pod{
 		settings: settings, log: logger.Named("stormfold"), metrics: newMetrics(), stop: stop,
 		source: "/stormfold/" + settings.Namespace,
 	}
+	p.policies, err = config.NewSource(settings.Policies, settings.PoliciesReload,
+		p.metrics.policiesBroken(p.log), p.metrics.policiesLoaded(p.log))
+	if err != nil {
+		return errors.Join(err, p.close())
+	}
 	if err := p.connect(ctx, f.Parts); err != nil {
 		return errors.Join(err, p.close())
 	}
-	p.policies = config.NewSource(settings.Policies, policies, p.metrics.policiesBroken(p.log), p.metrics.policiesLoaded(p.log))
 	p.agenda = newAgenda(settings.Projections, p.project)
 	p.metrics.watch(p)
 	if err := p.serveMetrics(); err != nil {
@@ -86,9 +86,9 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 		p.log.Warnw("first sweep failed; the next one carries on", "error", err)
 	}
 	p.loops.Go(func() { p.sweepLoop(ctx) })
-	p.loops.Go(func() { p.policies.Run(ctx, settings.PoliciesReload) })
+	p.loops.Go(func() { p.policies.Run(ctx) })
 	f.pod.Store(p)
-	p.log.Infow("ready", "namespace", settings.Namespace, "policies", len(policies))
+	p.log.Infow("ready", "namespace", settings.Namespace, "policies", len(p.policies.Current()))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -43,6 +44,7 @@ func StartRedis(dir string, args ...string) (*RedisServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a Redis client: %w", err)
 	}
+	options.ContextTimeoutEnabled = true
 	r := &RedisServer{
 		Addr:   address.Host,
 		URL:    address.String(),
@@ -73,7 +75,8 @@ func Redis(t testing.TB, args ...string) *RedisServer {
 	return r
 }
 
-// Client returns a client with go-redis' default options; it is closed with the server.
+// Client returns a client that heeds its contexts' deadlines and has go-redis' default options otherwise. It is closed
+// with the server.
 func (r *RedisServer) Client() *redis.Client { return r.client }
 
 // Start starts the server again after Stop or Kill, on the same port and with the same files, and returns when it
@@ -106,9 +109,17 @@ func (r *RedisServer) Close() error {
 	return errors.Join(r.client.Close(), r.Kill())
 }
 
-// ready asks on a connection of its own: the pool of the client may hold broken ones from before a restart, and a
-// server that is still loading must not be retried silently. The process id makes sure that this server answered.
+// ready asks on a connection of its own: the pool of the client may hold broken ones from before a restart. The process
+// id makes sure that this server answered.
 func (r *RedisServer) ready(ctx context.Context) (err error) {
+	// go-redis logs each refused connection, which is no news while a server starts.
+	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.Addr)
+	if err != nil {
+		return err
+	}
+	if err := connection.Close(); err != nil {
+		return err
+	}
 	options, err := redis.ParseURL(r.URL)
 	if err != nil {
 		return fmt.Errorf("make a Redis client: %w", err)

@@ -1,0 +1,70 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# How often make seed-tests runs the storm tests.
+COUNT ?= 30
+
+# Where make func-run serves and make func-invoke sends to, and the servers behind it: make testbed starts some.
+FUNC_ADDRESS ?= 127.0.0.1:8080
+STORMFOLD_REDIS_URL ?= redis://127.0.0.1:6379/0
+
+# What make generate writes.
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd docs/configuration.md
+
+.PHONY: help
+help: ## Say what there is to make.
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+
+##@ Try it
+
+.PHONY: run
+run: ## Run the function on embedded servers and show its incidents.
+	go run ./cmd/dev run
+
+.PHONY: storm
+storm: ## Send 15 alerts at once to what make run has started.
+	go run ./cmd/dev storm
+
+.PHONY: testbed
+testbed: ## Start the real servers, print where they are, run until interrupted.
+	go run ./test/testbed/up
+
+# The func program of the testbed, built when it is not there yet.
+func = $$(go run ./test/testbed/up -build | grep '/func$$')
+
+.PHONY: func-run
+func-run: ## Run the function with the func CLI on STORMFOLD_REDIS_URL and KUBECONFIG.
+	func="$(func)"; "$$func" run --builder=host --address '$(FUNC_ADDRESS)' --env 'STORMFOLD_REDIS_URL=$(STORMFOLD_REDIS_URL)'
+
+.PHONY: func-invoke
+func-invoke: ## Send an alert to what make func-run has started.
+	func="$(func)"; "$$func" invoke --target 'http://$(FUNC_ADDRESS)' --format cloudevent \
+		--type io.prometheus.alertmanager.alert.v1 --source /make/func-invoke --content-type application/json \
+		--data "{\"status\":\"firing\",\"labels\":{\"alertname\":\"FuncInvoke\",\"namespace\":\"shop\",\"pod\":\"cart-0\",\"severity\":\"warning\"},\"annotations\":{\"summary\":\"sent by make func-invoke\"},\"startsAt\":\"$$(date -u +%Y-%m-%dT%H:%M:%SZ)\"}"
+
+##@ Test it
+
+.PHONY: test
+test: ## Run all tests, on real servers where it matters.
+	go test -race -timeout 20m ./...
+
+.PHONY: seed-tests
+seed-tests: ## Run the storm tests COUNT times.
+	go test -race -count=$(COUNT) -run TestStorm ./test/integration
+
+.PHONY: verify
+verify: ## Check generated files, formatting, imports, documented tables and go.mod; vet and staticcheck.
+	hack/verify.sh $(GENERATED)
+
+##@ Make it
+
+.PHONY: generate
+generate: ## Write what is generated: deepcopy, CRD, tables in docs.
+	go tool controller-gen object paths=./api/...
+	go tool controller-gen crd paths=./api/... output:crd:dir=deploy/crd
+	go test ./config -run TestDocumentationHoldsTheTables -update
+
+.PHONY: clean
+clean: ## Remove what was built here.
+	rm -rf .func bin

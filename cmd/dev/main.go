@@ -1,0 +1,30 @@
+// Command dev is Stormfold for a first look and for development, without a cluster:
+//
+//	dev run      the function, with an embedded Redis and Kubernetes API unless real ones are named
+//	dev storm    fifteen alerts at once, sent to it, and the one incident that they become
+//
+// STORMFOLD_REDIS_URL names a real Redis, KUBECONFIG a real API server.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	commands := map[string]func(context.Context) error{"run": run, "storm": storm}
+	if len(os.Args) == 2 && commands[os.Args[1]] != nil {
+		if err := commands[os.Args[1]](ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "dev:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	fmt.Fprintln(os.Stderr, "usage: dev run | dev storm")
+	os.Exit(2)
+}

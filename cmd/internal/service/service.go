@@ -1,0 +1,101 @@
+// Package service is func-go's CloudEvents service with a guard in front, for the programs in cmd.
+//
+// func-go puts no bound on a request's body, and its CloudEvents receiver answers 500 to a body that is no event, which a
+// Trigger would deliver again and again. The guard answers both before the receiver sees them:
+//
+//	405  not a POST
+//	413  a body of more than MaxBody bytes
+//	400  not a CloudEvent, or one without a required attribute
+//
+// Each answer is one sentence of plain text.
+package service
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/cloudevents/sdk-go/v2/binding"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"knative.dev/func-go/cloudevents"
+)
+
+// MaxBody is the most that a request's body may have, in bytes.
+const MaxBody = 4 << 20
+
+// New returns func-go's service of a function, behind the guard.
+func New(f any) *cloudevents.Service {
+	s := cloudevents.New(f)
+	s.Handler = guard(s.Handler)
+	return s
+}
+
+// guard lets through to next what is a CloudEvent, and the health paths.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/health/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, fmt.Sprintf("CloudEvents come by POST, not %s", r.Method), http.StatusMethodNotAllowed)
+			return
+		}
+		body, err := read(w, r)
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooLarge):
+			http.Error(w, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit), http.StatusRequestEntityTooLarge)
+			return
+		case err != nil:
+			http.Error(w, fmt.Sprintf("the body cannot be read: %v", err), http.StatusBadRequest)
+			return
+		}
+		if err := check(r, body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		// The receiver hands requests over a channel, and one whose client has gone would leave another without a
+		// receiver. What an event may take is the function's own request timeout.
+		next.ServeHTTP(w, with(r.WithContext(context.WithoutCancel(r.Context())), body))
+	})
+}
+
+// read reads the body, or as much as it takes to know that it is too large.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > MaxBody {
+		return nil, &http.MaxBytesError{Limit: MaxBody}
+	}
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+}
+
+// check says in one sentence why a request is no event.
+func check(r *http.Request, body []byte) error {
+	event, err := cehttp.NewEventFromHTTPRequest(with(r.Clone(r.Context()), body))
+	switch {
+	case errors.Is(err, binding.ErrUnknownEncoding):
+		return errors.New("the request is not a CloudEvent: it has neither a ce-specversion header nor the content type application/cloudevents+json")
+	case err != nil:
+		return fmt.Errorf("the request is not a CloudEvent: %s", oneLine(err))
+	}
+	if err := event.Validate(); err != nil {
+		return fmt.Errorf("the CloudEvent is not valid: %s", oneLine(err))
+	}
+	return nil
+}
+
+// with gives a request the body that was read from it.
+func with(r *http.Request, body []byte) *http.Request {
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return r
+}
+
+// oneLine joins the lines of an error: the SDK writes one for each attribute.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(c rune) bool { return c == '\n' || c == '\r' }), "; ")
+}

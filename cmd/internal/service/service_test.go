@@ -1,0 +1,140 @@
+package service
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// echo is a function that remembers what reached it.
+type echo struct {
+	handled atomic.Int32
+	size    atomic.Int64
+}
+
+func (e *echo) Handle(ctx context.Context, ev event.Event) (*event.Event, error) {
+	e.handled.Add(1)
+	e.size.Store(int64(len(ev.Data())))
+	return nil, ctx.Err()
+}
+
+func serve(t *testing.T, f any) string {
+	t.Helper()
+	server := httptest.NewServer(New(f).Handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+var binaryMode = http.Header{
+	"Ce-Specversion": {"1.0"}, "Ce-Id": {"1"}, "Ce-Type": {"t"}, "Ce-Source": {"/s"}, "Content-Type": {"application/json"},
+}
+
+var structuredMode = http.Header{"Content-Type": {"application/cloudevents+json"}}
+
+// unsized hides the length of a body, so that it is sent in chunks.
+type unsized struct{ io.Reader }
+
+func send(t *testing.T, method, url string, header http.Header, body io.Reader) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	require.NoError(t, err)
+	req.Header = header.Clone()
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, strings.TrimSpace(string(text))
+}
+
+// full is a JSON string of exactly so many bytes.
+func full(size int) string { return `"` + strings.Repeat("x", size-2) + `"` }
+
+func TestAnswers(t *testing.T) {
+	without := binaryMode.Clone()
+	without.Del("Ce-Id")
+	for _, c := range []struct {
+		name   string
+		method string
+		header http.Header
+		body   io.Reader
+		status int
+		says   string
+	}{
+		{"binary mode", "POST", binaryMode, strings.NewReader(`{}`), 200, ""},
+		{"structured mode", "POST", structuredMode,
+			strings.NewReader(`{"specversion":"1.0","id":"1","type":"t","source":"/s","data":{}}`), 200, ""},
+		{"a body of exactly the bound", "POST", binaryMode, strings.NewReader(full(MaxBody)), 200, ""},
+		{"a byte more", "POST", binaryMode, strings.NewReader(full(MaxBody + 1)), 413, "the body is larger than 4194304 bytes"},
+		{"a byte more in chunks", "POST", binaryMode, unsized{strings.NewReader(full(MaxBody + 1))}, 413, "the body is larger than 4194304 bytes"},
+		{"structured mode, too large", "POST", structuredMode, unsized{strings.NewReader(full(MaxBody + 1))}, 413, "the body is larger than 4194304 bytes"},
+		{"plain JSON", "POST", http.Header{"Content-Type": {"application/json"}}, strings.NewReader(`{}`), 400, "neither a ce-specversion header nor"},
+		{"nothing at all", "POST", http.Header{}, http.NoBody, 400, "neither a ce-specversion header nor"},
+		{"structured mode without JSON", "POST", structuredMode, strings.NewReader(`{"specver`), 400, "the request is not a CloudEvent: "},
+		{"a batch", "POST", http.Header{"Content-Type": {"application/cloudevents-batch+json"}}, strings.NewReader(`[]`), 400, "the request is not a CloudEvent"},
+		{"no id", "POST", without, strings.NewReader(`{}`), 400, "the CloudEvent is not valid: id: MUST be a non-empty string"},
+		{"structured mode without attributes", "POST", structuredMode, strings.NewReader(`{"specversion":"1.0"}`), 400, "the CloudEvent is not valid: "},
+		{"GET", "GET", binaryMode, nil, 405, "CloudEvents come by POST, not GET"},
+		{"PUT", "PUT", binaryMode, strings.NewReader(`{}`), 405, "CloudEvents come by POST, not PUT"},
+		{"health", "GET", nil, nil, 200, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := &echo{}
+			url := serve(t, f)
+			if c.name == "health" {
+				url += "/health/readiness"
+			}
+			status, text := send(t, c.method, url, c.header, c.body)
+			assert.Equal(t, c.status, status, text)
+			assert.Contains(t, text, c.says)
+			assert.NotContains(t, text, "\n", "one sentence")
+			reached := c.status == 200 && c.name != "health"
+			assert.Equal(t, reached, f.handled.Load() == 1)
+		})
+	}
+}
+
+func TestBodyReachesTheFunctionWhole(t *testing.T) {
+	f := &echo{}
+	status, text := send(t, "POST", serve(t, f), binaryMode, strings.NewReader(full(100_000)))
+	require.Equal(t, 200, status, text)
+	assert.EqualValues(t, 100_000, f.size.Load())
+}
+
+// The receiver takes a request from whichever goroutine is free, and a goroutine whose client has gone takes none. Every
+// request has to find one all the same, or it hangs until the next comes.
+func TestRequestsWhoseClientHasGoneStillEnd(t *testing.T) {
+	f := &echo{}
+	handler := New(f).Handler
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	const requests = 30
+	done := make(chan int, requests)
+	for range requests {
+		go func() {
+			r := httptest.NewRequestWithContext(gone, http.MethodPost, "/", strings.NewReader(`{}`))
+			r.Header = binaryMode.Clone()
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			done <- w.Code
+		}()
+	}
+	for range requests {
+		select {
+		case status := <-done:
+			assert.Equal(t, http.StatusOK, status)
+		case <-time.After(10 * time.Second):
+			t.Fatal("a request found no receiver")
+		}
+	}
+	assert.EqualValues(t, requests, f.handled.Load())
+}

@@ -1,0 +1,123 @@
+// Package handlers is where events come in and go out: CloudEvents to alerts, errors to answers, transitions to reply
+// events. It does no I/O and knows no clock; everything in it is a function of its arguments.
+//
+//	Decode   an event's alerts, all of them valid and within the limits, or an *Invalid that names the field
+//	Answer   400 for what no retry mends, 503 for the rest
+//	Reply    the event that tells of an incident opened, become a storm, or resolved
+package handlers
+
+import (
+	"fmt"
+	"mime"
+	"strings"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/stormfold/stormfold/aggregator"
+)
+
+// The types of the events that are taken. Those of Stormfold's own replies are not among them, so that a broker that
+// sends a reply back cannot make a loop.
+const (
+	// TypeNotification carries the document of Alertmanager's webhook, version 4.
+	TypeNotification = "io.prometheus.alertmanager.notification.v1"
+	// TypeAlert carries one alert as it stands in that document's list.
+	TypeAlert = "io.prometheus.alertmanager.alert.v1"
+	// TypePing is a tick of a PingSource; what it carries is not looked at.
+	TypePing = "dev.knative.sources.ping"
+	// TypeResourceAdd and TypeResourceUpdate carry a Kubernetes Event, from an ApiServerSource in Resource mode.
+	TypeResourceAdd    = "dev.knative.apiserver.resource.add"
+	TypeResourceUpdate = "dev.knative.apiserver.resource.update"
+)
+
+// Known says whether events of that type are taken, so that a metric can be labelled with it.
+func Known(eventType string) bool {
+	switch eventType {
+	case TypeNotification, TypeAlert, TypePing, TypeResourceAdd, TypeResourceUpdate:
+		return true
+	}
+	return false
+}
+
+// Kind is what an event asks for.
+type Kind int
+
+// The kinds of events.
+const (
+	// Alerts: the event has alerts to fold, in Request.Batch.
+	Alerts Kind = iota + 1
+	// Tick: the event asks to carry on what is due.
+	Tick
+	// Ignore: the event is fine and has nothing for us, like a Kubernetes Event of type Normal.
+	Ignore
+)
+
+// Request is a valid event.
+type Request struct {
+	Kind  Kind
+	Batch aggregator.Batch
+	// NotifiedAt is when the sender spoke, see notifiedAt; every alert of the batch has it too. Zero unless Kind is Alerts.
+	NotifiedAt time.Time
+}
+
+// Decode reads an event. Its errors are *Invalid: no retry can help, and nothing of the event may be applied. The time of
+// receipt counts only for an event that has no time of its own.
+func Decode(ev event.Event, receivedAt time.Time) (Request, error) {
+	request, invalid := decode(ev, receivedAt)
+	if invalid != nil {
+		return Request{}, invalid
+	}
+	return request, nil
+}
+
+func decode(ev event.Event, receivedAt time.Time) (Request, *Invalid) {
+	if !Known(ev.Type()) {
+		return Request{}, &Invalid{Field: "type", Problem: quote(ev.Type()) + " is not a type of event that is taken here"}
+	}
+	if ev.Type() == TypePing {
+		return Request{Kind: Tick}, nil
+	}
+	at, invalid := notifiedAt(ev, receivedAt)
+	if invalid != nil {
+		return Request{}, invalid
+	}
+	if invalid := checkContentType(ev.DataContentType()); invalid != nil {
+		return Request{}, invalid
+	}
+	data := ev.Data()
+	if invalid := checkData(data); invalid != nil {
+		return Request{}, invalid
+	}
+	var batch aggregator.Batch
+	switch ev.Type() {
+	case TypeNotification:
+		batch, invalid = decodeNotification(data)
+	case TypeAlert:
+		batch, invalid = decodeAlert(data)
+	default:
+		batch, invalid = decodeKubeEvent(data)
+	}
+	if invalid != nil {
+		return Request{}, invalid
+	}
+	if len(batch.Alerts) == 0 {
+		return Request{Kind: Ignore}, nil
+	}
+	for i := range batch.Alerts {
+		batch.Alerts[i].NotifiedAt = at
+	}
+	return Request{Kind: Alerts, Batch: batch, NotifiedAt: at}, nil
+}
+
+// checkContentType takes JSON under each of its names; an event without a content type is JSON by CloudEvents' rule.
+func checkContentType(contentType string) *Invalid {
+	if contentType == "" {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err == nil && (media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json")) {
+		return nil
+	}
+	return &Invalid{Field: "datacontenttype", Problem: fmt.Sprintf("%s is not JSON", quote(contentType))}
+}

@@ -1,0 +1,134 @@
+package handlers
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/stormfold/stormfold/aggregator"
+)
+
+// kubeEvent is what is read of a Kubernetes Event, of core/v1 and of events.k8s.io alike: the latter has other names for
+// the same things.
+type kubeEvent struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		CreationTimestamp string `json:"creationTimestamp"`
+	} `json:"metadata"`
+	Type   string `json:"type"`
+	Reason string `json:"reason"`
+
+	InvolvedObject kubeReference `json:"involvedObject"`
+	Message        string        `json:"message"`
+	FirstTimestamp string        `json:"firstTimestamp"`
+	Source         kubeSource    `json:"source"`
+
+	Regarding                kubeReference `json:"regarding"`
+	Note                     string        `json:"note"`
+	EventTime                string        `json:"eventTime"`
+	DeprecatedFirstTimestamp string        `json:"deprecatedFirstTimestamp"`
+	DeprecatedSource         kubeSource    `json:"deprecatedSource"`
+}
+
+type kubeReference struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+}
+
+type kubeSource struct {
+	Host string `json:"host"`
+}
+
+// kubeLabels are the labels by which alerts name objects of these kinds; ResourceOf reads them. An object of any other
+// kind is named by involved_kind and involved_name.
+var kubeLabels = map[string]string{
+	"Pod": "pod", "Job": "job_name", "CronJob": "cronjob", "Deployment": "deployment", "StatefulSet": "statefulset",
+	"DaemonSet": "daemonset", "ReplicaSet": "replicaset", "PersistentVolumeClaim": "persistentvolumeclaim",
+	"HorizontalPodAutoscaler": "horizontalpodautoscaler", "Node": "node", "Namespace": "namespace",
+}
+
+// clusterKinds live in no namespace, though some reporters write one into their reference.
+var clusterKinds = map[string]bool{"Node": true, "Namespace": true, "PersistentVolume": true}
+
+const (
+	warning = "Warning"
+	// ownGroup is the API group of incidents. What is said about them must not become an incident.
+	ownGroup = "stormfold.io/"
+)
+
+// decodeKubeEvent makes a firing alert of a Warning, named for its reason. Nobody ever resolves it: it ends by its
+// policy's quiet. Of any other Event the batch is empty.
+func decodeKubeEvent(data []byte) (aggregator.Batch, *Invalid) {
+	var e kubeEvent
+	if invalid := unmarshal(data, &e); invalid != nil {
+		return aggregator.Batch{}, invalid
+	}
+	if e.Kind != "Event" {
+		return aggregator.Batch{}, &Invalid{Field: "kind", Problem: quote(e.Kind) + " is not Event"}
+	}
+	object, field := e.InvolvedObject, "involvedObject"
+	switch {
+	case e.APIVersion == "v1":
+	case strings.HasPrefix(e.APIVersion, "events.k8s.io/"):
+		object, field = e.Regarding, "regarding"
+	default:
+		return aggregator.Batch{}, &Invalid{Field: "apiVersion", Problem: quote(e.APIVersion) + " is neither v1 nor events.k8s.io/v1"}
+	}
+	switch {
+	case e.Type != warning || strings.HasPrefix(object.APIVersion, ownGroup):
+		return aggregator.Batch{}, nil
+	case e.Reason == "":
+		return aggregator.Batch{}, &Invalid{Field: "reason", Problem: "it is missing"}
+	case object.Kind == "":
+		return aggregator.Batch{}, &Invalid{Field: field + ".kind", Problem: "it is missing"}
+	case object.Name == "":
+		return aggregator.Batch{}, &Invalid{Field: field + ".name", Problem: "it is missing"}
+	}
+	starts, invalid := e.startsAt()
+	if invalid != nil {
+		return aggregator.Batch{}, invalid
+	}
+	sent := alert{
+		Status: string(aggregator.Firing), StartsAt: starts, Labels: e.labels(object),
+		Annotations: map[string]string{"summary": cmp.Or(e.Message, e.Note)},
+	}
+	a, invalid := sent.validate()
+	if invalid != nil {
+		return aggregator.Batch{}, invalid
+	}
+	return aggregator.Batch{Alerts: []aggregator.Alert{a}}, nil
+}
+
+// labels are those of an alert about that object: the same ones for every repetition of the Event.
+func (e *kubeEvent) labels(object kubeReference) map[string]string {
+	labels := map[string]string{"alertname": e.Reason, "severity": "warning", "kind": object.Kind}
+	if !clusterKinds[object.Kind] {
+		labels["namespace"] = object.Namespace
+	}
+	if name, known := kubeLabels[object.Kind]; known {
+		labels[name] = object.Name
+	} else {
+		labels["involved_kind"], labels["involved_name"] = object.Kind, object.Name
+	}
+	if object.Kind == "Pod" { // The kubelet says on which node; nobody else has a host.
+		labels["node"] = cmp.Or(e.Source.Host, e.DeprecatedSource.Host)
+	}
+	return labels
+}
+
+// startsAt is the first time that the Event has; newer reporters leave the first timestamp out, and some all but the
+// object's creation.
+func (e *kubeEvent) startsAt() (string, *Invalid) {
+	for _, t := range []struct{ field, text string }{
+		{"firstTimestamp", e.FirstTimestamp}, {"deprecatedFirstTimestamp", e.DeprecatedFirstTimestamp},
+		{"eventTime", e.EventTime}, {"metadata.creationTimestamp", e.Metadata.CreationTimestamp},
+	} {
+		parsed, invalid := parseTime(t.field, t.text)
+		if invalid != nil || !parsed.IsZero() {
+			return t.text, invalid
+		}
+	}
+	return "", &Invalid{Field: "firstTimestamp", Problem: "it is missing, and so is eventTime"}
+}

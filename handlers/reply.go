@@ -1,0 +1,100 @@
+package handlers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/stormfold/stormfold/aggregator"
+)
+
+// The types of reply events.
+const (
+	TypeOpened   = "io.stormfold.incident.opened.v1"
+	TypeStorm    = "io.stormfold.incident.storm.v1"
+	TypeResolved = "io.stormfold.incident.resolved.v1"
+)
+
+// replies says which transitions are told, and which of them matters most when an event brought about several. An
+// incident that an alert reopened is told like one that was opened.
+var replies = map[aggregator.TransitionType]struct {
+	eventType string
+	weight    int
+}{
+	aggregator.Stormed:  {TypeStorm, 3},
+	aggregator.Opened:   {TypeOpened, 2},
+	aggregator.Reopened: {TypeOpened, 2},
+	aggregator.Closed:   {TypeResolved, 1},
+}
+
+// Summary is the data of a reply event. The incident it refers to is the truth and may be newer.
+type Summary struct {
+	Incident  Reference                 `json:"incident"`
+	Type      aggregator.TransitionType `json:"type"`
+	Policy    string                    `json:"policy"`
+	Group     string                    `json:"group"`
+	AlertName string                    `json:"alertName"`
+	Revision  int64                     `json:"revision"`
+	Alerts    Counts                    `json:"alerts"`
+	Reason    string                    `json:"reason,omitempty"`
+}
+
+// Reference names an incident.
+type Reference struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+}
+
+// Counts are an incident's alerts.
+type Counts struct {
+	Total  int `json:"total"`
+	Firing int `json:"firing"`
+}
+
+// Reply tells of the most important of the transitions that an event brought about: a storm before an opening before a
+// resolution, the first among equals. It is nil when there is nothing to tell. Source is ours; the time is that of the
+// word that caused it, and the id depends on incident, type and revision alone, so that the same news is the same event
+// whoever tells it. The trace that the incoming event belongs to goes on.
+func Reply(source string, in event.Event, notifiedAt time.Time, transitions []aggregator.Transition) *event.Event {
+	var told *aggregator.Transition
+	for i := range transitions {
+		weight := replies[transitions[i].Type].weight
+		if weight > 0 && (told == nil || weight > replies[told.Type].weight) {
+			told = &transitions[i]
+		}
+	}
+	if told == nil {
+		return nil
+	}
+	out := event.New()
+	out.SetType(replies[told.Type].eventType)
+	out.SetSource(source)
+	out.SetSubject(told.Incident)
+	out.SetTime(notifiedAt)
+	out.SetID(replyID(told.Incident, out.Type(), told.Revision))
+	for _, name := range []string{"traceparent", "tracestate"} {
+		if value, ok := in.Extensions()[name]; ok {
+			out.SetExtension(name, value)
+		}
+	}
+	err := out.SetData(event.ApplicationJSON, Summary{
+		Incident: Reference{"stormfold.io/v1alpha1", "Incident", told.Namespace, told.Incident},
+		Type:     told.Type, Policy: told.Policy, Group: told.Group, AlertName: told.AlertName, Revision: told.Revision,
+		Alerts: Counts{told.Total, told.Firing}, Reason: told.Reason,
+	})
+	if err != nil { // Plain strings and numbers always marshal; a reply is best effort all the same.
+		return nil
+	}
+	return &out
+}
+
+// replyID is 32 hex digits.
+func replyID(incident, eventType string, revision int64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", incident, eventType, revision))
+	return hex.EncodeToString(sum[:16])
+}
