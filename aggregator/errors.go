@@ -14,11 +14,11 @@ import (
 // apart without knowing Redis. All can be mended by trying again later.
 var (
 	// ErrOutOfMemory: Redis is at its maxmemory and refused the script before it began.
-	ErrOutOfMemory = errors.New("Redis is out of memory")
+	ErrOutOfMemory = errors.New("redis is out of memory")
 	// ErrTimeout: no answer in time. The script may have run all the same; running it again does no harm.
-	ErrTimeout = errors.New("Redis did not answer in time")
+	ErrTimeout = errors.New("redis did not answer in time")
 	// ErrUnavailable: Redis cannot be reached, is loading, read-only, failing over, or refuses us.
-	ErrUnavailable = errors.New("Redis is not available")
+	ErrUnavailable = errors.New("redis is not available")
 	// ErrReply: a script answered what this program does not understand.
 	ErrReply = errors.New("unexpected reply of Redis")
 )

@@ -114,7 +114,7 @@ func (a *Aggregator) foldCall(g Group, namespace, token string) (call, error) {
 	if err != nil {
 		return call{}, err
 	}
-	shard := shardOf(g.ID)
+	shard := ShardOf(g.ID)
 	overflow := overflowID(g.Policy.Name, shard)
 	keys := append(shardKeys(shard), groupKeys(shard, g.ID)...)
 	keys = append(keys, groupKeys(shard, overflow)...)

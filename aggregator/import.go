@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/stormfold/stormfold/config"
 )
@@ -55,10 +57,14 @@ func (a *Aggregator) FinishImport(ctx context.Context, shard int, epoch string) 
 	if epoch == "" {
 		next = strconv.FormatInt(a.Now().UnixMilli(), 10)
 	}
-	if err := a.rdb.Set(ctx, epochKey(shard), next, 0).Err(); err != nil {
-		return fmt.Errorf("finishing the import of shard %d: %w", shard, classify(err))
-	}
-	if err := a.rdb.Del(ctx, importKey(shard)).Err(); err != nil {
+	_, err := a.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		// The mark in the due index: without it the index has been lost, and the shard is imported again.
+		p.ZAdd(ctx, dueKey(shard), redis.Z{Score: math.Inf(1), Member: "-"})
+		p.Set(ctx, epochKey(shard), next, 0)
+		p.Del(ctx, importKey(shard))
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("finishing the import of shard %d: %w", shard, classify(err))
 	}
 	return nil
@@ -94,7 +100,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	if err != nil {
 		return err
 	}
-	shard := shardOf(i.Group)
+	shard := ShardOf(i.Group)
 	keys := append(shardKeys(shard), groupKeys(shard, i.Group)...)
 	members := i.Object.Members
 	for page := 0; page == 0 || len(members) > 0; page++ {
@@ -112,6 +118,17 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 		if err := a.scripts.importing.Run(ctx, a.rdb, keys, args...).Err(); err != nil {
 			return fmt.Errorf("importing incident %s: %w", i.Object.Name, classify(err))
 		}
+	}
+	return nil
+}
+
+// FinishGroup says that all incidents of a group that Redis had lost have been imported, so that it is written again.
+func (a *Aggregator) FinishGroup(ctx context.Context, group string) error {
+	shard := ShardOf(group)
+	keys := append(shardKeys(shard), groupKeys(shard, group)...)
+	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end").Err()
+	if err != nil {
+		return fmt.Errorf("finishing the import of group %s: %w", group, classify(err))
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 // is due, share one tag, so that one script changes them together on Redis Cluster too.
 const Shards = 16
 
-// shardOf is the shard of a group id: its first two hex digits modulo Shards.
-func shardOf(id string) int {
+// ShardOf is the shard of a group id: its first two hex digits modulo Shards.
+func ShardOf(id string) int {
 	n, err := strconv.ParseUint(id[:2], 16, 8)
 	if err != nil {
 		return 0 // Group ids are made here, of hex digits only.

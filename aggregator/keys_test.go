@@ -8,9 +8,9 @@ import (
 
 // A changed key is a lost storm: the literal strings are the contract with the Redis of the version before.
 func TestKeys(t *testing.T) {
-	require.Equal(t, 3, shardOf("13a4f00000000000"))
-	require.Equal(t, 15, shardOf("ffa4f00000000000"))
-	require.Equal(t, 3, shardOf(overflowID("default", 3)))
+	require.Equal(t, 3, ShardOf("13a4f00000000000"))
+	require.Equal(t, 15, ShardOf("ffa4f00000000000"))
+	require.Equal(t, 3, ShardOf(overflowID("default", 3)))
 	require.Equal(t, []string{"{sf:03}:due", "{sf:03}:groups", "{sf:03}:epoch"}, shardKeys(3))
 	require.Equal(t, []string{
 		"{sf:03}:g:13a4f00000000000",

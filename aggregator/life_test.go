@@ -221,7 +221,8 @@ func TestRetentionDeletesAndTheGroupGoes(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, keys, "nothing of the group is left in Redis")
 	for shard := range Shards {
-		require.Zero(t, l.rdb.Exists(l.ctx, groupsKey(shard), dueKey(shard)).Val())
+		require.Zero(t, l.rdb.Exists(l.ctx, groupsKey(shard)).Val())
+		require.EqualValues(t, 1, l.rdb.ZCard(l.ctx, dueKey(shard)).Val(), "the import's mark")
 	}
 }
 

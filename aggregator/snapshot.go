@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -67,10 +68,16 @@ type Object struct {
 // Redis' clock) at which that ends.
 type Busy struct{ Until time.Time }
 
-func (b *Busy) Error() string { return "the group is not to be written before " + b.Until.Format(time.RFC3339) }
+func (b *Busy) Error() string {
+	return "the group is not to be written before " + b.Until.Format(time.RFC3339)
+}
 
 // ErrNotImported is returned by Snapshot while the group's shard has not been imported from Kubernetes.
-var ErrNotImported = fmt.Errorf("the shard has not been imported yet")
+var ErrNotImported = errors.New("the shard has not been imported yet")
+
+// ErrLost is returned by Snapshot for a group of which Redis has lost a part. It has to be imported: Import its incidents,
+// then FinishGroup.
+var ErrLost = errors.New("redis has lost a part of the group")
 
 // entry is an object as lib.lua keeps it.
 type entry struct {
@@ -98,7 +105,7 @@ func (a *Aggregator) Snapshot(ctx context.Context, group, token string, now bool
 	if token == "" {
 		token = uuid.NewString()
 	}
-	shard := shardOf(group)
+	shard := ShardOf(group)
 	keys := append(shardKeys(shard), groupKeys(shard, group)...)
 	reply, err := a.scripts.snapshot.Run(ctx, a.rdb, keys, a.scriptClock(), token, a.lease.Milliseconds(), group, flag(now)).Result()
 	if err != nil {
@@ -187,6 +194,8 @@ func decodeSnapshot(reply any, group string, shard int, token string) (*Snapshot
 		return nil, nil, nil
 	case kind == "import":
 		return nil, nil, ErrNotImported
+	case kind == "lost":
+		return nil, nil, ErrLost
 	case kind == "busy":
 		return nil, nil, &Busy{Until: r.time()}
 	}

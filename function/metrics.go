@@ -53,7 +53,9 @@ func newMetrics() *metrics {
 		m.registry.MustRegister(h)
 		return h
 	}
-	one := func(h *prometheus.HistogramVec) prometheus.Histogram { return h.WithLabelValues().(prometheus.Histogram) }
+	one := func(h *prometheus.HistogramVec) prometheus.Histogram {
+		return h.WithLabelValues().(prometheus.Histogram)
+	}
 	m.events = counter("events_total", "CloudEvents received, by type (other: unknown) and result (ok, or the reason of the refusal).", "type", "result")
 	m.eventSeconds = one(histogram("event_duration_seconds", "Time from an event's arrival to its answer."))
 	m.alerts = counter("alerts_total", "Alerts folded, by status.", "status")
@@ -138,7 +140,9 @@ func (m *metrics) folded(groups []aggregator.Group, folded []aggregator.Folded, 
 	}
 }
 
-func (m *metrics) transition(t aggregator.Transition) { m.transitions.WithLabelValues(string(t.Type)).Inc() }
+func (m *metrics) transition(t aggregator.Transition) {
+	m.transitions.WithLabelValues(string(t.Type)).Inc()
+}
 
 func (m *metrics) projected(result string, took time.Duration) {
 	m.projections.WithLabelValues(result).Inc()
@@ -205,4 +209,3 @@ func (m *metrics) policiesLoaded(log *zap.SugaredLogger) func(config.Policies) {
 		log.Infow("policies loaded", "policies", len(p))
 	}
 }
-

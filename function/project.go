@@ -46,7 +46,18 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) (w
 		p.metrics.projected("busy", time.Since(start))
 		return max(busy.Until.Sub(p.aggregator.Now()), time.Millisecond), false
 	case errors.Is(err, aggregator.ErrNotImported):
-		return importWait, false
+		done, err := p.importShard(ctx, aggregator.ShardOf(group), "")
+		if err != nil {
+			p.log.Warnw("shard cannot be imported", "group", group, "error", err)
+			return jittered(retryAfter), false
+		}
+		return importWait, done
+	case errors.Is(err, aggregator.ErrLost):
+		if err := p.importGroup(ctx, group); err != nil {
+			p.log.Warnw("group cannot be imported", "group", group, "error", err)
+			return jittered(retryAfter), false
+		}
+		return 0, true
 	case err != nil:
 		p.metrics.projected("redis", time.Since(start))
 		p.log.Warnw("group cannot be read", "group", group, "error", err)

@@ -34,7 +34,7 @@ func (p *pod) sweep(ctx context.Context) error {
 			continue
 		}
 		if p.aggregator.NeedsImport(epoch) {
-			if err := p.importShard(ctx, shard, epoch); err != nil {
+			if _, err := p.importShard(ctx, shard, epoch); err != nil {
 				errs = append(errs, err)
 				continue
 			}

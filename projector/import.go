@@ -13,17 +13,24 @@ import (
 // importPage is how many incidents one list call asks for. The largest object has 256 KiB.
 const importPage = 100
 
-// Import reads the incidents of a shard from Kubernetes and gives each to take. An empty namespace means all.
-func (p *Projector) Import(ctx context.Context, namespace string, shard int, take func(aggregator.Imported) error) error {
-	options := metav1.ListOptions{
-		LabelSelector: v1alpha1.LabelShard + "=" + aggregator.ShardName(shard), Limit: importPage,
-	}
+// ImportShard reads the incidents of a shard from Kubernetes and gives each to take. An empty namespace means all.
+func (p *Projector) ImportShard(ctx context.Context, namespace string, shard int, take func(aggregator.Imported) error) error {
+	return p.imports(ctx, namespace, v1alpha1.LabelShard+"="+aggregator.ShardName(shard), take)
+}
+
+// ImportGroup does the same for the incidents of one group.
+func (p *Projector) ImportGroup(ctx context.Context, namespace, group string, take func(aggregator.Imported) error) error {
+	return p.imports(ctx, namespace, v1alpha1.LabelGroup+"="+group, take)
+}
+
+func (p *Projector) imports(ctx context.Context, namespace, selector string, take func(aggregator.Imported) error) error {
+	options := metav1.ListOptions{LabelSelector: selector, Limit: importPage}
 	for {
 		list, err := call(ctx, p, "list", func(ctx context.Context) (*v1alpha1.IncidentList, error) {
 			return p.incidents.List(ctx, namespace, options)
 		})
 		if err != nil {
-			return fmt.Errorf("listing the incidents of shard %d: %w", shard, err)
+			return fmt.Errorf("listing the incidents with %s: %w", selector, err)
 		}
 		for i := range list.Items {
 			imported, err := read(&list.Items[i])

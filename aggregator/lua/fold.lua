@@ -19,15 +19,15 @@ local token, gid, policy = ARGV[2], ARGV[4], ARGV[5]
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
 local p = unpack_params(ARGV[8])
 
-if redis.call('EXISTS', k.g) == 0 then
+local g = load(k, due, gid)
+if not g.pol and g.lost ~= '1' then
   if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups then
     k, gid, labels, overflow = keys_at(10), ARGV[7], '{}', '1'
+    g = load(k, due, gid)
   else
     redis.call('HINCRBY', groups, policy, 1)
   end
 end
-
-local g = load(k)
 set(g, 'par', ARGV[8])
 g.p = p
 set(g, 'opt', ARGV[9])
@@ -293,7 +293,7 @@ if g.com ~= ARGV[10] and (g.st ~= 'calm' or redis.call('ZCARD', k.open) > 0) the
 end
 
 local lease = 0
-if changed and token ~= '' and g.lu <= now and g.nf <= now and redis.call('EXISTS', epoch) == 1 then
+if changed and token ~= '' and g.lu <= now and g.nf <= now and g.lost ~= '1' and imported(due, epoch) then
   set(g, 'lease', token)
   set(g, 'lu', now + tonumber(ARGV[3]))
   lease = 1

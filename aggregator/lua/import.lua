@@ -5,17 +5,22 @@
 -- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-9 the group (see lib.lua)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 group id, 3 policy, 4 group labels (JSON), 5 parameters (see PARAMS), 6 settings for
 --      the projection (JSON), 7 object name, 8 entry (JSON, see lib.lua), 9 facts (JSON), 10 revision in Kubernetes,
---      11 common labels (JSON), 12 page: the object comes with page 0, at most 256 members with each,
---      then for each member: fingerprint, f or r
+--      11 common labels (JSON), 12 page: the object comes with page 0, at most 256 members with each, 'end' says that
+--      all of the group's objects have been imported (7 to 11 are empty then); then for each member: fingerprint, f or r
 -- Returns {imported 0|1, due (ms)}; imported is 0 when Redis knew the object already.
 
 local now = clock(ARGV[1])
 local due, groups, gid, name = KEYS[1], KEYS[2], ARGV[2], ARGV[7]
 local k = keys_at(4)
 
-local g = load(k)
+local g = load(k, due, gid)
+if ARGV[12] == 'end' then
+  if g.lost == '1' then set(g, 'lost', '0') end
+  save(g)
+  return {1, 0}
+end
 if not g.pol then
-  redis.call('HINCRBY', groups, ARGV[3], 1)
+  if g.lost ~= '1' then redis.call('HINCRBY', groups, ARGV[3], 1) end
   set(g, 'pol', ARGV[3])
   set(g, 'lab', ARGV[4])
   set(g, 'ovf', '0')
@@ -103,7 +108,11 @@ local function import_storm(e)
 end
 
 if ARGV[12] == '0' then
-  if redis.call('HEXISTS', k.objects, name) == 1 then return {0, reschedule(g, due, gid, now)} end
+  if redis.call('HEXISTS', k.objects, name) == 1 then
+    local at = reschedule(g, due, gid, now)
+    save(g)
+    return {0, at}
+  end
   local e = cjson.decode(ARGV[8])
   e.a = 1
   set(g, 'rev', math.max(g.rev, tonumber(ARGV[10])))
@@ -125,7 +134,9 @@ if g.obj == name then
       set(g, 'n', g.n + 1)
       if s == 'f' then set(g, 'f', g.f + 1) end
     elseif r.m ~= 'm' and not (r.gen == g.gen and r.s == 'f') then
-      -- It ended since: a member that is over.
+      -- It ended since: a member that is over, not an incident of its own.
+      local since = r.obj ~= '' and get_entry(g, r.obj)
+      if since and not written(since) then drop_object(g, r.obj) end
       r.s, r.m, r.gen, r.obj = 'r', 'm', g.gen, ''
       put_record(g, fp, r)
       set(g, 'n', g.n + 1)

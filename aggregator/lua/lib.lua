@@ -12,8 +12,8 @@
 -- (see PARAMS), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
 -- the records, obj name of the storm's object, n members, f firing ones, x members beyond maxAlerts (a lower bound),
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
--- (ms), pn and pr: what was open at revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token
--- and its end (ms), iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
+-- (ms), lost 1 until the group has been imported, sa to sr sizes of the other keys, pn and pr: what was open at
+-- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
 --
 -- An entry: t A(lert) or S(torm), fp fingerprint (of an A), s open|resolved|absorbed, at opened (ms), st stormed (ms),
 -- e ended (ms), why reason of the end, by absorbed by, ro reopened (times), ra last reopened (ms), rev and frev revision wanted and confirmed,
@@ -49,10 +49,23 @@ local function keys_at(i)
     todo = KEYS[i + 5]}
 end
 
--- load reads the group; set keeps what changed, save writes that in one command.
-local function load(k)
+-- What the group remembers of the sizes of its other keys, to tell when Redis has lost one of them.
+local SIZES = {{'sa', 'HLEN', 'alerts'}, {'so', 'HLEN', 'objects'}, {'sp', 'ZCARD', 'open'}, {'sd', 'ZCARD', 'todo'},
+  {'sr', 'ZCARD', 'recent'}}
+
+-- load reads the group. One whose keys are partly gone counts as emptied: what is left of it goes too, and lost is 1
+-- until it has been imported from Kubernetes. set keeps what changed, save writes that in one command.
+local function load(k, due, gid)
   local g, flat = {d = {}, k = k}, redis.call('HGETALL', k.g)
   for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
+  local lost = #flat == 0 and redis.call('ZSCORE', due, gid)
+  for _, s in ipairs(SIZES) do
+    lost = lost or redis.call(s[2], k[s[3]]) ~= tonumber(g[s[1]] or 0)
+  end
+  if lost then
+    redis.call('UNLINK', k.g, k.alerts, k.recent, k.objects, k.open, k.todo)
+    g = {d = {lost = true, rev = true}, k = k, lost = '1', rev = g.rev}
+  end
   for _, f in ipairs(NUMBERS) do g[f] = tonumber(g[f] or 0) end
   g.st = g.st or 'calm'
   g.p = g.par and unpack_params(g.par)
@@ -67,6 +80,7 @@ local function set(g, field, value)
 end
 
 local function save(g)
+  for _, s in ipairs(SIZES) do set(g, s[1], int(redis.call(s[2], g.k[s[3]]))) end
   local args = {}
   for field in pairs(g.d) do
     local v = g[field]
@@ -75,6 +89,12 @@ local function save(g)
   end
   if #args > 0 then redis.call('HSET', g.k.g, unpack(args)) end
   g.d = {}
+end
+
+-- imported tells whether the shard has been imported from Kubernetes and its due index is still there: the import leaves
+-- a mark in it.
+local function imported(due, epoch)
+  return redis.call('EXISTS', epoch) == 1 and redis.call('ZSCORE', due, '-')
 end
 
 -- bump takes the next revision: higher than every one before it, also after Redis was emptied.

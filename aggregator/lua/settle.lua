@@ -12,8 +12,11 @@ local now = clock(ARGV[1])
 local due, gid = KEYS[1], ARGV[4]
 local k = keys_at(4)
 
-local g = load(k)
-if not g.pol then return {0, 0, now} end
+local g = load(k, due, gid)
+if not g.pol then
+  if g.lost == '1' then save(g) end
+  return {0, 0, now}
+end
 
 for i = 5, #ARGV, 4 do
   local name, rev = ARGV[i], tonumber(ARGV[i + 1])

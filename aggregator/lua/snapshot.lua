@@ -5,7 +5,8 @@
 --
 -- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-9 the group (see lib.lua)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 lease token, 3 lease (ms), 4 group id, 5 1 to write before the flush interval is over
--- Returns {'none'}: nothing to do (or no such group any more); {'import'}: the shard has not been imported yet;
+-- Returns {'none'}: nothing to do (or no such group any more); {'import'}: the shard has not been imported yet; {'lost'}: the group has to be
+--      imported, Redis has lost a part of it;
 --      {'busy', until (ms)}: leased to another, or the flush interval is not over; or
 --      {'ok', now, revision, group labels, policy, settings for the projection, common labels, records, objects, transitions}
 --      objects: {name, write|delete, entry, facts, revision, members, firing, beyond, truncated, common labels}...
@@ -17,12 +18,13 @@ local due, gid = KEYS[1], ARGV[4]
 local k = keys_at(4)
 local OBJECTS, PAGE = 20, 256
 
-local g = load(k)
-if not g.pol then
-  redis.call('ZREM', due, gid)
-  return {'none'}
+if not imported(due, KEYS[3]) then return {'import'} end
+local g = load(k, due, gid)
+if g.lost == '1' then
+  save(g)
+  return {'lost'}
 end
-if redis.call('EXISTS', KEYS[3]) == 0 then return {'import'} end
+if not g.pol then return {'none'} end
 if g.lu > now then
   if g.lease ~= ARGV[2] then return {'busy', g.lu} end
 elseif g.nf > now and ARGV[5] ~= '1' then

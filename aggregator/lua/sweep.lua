@@ -7,5 +7,5 @@
 -- Returns {epoch ('': the shard has not been imported), group id...}
 
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(clock(ARGV[1])), 'LIMIT', 0, ARGV[2])
-table.insert(ids, 1, redis.call('GET', KEYS[2]) or '')
+table.insert(ids, 1, imported(KEYS[1], KEYS[2]) and redis.call('GET', KEYS[2]) or '')
 return ids

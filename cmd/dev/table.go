@@ -24,7 +24,7 @@ type table struct {
 
 func newTable(out io.Writer) *table { return &table{out: out, seen: map[string]string{}} }
 
-const row = "%-36s %-6s %-16s %-11s %-9s %6v %6v %-9s %s\n"
+const row = "%-36s %-6s %-20s %-11s %-9s %6v %6v %-9s %s\n"
 
 func (t *table) say(format string, args ...any) {
 	t.mu.Lock()

@@ -1,0 +1,180 @@
+package aggregator
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// reimport gives Redis back what was written, as the function does from Kubernetes.
+func (l *lab) reimport() {
+	l.t.Helper()
+	for _, o := range l.objects {
+		for i := range o.Members {
+			o.Members[i] = Member{Fingerprint: o.Members[i].Fingerprint, Firing: o.Members[i].Firing}
+		}
+		o.OpenedAt = o.OpenedAt.Truncate(time.Second)
+		group := GroupID("default", map[string]string{"alertname": "PodDown"})
+		require.NoError(l.t, l.Import(l.ctx, Imported{
+			Group: group, Policy: "default", Labels: map[string]string{"alertname": "PodDown"}, Object: o,
+		}, &l.policy))
+		require.NoError(l.t, l.FinishGroup(l.ctx, group))
+	}
+	for shard := range Shards {
+		require.NoError(l.t, l.FinishImport(l.ctx, shard, ""))
+	}
+}
+
+func TestAnEmptiedRedisGoesOnWithTheSameStorm(t *testing.T) {
+	for name, between := range map[string]func(*lab){
+		"nothing in between":     func(*lab) {},
+		"repeats in between":     func(l *lab) { l.fold(l.pods(15, Firing)...) },
+		"some repeats":           func(l *lab) { l.fold(l.pods(7, Firing)...) },
+		"resolutions in between": func(l *lab) { l.fold(l.pods(3, Resolved)...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, nil)
+			f := l.fold(l.pods(15, Firing)...)
+			l.flush(f.Group, f.Token)
+			before := l.one(Open)
+
+			l.pass(time.Minute)
+			require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+			between(l)
+			_, err := l.Snapshot(l.ctx, f.Group, "", true)
+			require.ErrorIs(t, err, ErrNotImported, "nothing is written before the import")
+			l.reimport()
+			l.pass(time.Minute)
+			f = l.fold(l.pods(16, Firing)...)
+			require.Equal(t, "storm", f.State)
+			l.flush(f.Group, f.Token)
+			after := l.one(Open)
+			require.Equal(t, before.Name, after.Name)
+			require.Equal(t, 16, after.Total)
+			require.Equal(t, 16, after.Firing)
+			require.Greater(t, after.Revision, before.Revision)
+
+			l.pass(time.Minute)
+			f = l.fold(l.pods(16, Resolved)...)
+			l.flush(f.Group, f.Token)
+			require.Equal(t, "AllResolved", l.one(Ended).Reason)
+			require.Len(t, l.objects, 1, "no second one")
+		})
+	}
+}
+
+func TestAnEmptiedRedisGoesOnWithTheSameSingles(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(3, Firing)...)
+	l.flush(f.Group, f.Token)
+	l.pass(time.Minute)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	l.fold(l.alert("web-0", Firing), l.alert("web-1", Resolved))
+	l.reimport()
+	l.flush(f.Group, "")
+	require.Len(t, l.open(), 2)
+	require.Equal(t, "AllResolved", l.one(Ended).Reason)
+	require.Len(t, l.objects, 3, "no second one")
+	l.pass(5 * time.Hour)
+	l.sweep()
+	require.Empty(t, l.open(), "what nobody mentions again is ended")
+}
+
+func TestGroupsNobodyMentionsAgainAreEndedAndDeleted(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(15, Firing)...)
+	l.flush(f.Group, f.Token)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	l.reimport()
+	l.pass(5 * time.Hour)
+	l.sweep()
+	require.Equal(t, "Quiet", l.one(Ended).Reason)
+	l.pass(168 * time.Hour)
+	l.sweep()
+	require.Empty(t, l.objects)
+}
+
+// Each key of a group in turn is lost, and the index of its shard.
+func TestAPartlyLostGroupIsImportedAlone(t *testing.T) {
+	group := GroupID("default", map[string]string{"alertname": "PodDown"})
+	keys := append(groupKeys(ShardOf(group), group), dueKey(ShardOf(group)), groupsKey(ShardOf(group)))
+	for _, key := range keys {
+		name := key[strings.Index(key, "}")+1:]
+		for _, storm := range []bool{true, false} {
+			l := newLab(t, nil)
+			n := 4
+			if storm {
+				n = 15
+			}
+			f := l.fold(l.pods(n, Firing)...)
+			l.flush(f.Group, f.Token)
+			require.NoError(t, l.rdb.Del(l.ctx, key).Err())
+			l.pass(time.Minute)
+			f = l.fold(l.pods(n, Firing)...)
+			if _, err := l.Snapshot(l.ctx, group, f.Token, true); err != nil {
+				require.Contains(t, []error{ErrLost, ErrNotImported}, err, name)
+				l.reimport()
+			}
+			l.pass(time.Minute)
+			f = l.fold(l.pods(n, Firing)...)
+			l.flush(group, f.Token)
+			total := 0
+			for _, o := range l.open() {
+				total += o.Firing
+			}
+			require.Equal(t, n, total, "%s, storm %v", name, storm)
+			if storm {
+				l.one(Open)
+			}
+			l.pass(time.Minute)
+			f = l.fold(l.pods(n, Resolved)...)
+			l.flush(group, f.Token)
+			require.Empty(t, l.open(), "%s, storm %v", name, storm)
+			if storm {
+				require.Len(t, l.objects, 1, "%s: no second one", name)
+			} else {
+				require.Len(t, l.objects, n, "%s: no second ones", name)
+			}
+		}
+	}
+}
+
+func TestARedisWhoseClockIsBehind(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(15, Firing)...)
+	l.flush(f.Group, f.Token)
+	before := l.one(Open)
+	l.pass(-time.Hour)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	l.reimport()
+	f = l.fold(func() []Alert {
+		alerts := l.pods(16, Firing)
+		for i := range alerts {
+			alerts[i].NotifiedAt = alerts[i].NotifiedAt.Add(61 * time.Minute)
+		}
+		return alerts
+	}()...)
+	l.flush(f.Group, f.Token)
+	after := l.one(Open)
+	require.Equal(t, before.Name, after.Name)
+	require.Greater(t, after.Revision, before.Revision)
+	require.Equal(t, 16, after.Total)
+}
+
+func TestAHandEditedRevisionIsOvertaken(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(15, Firing)...)
+	s, err := l.Snapshot(l.ctx, f.Group, f.Token, true)
+	require.NoError(t, err)
+	edited := s.Objects[0].Revision + 1_000_000
+	due, err := l.Settle(l.ctx, s, []Confirmed{{Name: s.Objects[0].Name, Namespace: "stormfold", Revision: edited, ResourceVersion: "9"}}, 0)
+	require.NoError(t, err)
+	require.False(t, due.After(l.now.Add(time.Second)), "still due")
+	l.pass(time.Second)
+	s, err = l.Snapshot(l.ctx, f.Group, "", true)
+	require.NoError(t, err)
+	require.Greater(t, s.Objects[0].Revision, edited)
+	require.Equal(t, "9", s.Objects[0].ResourceVersion)
+}
