@@ -188,3 +188,18 @@ func TestNotifiedAt(t *testing.T) {
 	require.EqualError(t, err, `knativearrivaltime: 0001-01-01T00:00:00Z is before 1970`)
 	require.EqualError(t, TooFarAhead(spoken, 12*time.Minute+time.Millisecond), "time: 2026-03-01T10:16:00Z is 12m0s ahead of the clock here")
 }
+
+// TestAttributesOfAnyBytes: an event's attributes are not checked by anyone before they are repeated in an error.
+func TestAttributesOfAnyBytes(t *testing.T) {
+	bytes := strings.Repeat("\x80", 65)
+	_, err := Decode(incoming(bytes, golden(t, "firing")), received)
+	require.EqualError(t, err, `type: "…" is not a type of event that is taken here`)
+	ev := incoming(TypeNotification, golden(t, "firing"))
+	ev.SetDataContentType(bytes)
+	_, err = Decode(ev, received)
+	require.EqualError(t, err, `datacontenttype: "…" is not JSON`)
+	ev = incoming(TypeNotification, golden(t, "firing"))
+	ev.SetExtension("knativearrivaltime", "a\xff"+bytes)
+	_, err = Decode(ev, received)
+	require.EqualError(t, err, `knativearrivaltime: "a…" is not an RFC 3339 time`)
+}

@@ -30,6 +30,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(uint8(1), []byte(sound), "2026-03-01T10:17:00Z")
 	f.Add(uint8(0), []byte(third(with("labels", `{"a":[]}`))), "soon")
+	f.Add(uint8(0), []byte(sound), strings.Repeat("\x80", 65))
 	f.Add(uint8(0), []byte(`{"alerts":[{"labels":{"\ud800":"\ud800"}}]}`), "")
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte, arrival string) {
 		ev := incoming(types[int(kind)%len(types)], data)

@@ -145,12 +145,13 @@ func trimAnnotations(annotations map[string]string) map[string]string {
 	return annotations
 }
 
-// cut cuts valid UTF-8 to at most max bytes, between two runes.
+// cut cuts a text to at most max bytes, between two runes. An event's attributes need not be valid UTF-8 and may have no
+// place between two runes at all: nothing is left of such a text.
 func cut(s string, max int) string {
 	if len(s) <= max {
 		return s
 	}
-	for !utf8.RuneStart(s[max]) {
+	for max > 0 && !utf8.RuneStart(s[max]) {
 		max--
 	}
 	return s[:max]

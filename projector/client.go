@@ -2,9 +2,11 @@ package projector
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -23,6 +25,8 @@ type Incidents interface {
 	Delete(ctx context.Context, namespace, name string) error
 	// List returns a page; an empty namespace means all.
 	List(ctx context.Context, namespace string, options metav1.ListOptions) (*v1alpha1.IncidentList, error)
+	// Allowed tells whether we may use a verb on incidents, or on a subresource of them.
+	Allowed(ctx context.Context, namespace, verb, subresource string) (bool, error)
 }
 
 // restIncidents are the incidents of an API server, by plain REST: no discovery, no cache, no watch.
@@ -78,4 +82,28 @@ func (r *restIncidents) List(ctx context.Context, namespace string, options meta
 	out := &v1alpha1.IncidentList{}
 	return out, r.client.Get().NamespaceIfScoped(namespace, namespace != "").Resource(resource).
 		VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Into(out)
+}
+
+// Allowed asks by a SelfSubjectAccessReview, which every ServiceAccount may create. It is sent as plain JSON, so that no
+// further API group has to be registered.
+func (r *restIncidents) Allowed(ctx context.Context, namespace, verb, subresource string) (bool, error) {
+	review := authorizationv1.SelfSubjectAccessReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: authorizationv1.SchemeGroupVersion.String(), Kind: "SelfSubjectAccessReview"},
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: namespace, Verb: verb, Group: v1alpha1.SchemeGroupVersion.Group, Resource: resource, Subresource: subresource,
+		}},
+	}
+	body, err := json.Marshal(review)
+	if err != nil {
+		return false, err
+	}
+	answer, err := r.client.Post().AbsPath("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").
+		SetHeader("Content-Type", runtime.ContentTypeJSON).Body(body).DoRaw(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(answer, &review); err != nil {
+		return false, fmt.Errorf("reading the answer to an access review: %w", err)
+	}
+	return review.Status.Allowed, nil
 }

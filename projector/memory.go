@@ -107,6 +107,9 @@ func (m *Memory) List(_ context.Context, namespace string, options metav1.ListOp
 	return out, nil
 }
 
+// Allowed is always true.
+func (m *Memory) Allowed(context.Context, string, string, string) (bool, error) { return true, nil }
+
 // store puts the incident in place under a new resource version and returns a copy. The caller holds the lock.
 func (m *Memory) store(key types.NamespacedName, incident *v1alpha1.Incident) *v1alpha1.Incident {
 	m.version++

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -54,15 +55,15 @@ func New(o Options) *Projector {
 // time alone would mend.
 var ErrNotAllowed = errors.New("incidents cannot be written")
 
-// Check tells whether incidents can be served and listed: the CRD is there and the ServiceAccount may read. Its error
-// says what is missing.
+// Check tells whether incidents can be written: the CRD is there and the ServiceAccount may do what the projector does. Its
+// error says what is missing.
 func (p *Projector) Check(ctx context.Context, namespace string) error {
 	_, err := call(ctx, p, "list", func(ctx context.Context) (*v1alpha1.IncidentList, error) {
 		return p.incidents.List(ctx, namespace, metav1.ListOptions{Limit: 1})
 	})
 	switch {
 	case err == nil:
-		return nil
+		return p.checkAccess(ctx, namespace)
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("the API server does not serve incidents.stormfold.io: apply deploy/crd: %w: %w", ErrNotAllowed, err)
 	case apierrors.IsForbidden(err):
@@ -70,6 +71,26 @@ func (p *Projector) Check(ctx context.Context, namespace string) error {
 	default:
 		return fmt.Errorf("listing incidents in namespace %s: %w", namespace, err)
 	}
+}
+
+// needed is what the projector does to incidents, as verb and subresource.
+var needed = [][2]string{{"create", ""}, {"get", ""}, {"list", ""}, {"delete", ""}, {"update", "status"}}
+
+// checkAccess asks the API server whether we may do all of it.
+func (p *Projector) checkAccess(ctx context.Context, namespace string) error {
+	for _, n := range needed {
+		allowed, err := call(ctx, p, "review", func(ctx context.Context) (bool, error) {
+			return p.incidents.Allowed(ctx, namespace, n[0], n[1])
+		})
+		if err != nil {
+			return fmt.Errorf("asking what the ServiceAccount may do: %w", err)
+		}
+		if !allowed {
+			return fmt.Errorf("the ServiceAccount may not %s %s in namespace %s: apply deploy/rbac: %w",
+				n[0], strings.TrimSuffix("incidents/"+n[1], "/"), namespace, ErrNotAllowed)
+		}
+	}
+	return nil
 }
 
 // Project writes the objects of a snapshot, one after the other, and returns those that stand as they should. The error
@@ -103,6 +124,15 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 	want := Render(s, o)
 	var have *v1alpha1.Incident
 	var err error
+	if o.ResourceVersion != "" && unknown(o.Members) > 0 {
+		have, err = p.get(ctx, want)
+		switch {
+		case err == nil:
+			carry(want, have)
+		case !apierrors.IsNotFound(err):
+			return gone, err
+		}
+	}
 	for range attempts {
 		if want.ResourceVersion == "" {
 			have, err = p.create(ctx, want)

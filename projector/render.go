@@ -123,11 +123,14 @@ func resources(members []aggregator.Member) []v1alpha1.Resource {
 		}
 		out[i].Firing = out[i].Firing || m.Firing
 	}
-	slices.SortFunc(out, func(a, b v1alpha1.Resource) int {
-		return cmp.Or(firingFirst(a.Firing, b.Firing), cmp.Compare(a.Kind, b.Kind),
-			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(out, compareResources)
 	return out
+}
+
+// compareResources puts firing ones first, and orders the others by what they are.
+func compareResources(a, b v1alpha1.Resource) int {
+	return cmp.Or(firingFirst(a.Firing, b.Firing), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace),
+		cmp.Compare(a.Name, b.Name))
 }
 
 func firingFirst(a, b bool) int {

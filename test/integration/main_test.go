@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ var (
 const root = "../.."
 
 func TestMain(m *testing.M) {
-	os.Exit(testbed.RunWithControlPlane(m, func(c *testbed.Cluster) (err error) {
+	status := testbed.RunWithControlPlane(m, func(c *testbed.Cluster) (err error) {
 		cluster = c
 		dir, err := os.MkdirTemp("", "stormfold-integration-")
 		if err != nil {
@@ -56,9 +57,17 @@ func TestMain(m *testing.M) {
 			return fmt.Errorf("building cmd/stormfold: %w\n%s", err, out)
 		}
 		return nil
-	}))
+	})
+	for _, f := range slices.Backward(atExit) {
+		if err := f(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			status = 1
+		}
+	}
+	os.Exit(status)
 }
 
+// atExit undoes what TestMain did, the last first.
 var atExit []func() error
 
 // pod is a running function.

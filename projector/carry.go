@@ -1,0 +1,49 @@
+package projector
+
+import (
+	"slices"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
+)
+
+// unknown counts members of which only the fingerprint is known: those that came out of status.members and have not been
+// heard of since.
+func unknown(members []aggregator.Member) int {
+	n := 0
+	for _, m := range members {
+		if m.Resource.Kind == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// carry keeps in want what the object in Kubernetes still knows of alerts that Redis has only the fingerprints of. Once
+// all of them have been heard of again, nothing is carried any more.
+func carry(want, have *v1alpha1.Incident) {
+	st, old := &want.Status, have.Status
+	key := func(r v1alpha1.Resource) v1alpha1.Resource { r.Firing = false; return r }
+	for _, r := range old.Resources {
+		known := slices.ContainsFunc(st.Resources, func(o v1alpha1.Resource) bool { return key(o) == key(r) })
+		if !known && len(st.Resources) < v1alpha1.MaxResources {
+			r.Firing = r.Firing && st.Alerts.Firing > 0
+			st.Resources = append(st.Resources, r)
+		}
+	}
+	slices.SortFunc(st.Resources, compareResources)
+	st.ResourceCount = max(st.ResourceCount, old.ResourceCount, int32(len(st.Resources)))
+	if aggregator.SeverityRank(old.Severity) > aggregator.SeverityRank(st.Severity) {
+		st.Severity = old.Severity
+	}
+	if len(old.Hotspots) > len(st.Hotspots) {
+		st.Hotspots = old.Hotspots
+	}
+	if st.StartedAt == nil || old.StartedAt != nil && old.StartedAt.Before(st.StartedAt) {
+		st.StartedAt = old.StartedAt
+	}
+	if st.Exemplar == nil {
+		st.Exemplar = old.Exemplar
+	}
+	fit(want)
+}
