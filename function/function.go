@@ -72,7 +72,7 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	p.policies, err = config.NewSource(settings.Policies, settings.PoliciesReload,
 		p.metrics.policiesBroken(p.log), p.metrics.policiesLoaded(p.log))
 	if err != nil {
-		return errors.Join(err, p.close())
+		return errors.Join(fmt.Errorf("STORMFOLD_POLICIES: %w", err), p.close())
 	}
 	if err := p.connect(ctx, f.Parts); err != nil {
 		return errors.Join(err, p.close())

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -136,7 +137,7 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 	for range attempts {
 		if want.ResourceVersion == "" {
 			have, err = p.create(ctx, want)
-			if apierrors.IsNotFound(err) && want.Namespace != p.fallback {
+			if want.Namespace != p.fallback && namespaceGone(err) {
 				want.Namespace = p.fallback
 				have, err = p.create(ctx, want)
 			}
@@ -175,6 +176,11 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 		want.ResourceVersion, want.UID = "", ""
 	}
 	return gone, fmt.Errorf("still contended after %d attempts: %w", attempts, err)
+}
+
+// namespaceGone tells whether an object cannot be created because its namespace does not exist or is on its way out.
+func namespaceGone(err error) bool {
+	return apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 // standing is what an object in Kubernetes says of itself.

@@ -164,7 +164,8 @@ local function fires(a, r)
     put_entry(g, g.obj, e)
     set(g, 'st', 'storm')
     set(g, 'res', 0)
-    transition(out, 'reopened', g.obj, e, g.rev, g.n + 1, 1)
+    join_storm(a, r, 'f')
+    return transition(out, 'reopened', g.obj, e, g.rev, g.n, g.f)
   end
   if g.st == 'storm' then return join_storm(a, r, 'f') end
 
