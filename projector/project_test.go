@@ -171,7 +171,9 @@ func TestCheck(t *testing.T) {
 // denied may do all but write the status.
 type denied struct{ Incidents }
 
-func (denied) Allowed(_ context.Context, _, _, subresource string) (bool, error) { return subresource == "", nil }
+func (denied) Allowed(_ context.Context, _, _, subresource string) (bool, error) {
+	return subresource == "", nil
+}
 
 func TestImportReadsPages(t *testing.T) {
 	both(t, func(t *testing.T, incidents Incidents) {

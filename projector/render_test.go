@@ -150,4 +150,3 @@ func TestSeverityIsTheHighestFiring(t *testing.T) {
 	require.Equal(t, "critical", severity(members[:1]))
 	require.Empty(t, severity(nil))
 }
-

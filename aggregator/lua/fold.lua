@@ -164,8 +164,9 @@ local function fires(a, r)
     put_entry(g, g.obj, e)
     set(g, 'st', 'storm')
     set(g, 'res', 0)
+    storm_changed()
     join_storm(a, r, 'f')
-    return transition(out, 'reopened', g.obj, e, g.rev, g.n, g.f)
+    return transition(out, 'reopened', g.obj, e, g.rev, g.n + g.x, g.f)
   end
   if g.st == 'storm' then return join_storm(a, r, 'f') end
 

@@ -193,6 +193,9 @@ func TestReplies(t *testing.T) {
 	want(response, reply, "resolved", "resolved", "AllResolved", 6, 0)
 	response, reply = post(notification(s.pods("PodDown", 1, "firing")...))
 	want(response, reply, "opened", "reopened", "", 6, 1)
+	i := s.awaitOne(6, 1, 5)
+	require.EqualValues(t, 1, i.Status.Reopened)
+	require.EqualValues(t, i.Status.ObservedRevision, reply["revision"], "the reply tells of the revision that is written")
 
 	seen := map[string]bool{}
 	for _, id := range told {
