@@ -16,6 +16,7 @@
 local now = clock(ARGV[1])
 local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
 local token, gid, policy = ARGV[2], ARGV[4], ARGV[5]
+local truncated = ARGV[11] == '1'
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
 local p = unpack_params(ARGV[8])
 
@@ -69,7 +70,7 @@ local function open_single(a, state)
   local rev = bump(g, now)
   local name = object_name(a.slug, rev)
   local e = {t = 'A', fp = a.fp, s = state, at = now, rev = rev, frev = 0, ns = ARGV[12], h = now, lc = now, ro = 0}
-  if g.tr == 1 or ARGV[11] == '1' then e.tr = 1 end
+  if truncated then e.tr = 1 end
   if state == 'open' then
     if redis.call('ZCARD', k.open) == 0 then
       -- The group's first opening does not wait for the flush interval, only for the policy's hold.
@@ -257,6 +258,11 @@ local function apply(a)
     local e = get_entry(g, r.obj)
     if e then
       e.h = now
+      if truncated and e.tr ~= 1 then
+        e.tr, e.lc, e.rev = 1, now, bump(g, now)
+        redis.call('ZADD', k.todo, 1, r.obj)
+        changed = true
+      end
       put_entry(g, r.obj, e)
     end
   end
@@ -268,7 +274,7 @@ for i = 13, #ARGV, 8 do
 end
 
 set(g, 'heard', now)
-if ARGV[11] == '1' and g.st == 'storm' and g.tr == 0 then
+if truncated and g.st == 'storm' and g.tr == 0 then
   set(g, 'tr', 1)
   storm_changed()
 end
