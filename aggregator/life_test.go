@@ -304,3 +304,26 @@ func TestAScriptThatRedisForgotIsSentAgain(t *testing.T) {
 	l.flush(f.Group, f.Token)
 	require.Len(t, l.one(Open).Members, 600)
 }
+
+// Of a burst only the first incident is written before the others have become part of its storm.
+func TestABurstWhileTheFirstIsBeingWritten(t *testing.T) {
+	l := newLab(t, nil)
+	pods := l.pods(15, Firing)
+	first := l.fold(pods[0])
+	for _, a := range pods[1:4] {
+		require.Empty(t, l.fold(a).Token)
+	}
+	s, err := l.Snapshot(l.ctx, first.Group, first.Token, false)
+	require.NoError(t, err)
+	require.Len(t, s.Objects, 1)
+	for _, a := range pods[4:] {
+		l.fold(a)
+	}
+	due := l.settle(s)
+	require.Equal(t, l.now.Add(time.Second), due)
+	l.now = due
+	l.flush(first.Group, "")
+	require.Len(t, l.objects, 1)
+	require.Equal(t, 15, l.one(Open).Total)
+	require.Equal(t, 2, l.writes)
+}

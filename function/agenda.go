@@ -72,6 +72,13 @@ func (a *agenda) run(group string, e *appointment, now bool) {
 	a.project(group, token, now)
 }
 
+// draining tells whether nothing is remembered any more: what has to be done has to be done now.
+func (a *agenda) draining() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed
+}
+
 // size is how many groups are remembered.
 func (a *agenda) size() int {
 	a.mu.Lock()

@@ -24,13 +24,17 @@ func (p *pod) project(group, token string, now bool) {
 	defer cancel()
 	for range rounds {
 		wait, more := p.projectOnce(ctx, group, token, now)
-		if !more {
-			if wait > 0 {
-				p.agenda.add(group, time.Now().Add(wait), "")
-			}
+		token = ""
+		switch {
+		case more:
+		case wait == 0:
+			return
+		case p.agenda.draining() && !now:
+			now = true // There is no later in this pod.
+		default:
+			p.agenda.add(group, time.Now().Add(wait), "")
 			return
 		}
-		token = ""
 	}
 	p.agenda.add(group, time.Now(), "")
 }

@@ -304,6 +304,7 @@ local lease = 0
 if changed and token ~= '' and g.lu <= now and g.nf <= now and g.lost ~= '1' and imported(due, epoch) then
   set(g, 'lease', token)
   set(g, 'lu', now + tonumber(ARGV[3]))
+  set(g, 'lrev', g.rev)
   lease = 1
 end
 local at = reschedule(g, due, gid, now)

@@ -13,7 +13,8 @@
 -- the records, obj name of the storm's object, n members, f firing ones, x members beyond maxAlerts (a lower bound),
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
 -- (ms), lost 1 until the group has been imported, sa to sr sizes of the other keys, pn and pr: what was open at
--- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
+-- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), lrev
+-- revision for which a fold granted it, iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
 --
 -- An entry: t A(lert) or S(torm), fp fingerprint (of an A), s open|resolved|absorbed, at opened (ms), st stormed (ms),
 -- e ended (ms), why reason of the end, by absorbed by, ro reopened (times), ra last reopened (ms), rev and frev revision wanted and confirmed,
@@ -22,7 +23,7 @@
 
 local PARAMS = {'threshold', 'window', 'quiet', 'maxDuration', 'cooldown', 'retention', 'flushMin', 'flushMax',
   'hold', 'maxAlerts', 'maxGroups'}
-local NUMBERS = {'rev', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'iv', 'nf', 'lf'}
+local NUMBERS = {'rev', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf'}
 
 -- int writes a number the way every script and Go reads it: whole, no exponent.
 local function int(x) return string.format('%.0f', x) end

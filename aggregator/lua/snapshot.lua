@@ -50,6 +50,11 @@ for _, name in ipairs(pending) do
   end
 end
 
+-- Under a lease that a fold granted, what was opened after that fold waits for the next flush: of a burst only the first
+-- incident is written, and by then the others are part of its storm.
+local upto = g.lu > now and ARGV[5] ~= '1' and g.lrev or 0
+set(g, 'lrev', 0)
+
 local objects, storm = {}, false
 local function write(name, op, e)
   e.a = 1
@@ -77,7 +82,7 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', k.todo, '-inf', int(now), 'LIM
     end
     local rev = e.t == 'S' and name == g.obj and g.srev or e.rev
     if rev > e.frev then
-      write(name, 'write', e)
+      if upto == 0 or e.a or e.rev <= upto then write(name, 'write', e) end
     elseif e.s ~= 'open' and now >= wants(g, e) then
       write(name, 'delete', e)
     else

@@ -285,6 +285,7 @@ func watchIncidents(t *testing.T, s *scene) func() map[string][]int64 {
 	var mu sync.Mutex
 	failed := make(chan error, 1)
 	go func() {
+		defer close(failed)
 		for event := range watcher.ResultChan() {
 			object, ok := event.Object.(*unstructured.Unstructured)
 			if !ok || event.Type != watch.Added && event.Type != watch.Modified {
@@ -301,11 +302,9 @@ func watchIncidents(t *testing.T, s *scene) func() map[string][]int64 {
 			versions[object.GetName()] = object.GetResourceVersion()
 			mu.Unlock()
 		}
-		failed <- nil
 	}()
 	return func() map[string][]int64 {
 		t.Helper()
-		defer cancel()
 		items := s.list()
 		eventually(t, 10*time.Second, func() error {
 			mu.Lock()
@@ -317,8 +316,16 @@ func watchIncidents(t *testing.T, s *scene) func() map[string][]int64 {
 			}
 			return nil
 		})
+		select {
+		case err := <-failed:
+			require.NoError(t, err)
+			require.Fail(t, "the watch has ended")
+		default:
+		}
+		// The end of the watch may be an error of it.
+		cancel()
 		watcher.Stop()
-		require.NoError(t, <-failed)
+		<-failed
 		return revisions
 	}
 }

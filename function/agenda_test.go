@@ -1,0 +1,61 @@
+package function
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAgendaProjectsWhenTheTimeHasCome(t *testing.T) {
+	var got []string
+	a := newAgenda(1, func(group, token string, now bool) { got = append(got, fmt.Sprint(group, token, now)) })
+	later := a.add("g", time.Now().Add(time.Hour), "")
+	sooner := a.add("g", time.Now(), "t")
+	<-sooner
+	<-later
+	require.Equal(t, []string{"gtfalse"}, got, "once, at the earlier time, with the lease")
+	require.Zero(t, a.size())
+}
+
+func TestAgendaLimitsWhatRunsAtOnce(t *testing.T) {
+	var running, most atomic.Int32
+	release := make(chan struct{})
+	a := newAgenda(3, func(string, string, bool) {
+		n := running.Add(1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		<-release
+		running.Add(-1)
+	})
+	var done []<-chan struct{}
+	for i := range 20 {
+		done = append(done, a.add(fmt.Sprint(i), time.Now(), ""))
+	}
+	require.Eventually(t, func() bool { return running.Load() == 3 }, 10*time.Second, time.Millisecond)
+	close(release)
+	for _, d := range done {
+		<-d
+	}
+	require.EqualValues(t, 3, most.Load())
+}
+
+func TestAgendaDrainsWhatItRemembers(t *testing.T) {
+	var mu sync.Mutex
+	got := map[string]bool{}
+	a := newAgenda(2, func(group, _ string, now bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[group] = now
+	})
+	for i := range 5 {
+		a.add(fmt.Sprint(i), time.Now().Add(time.Hour), "")
+	}
+	a.drain()
+	require.Equal(t, map[string]bool{"0": true, "1": true, "2": true, "3": true, "4": true}, got)
+	<-a.add("late", time.Now(), "") // Closed: it stays due in Redis.
+	require.NotContains(t, got, "late")
+}
