@@ -178,3 +178,19 @@ func TestAHandEditedRevisionIsOvertaken(t *testing.T) {
 	require.Greater(t, s.Objects[0].Revision, edited)
 	require.Equal(t, "9", s.Objects[0].ResourceVersion)
 }
+
+// A group that is due and of which nothing is left, in Redis or in Kubernetes, leaves the index too.
+func TestAGroupThatIsWhollyLostIsForgotten(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(3, Firing)...)
+	require.NoError(t, l.rdb.Del(l.ctx, groupKeys(ShardOf(f.Group), f.Group)...).Err())
+	l.pass(time.Minute)
+	_, err := l.Snapshot(l.ctx, f.Group, "", false)
+	require.ErrorIs(t, err, ErrLost)
+	require.NoError(t, l.FinishGroup(l.ctx, f.Group))
+	s, err := l.Snapshot(l.ctx, f.Group, "", false)
+	require.NoError(t, err)
+	require.Nil(t, s)
+	require.EqualValues(t, 1, l.rdb.ZCard(l.ctx, dueKey(ShardOf(f.Group))).Val(), "the import's mark")
+	require.Empty(t, l.rdb.Keys(l.ctx, "*:g:*").Val())
+}

@@ -26,7 +26,8 @@ type Function struct {
 	// Parts replaces real servers by embedded ones; empty in production.
 	Parts Parts
 
-	pod atomic.Pointer[pod]
+	pod     atomic.Pointer[pod]
+	stopped atomic.Bool
 }
 
 // Parts are stand-ins for trials without Redis or a cluster.
@@ -188,6 +189,7 @@ func (f *Function) Alive(context.Context) (bool, error) { return true, nil }
 // Stop writes what this pod still remembers and closes the connections. func-go has stopped taking requests by then. What
 // the context leaves no time for stays due in Redis.
 func (f *Function) Stop(ctx context.Context) error {
+	f.stopped.Store(true)
 	p := f.pod.Swap(nil)
 	if p == nil {
 		return nil

@@ -93,6 +93,7 @@ func TestAfterItsStopTheFunctionRefuses(t *testing.T) {
 	require.NoError(t, f.Stop(t.Context()))
 	_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
 	require.Equal(t, http.StatusServiceUnavailable, code(t, err))
+	require.ErrorContains(t, err, "draining")
 }
 
 func TestAnEventFromTheFutureIsRefused(t *testing.T) {

@@ -29,7 +29,11 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 	start := time.Now()
 	p := f.pod.Load()
 	if p == nil {
-		return nil, handlers.Answer(&handlers.Refusal{Reason: handlers.ReasonNotReady, Err: errNotReady})
+		reason := handlers.ReasonNotReady
+		if f.stopped.Load() {
+			reason = handlers.ReasonDraining
+		}
+		return nil, handlers.Answer(&handlers.Refusal{Reason: reason})
 	}
 	reply, err := p.handle(ctx, ev)
 	p.metrics.answered(ev.Type(), err, time.Since(start))
@@ -38,8 +42,6 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 	}
 	return reply, handlers.Answer(err)
 }
-
-var errNotReady = errors.New("the function has not started yet")
 
 // maxAhead is how far an event's time may be ahead of Redis' clock. A word from the future would beat every later one.
 const maxAhead = 10 * time.Minute
@@ -94,10 +96,14 @@ func (p *pod) follow(ctx context.Context, folded []aggregator.Folded) []aggregat
 		}
 	}
 	p.logTransitions(transitions)
+	// The alerts are safe: an API server that hangs does not hold up the answer for longer than one call may take, and the
+	// writing goes on without the request.
+	ctx, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)
+	defer cancel()
 	for _, done := range writing {
 		select {
 		case <-done:
-		case <-ctx.Done(): // The alerts are safe; the writing goes on without the request.
+		case <-ctx.Done():
 		}
 	}
 	return transitions

@@ -15,8 +15,10 @@ local k = keys_at(4)
 
 local g = load(k, due, gid)
 if ARGV[12] == 'end' then
-  if g.lost == '1' then set(g, 'lost', '0') end
-  save(g)
+  if g.lost == '1' then
+    set(g, 'lost', '0')
+    save(g)
+  end
   return {1, 0}
 end
 if not g.pol then

@@ -24,7 +24,12 @@ if g.lost == '1' then
   save(g)
   return {'lost'}
 end
-if not g.pol then return {'none'} end
+if not g.pol then
+  -- Lost as a whole, and Kubernetes knew nothing of it either.
+  redis.call('UNLINK', k.g)
+  redis.call('ZREM', due, gid)
+  return {'none'}
+end
 if g.lu > now then
   if g.lease ~= ARGV[2] then return {'busy', g.lu} end
 elseif g.nf > now and ARGV[5] ~= '1' then

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -337,4 +338,78 @@ func seed(t *testing.T) uint64 {
 	require.NoError(t, err)
 	t.Logf("STORMFOLD_TESTBED_SEED=%d", n)
 	return n
+}
+
+// TestRollingRestart: all pods are replaced, one after the other, while alerts come in. Whoever sends them asks again when an
+// answer is missing or no 2xx, as a Trigger does; what was answered 2xx is in the incident.
+func TestRollingRestart(t *testing.T) {
+	const kept = 3
+	pods := make([]*pod, kept)
+	for i := range pods {
+		pods[i] = startPod(t)
+	}
+	s := newScene(t, pods[0])
+	c := &crowd{scene: s, client: &http.Client{Timeout: 30 * time.Second}}
+	var mu sync.Mutex
+	anyPod := func(n int) *pod {
+		mu.Lock()
+		defer mu.Unlock()
+		return pods[n%kept]
+	}
+	words := c.words("firing", 0, 200)
+	replaced := make(chan struct{})
+	var sent, retried, next atomic.Int64
+	var senders sync.WaitGroup
+	for range 4 {
+		senders.Go(func() {
+			for n := int(next.Add(1)) - 1; n < len(words); n = int(next.Add(1)) - 1 {
+				for try := 0; ; try++ {
+					err := c.send(anyPod(n+try), words[n])
+					if err == nil {
+						sent.Add(1)
+						break
+					}
+					if t.Context().Err() != nil {
+						return
+					}
+					retried.Add(1)
+					time.Sleep(50 * time.Millisecond)
+				}
+				select {
+				case <-replaced:
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		})
+	}
+	for i := range kept {
+		fresh, old := startPod(t), anyPod(i)
+		began := time.Now()
+		// It ends while it is still sent to.
+		require.NoError(t, old.Stop())
+		require.NoError(t, old.Wait(), "a clean end")
+		require.Less(t, time.Since(began), 8*time.Second)
+		mu.Lock()
+		pods[i] = fresh
+		mu.Unlock()
+	}
+	t.Logf("%d of %d alerts sent while the pods were replaced, %d tries failed", sent.Load(), len(words), retried.Load())
+	close(replaced)
+	senders.Wait()
+	s.await(func(items []v1alpha1.Incident) error {
+		done := 0
+		for _, i := range items {
+			if i.Status.State == v1alpha1.StateAbsorbed {
+				continue
+			}
+			if i.Status.Alerts != (v1alpha1.AlertCounts{Total: 200, Firing: 200}) {
+				return fmt.Errorf("have %s", summary(items))
+			}
+			done++
+		}
+		if done != crowdGroups {
+			return fmt.Errorf("have %s", summary(items))
+		}
+		return nil
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,8 +92,15 @@ func launchPod(t testing.TB, env ...string) *pod {
 		"LISTEN_ADDRESS=" + listen, "STORMFOLD_METRICS_ADDRESS=" + metrics, "STORMFOLD_REDIS_URL=" + redis.URL,
 		"STORMFOLD_NAMESPACE=stormfold", "KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold"),
 	}, env...)
+	process := testbed.Start(t, "stormfold", all, binary)
+	t.Cleanup(func() {
+		log, err := process.Log()
+		if err != nil || strings.Contains(log, "DATA RACE") {
+			t.Errorf("a data race in the function, or no log of it (%v):\n%s", err, log)
+		}
+	})
 	return &pod{
-		Process: testbed.Start(t, "stormfold", all, binary), url: "http://" + listen, metrics: "http://" + metrics + "/metrics",
+		Process: process, url: "http://" + listen, metrics: "http://" + metrics + "/metrics",
 	}
 }
 

@@ -1,5 +1,5 @@
-// Command up runs the testbed for people: a Kubernetes API server, Redis and, when it is given a configuration, an
-// Alertmanager. It prints what to set in a shell and runs until it is interrupted.
+// Command up runs the testbed for people: a Kubernetes API server with Stormfold's namespace, CRD and RBAC, Redis and, when it
+// is given a configuration, an Alertmanager. It prints what to set in a shell and runs until it is interrupted.
 //
 //	go run ./test/testbed/up                          # start, print, wait for Ctrl-C
 //	go run ./test/testbed/up -alertmanager FILE.yml   # with an Alertmanager
@@ -78,6 +78,10 @@ func up(ctx context.Context, out io.Writer, alertmanagerConfig string) (err erro
 		return err
 	}
 	closers = append(closers, cluster.Stop)
+	// Ready for a function: make func-run needs nothing else.
+	if err := cluster.ApplyPaths(ctx, "deploy/namespace", "deploy/crd", "deploy/rbac"); err != nil {
+		return fmt.Errorf("apply deploy/ (this is run from the project's root): %w", err)
+	}
 	redis, err := testbed.StartRedis(dir)
 	if err != nil {
 		return err
