@@ -48,21 +48,47 @@ type Facts struct {
 var annotations = []string{"summary", "description", "message", "runbook_url", "runbook"}
 
 // derived are the breakdown labels that Severity and Resource tell already.
-var derived = []string{"namespace", "severity", "workload"}
+var derived = []string{"namespace", "severity", workload}
+
+// workload is the breakdown label whose value is guessed: see Workload.
+const workload = "workload"
 
 // recordRest is the part of an alert's record that the scripts carry and do not read: severity, resource, and the
 // breakdown labels as name=value.
 func recordRest(alert Alert, breakdown []string) string {
-	r := ResourceOf(alert.Labels)
-	parts := []string{
-		clip(alert.Labels["severity"], maxSeverity), clip(r.Kind, maxName), clip(r.Namespace, maxName), clip(r.Name, maxName),
-	}
-	for _, name := range breakdown {
-		if value := alert.Labels[name]; value != "" && !slices.Contains(derived, name) {
-			parts = append(parts, clip(name+"="+value, maxName))
-		}
+	r := ResourceOf(alert.Labels).clipped()
+	parts := []string{clip(alert.Labels["severity"], maxSeverity), r.Kind, r.Namespace, r.Name}
+	for _, l := range breakdownOf(alert.Labels, breakdown) {
+		parts = append(parts, clip(l.Name+"="+l.Value, maxName))
 	}
 	return strings.Join(parts, sep)
+}
+
+// breakdownOf are the breakdown labels of an alert, but for those that its severity and resource tell. The workload is
+// among them when a label names another than the resource's name suggests.
+func breakdownOf(labels map[string]string, breakdown []string) []Label {
+	var out []Label
+	for _, name := range breakdown {
+		switch value := labels[name]; {
+		case name == workload:
+			if w := Workload(labels); w != ResourceOf(labels).Workload() {
+				out = append(out, Label{name, w})
+			}
+		case value != "" && !slices.Contains(derived, name):
+			out = append(out, Label{name, value})
+		}
+	}
+	return out
+}
+
+// Workload is the one that the member's labels named, or the one that its resource's name suggests.
+func (m Member) Workload() string {
+	for _, l := range m.Breakdown {
+		if l.Name == workload {
+			return l.Value
+		}
+	}
+	return m.Resource.Workload()
 }
 
 // parseRecord reads a record as lib.lua writes it. It returns false for one that is no member of the storm of that
@@ -101,14 +127,15 @@ func parseRecord(fingerprint, record string, generation int64) (Member, bool, er
 func (f Facts) member(fingerprint string, firing bool, breakdown []string) Member {
 	m := Member{
 		Fingerprint: fingerprint, Firing: firing, StartsAt: time.Unix(f.StartsAt, 0).UTC(),
-		Severity: clip(f.Labels["severity"], maxSeverity), Resource: ResourceOf(f.Labels),
+		Severity: clip(f.Labels["severity"], maxSeverity), Resource: ResourceOf(f.Labels).clipped(),
 	}
-	for _, name := range breakdown {
-		if value := f.Labels[name]; value != "" && !slices.Contains(derived, name) {
-			m.Breakdown = append(m.Breakdown, Label{name, value})
-		}
-	}
+	m.Breakdown = breakdownOf(f.Labels, breakdown)
 	return m
+}
+
+// clipped is the resource with its names cut to what a record holds.
+func (r Resource) clipped() Resource {
+	return Resource{Kind: clip(r.Kind, maxName), Namespace: clip(r.Namespace, maxName), Name: clip(r.Name, maxName)}
 }
 
 // factsOf is the JSON of an alert's facts, at most maxFacts: values are cut, and labels that come late in the alphabet

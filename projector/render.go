@@ -155,9 +155,11 @@ func hotspots(s *aggregator.Snapshot, members []aggregator.Member) []v1alpha1.Ho
 	for _, m := range members {
 		count("severity", m.Severity)
 		count("namespace", m.Resource.Namespace)
-		count("workload", m.Resource.Workload())
+		count("workload", m.Workload())
 		for _, l := range m.Breakdown {
-			count(l.Name, l.Value)
+			if l.Name != "workload" {
+				count(l.Name, l.Value)
+			}
 		}
 	}
 	out := make([]v1alpha1.Hotspot, 0, len(counts))

@@ -33,6 +33,7 @@ const webhookVariable = "DEV_WEBHOOK_ADDRESS"
 // run serves the function until it is interrupted.
 func run(ctx context.Context) error {
 	began := time.Now()
+	cloudevents.SetLogLevel(cloudevents.LogWarn)
 	f := function.New()
 	table := newTable(os.Stdout)
 	redisName, kubeName := "embedded", "embedded"
