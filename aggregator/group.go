@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -20,7 +21,8 @@ type Group struct {
 	Truncated bool
 }
 
-// Split sorts the alerts of an event into groups, in the order of their first alerts.
+// Split sorts the alerts of an event into groups, in the order of their first alerts. In each the firing ones come first: a
+// large group is folded in several calls, and what still fires must be known before the rest is over.
 func Split(policies config.Policies, batch Batch) []Group {
 	var groups []Group
 	index := map[string]int{}
@@ -40,6 +42,9 @@ func Split(policies config.Policies, batch Batch) []Group {
 			groups = append(groups, Group{ID: id, Policy: policy, Labels: labels, Truncated: batch.Truncated})
 		}
 		groups[i].Alerts = append(groups[i].Alerts, alert)
+	}
+	for i := range groups {
+		slices.SortStableFunc(groups[i].Alerts, func(a, b Alert) int { return cmp.Compare(a.Status, b.Status) })
 	}
 	return groups
 }

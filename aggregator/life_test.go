@@ -327,3 +327,20 @@ func TestABurstWhileTheFirstIsBeingWritten(t *testing.T) {
 	require.Equal(t, 15, l.one(Open).Total)
 	require.Equal(t, 2, l.writes)
 }
+
+// One notification says that all known alerts are over and that others fire; it takes several calls.
+func TestAStormThatMovesOnIsNotOver(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(600, Firing)...)
+	l.flush(f.Group, f.Token)
+	l.pass(time.Minute)
+	alerts := l.pods(600, Resolved)
+	for i := range 600 {
+		alerts = append(alerts, l.alert(fmt.Sprintf("new-%d", i), Firing))
+	}
+	f = l.fold(alerts...)
+	require.Equal(t, "storm", f.State)
+	require.Empty(t, f.Transitions)
+	require.Equal(t, 1200, f.Total)
+	require.Equal(t, 600, f.Firing)
+}
