@@ -120,6 +120,13 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 		case <-time.After(wait):
 		}
 	}
+	warnings, err := p.aggregator.Warnings(ctx)
+	if err != nil {
+		p.log.Warnw("Redis cannot be asked for its settings", "error", err)
+	}
+	for _, warning := range warnings {
+		p.log.Warnw("Redis may lose data: " + warning)
+	}
 	incidents := parts.Incidents
 	if incidents == nil {
 		kube, err := p.kubeConfig()
@@ -134,7 +141,7 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 	p.projector = projector.New(projector.Options{
 		Incidents: incidents, Timeout: p.settings.KubeTimeout, Fallback: p.settings.Namespace, Observe: p.metrics.kubeCall,
 	})
-	err := p.projector.Check(ctx, p.settings.Namespace)
+	err = p.projector.Check(ctx, p.settings.Namespace)
 	if errors.Is(err, projector.ErrNotAllowed) {
 		return err
 	}

@@ -1,0 +1,148 @@
+package faults
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/api/v1alpha1"
+)
+
+// said are words about alerts by number, all of one group.
+func said(firing bool, second int, alerts ...uint64) []Word {
+	var out []Word
+	for _, n := range alerts {
+		out = append(out, Word{
+			Fingerprint: fmt.Sprintf("%016x", n), Group: "shop/PodDown", Firing: firing, At: time.Unix(int64(second), 0),
+		})
+	}
+	return out
+}
+
+// planted is an incident that lists these alerts.
+func planted(name string, kind v1alpha1.Type, firing, resolved []uint64) v1alpha1.Incident {
+	var in v1alpha1.Incident
+	in.Name = name
+	in.Spec.GroupLabels = map[string]string{"namespace": "shop", "alertname": "PodDown"}
+	var raw []byte
+	for _, n := range append(append([]uint64{}, firing...), resolved...) {
+		raw = binary.BigEndian.AppendUint64(raw, n)
+	}
+	in.Status = v1alpha1.IncidentStatus{
+		State: v1alpha1.StateFiring, Type: kind, Members: base64.StdEncoding.EncodeToString(raw), MembersFiring: int32(len(firing)),
+		Alerts: v1alpha1.AlertCounts{
+			Total: int32(len(firing) + len(resolved)), Firing: int32(len(firing)), Resolved: int32(len(resolved)),
+		},
+	}
+	if len(firing) == 0 {
+		in.Status.State = v1alpha1.StateResolved
+	}
+	return in
+}
+
+// TestCheckerFindsPlantedFaults: a checker that finds nothing proves nothing.
+func TestCheckerFindsPlantedFaults(t *testing.T) {
+	const storm, single = v1alpha1.TypeStorm, v1alpha1.TypeAlert
+	// Alerts 1 to 5 fired; 5 is resolved, which was said first and delivered last; 6 was refused.
+	journal := func() *Journal {
+		j := NewJournal()
+		j.Sending(said(false, 20, 5)...)(202, "")
+		j.Sending(said(true, 10, 1, 2, 3, 4, 5)...)(202, "")
+		j.Sending(said(true, 30, 6)...)(503, "redis_oom: Redis is out of memory")
+		return j
+	}
+	good := func() v1alpha1.Incident { return planted("a", storm, []uint64{1, 2, 3, 4}, []uint64{5}) }
+	edited := func(edit func(*v1alpha1.Incident)) v1alpha1.Incident {
+		in := good()
+		edit(&in)
+		return in
+	}
+	absorbed := func(by string) v1alpha1.Incident {
+		in := planted("b", single, []uint64{1}, nil)
+		in.Status.State, in.Status.AbsorbedBy = v1alpha1.StateAbsorbed, by
+		return in
+	}
+	cases := []struct {
+		name                 string
+		incidents            []v1alpha1.Incident
+		lost, doubled, wrong int
+	}{
+		{"all is well", []v1alpha1.Incident{good()}, 0, 0, 0},
+		{"what was refused may count", []v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3, 4, 6}, []uint64{5})}, 0, 0, 0},
+		{"absorbed incidents do not count", []v1alpha1.Incident{good(), absorbed("a")}, 0, 0, 0},
+		{"one that was over before the storm stays", []v1alpha1.Incident{
+			planted("a", storm, []uint64{1, 2, 3, 4}, nil), planted("b", single, nil, []uint64{5})}, 0, 0, 0},
+		{"an incident each, below the threshold", []v1alpha1.Incident{
+			planted("a", single, []uint64{1}, nil), planted("b", single, []uint64{2}, nil), planted("c", single, []uint64{3}, nil),
+			planted("d", single, []uint64{4}, nil), planted("e", single, nil, []uint64{5})}, 0, 0, 0},
+		{"counted beyond what is listed", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) {
+			*in = planted("a", storm, []uint64{1, 2}, nil)
+			in.Status.Truncated, in.Status.Alerts.Total, in.Status.Alerts.Resolved = true, 5, 3
+		})}, 0, 0, 0},
+
+		{"nothing stands", nil, 5, 0, 0},
+		{"an alert is missing", []v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3}, []uint64{5})}, 1, 0, 0},
+		{"an alert is only in an absorbed incident", []v1alpha1.Incident{
+			planted("a", storm, []uint64{2, 3, 4}, []uint64{5}), absorbed("a")}, 1, 0, 0},
+		{"truncated, and one too few", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) {
+			*in = planted("a", storm, []uint64{1, 2}, nil)
+			in.Status.Truncated, in.Status.Alerts.Total, in.Status.Alerts.Resolved = true, 4, 2
+		})}, 1, 0, 0},
+		{"an alert is in two incidents", []v1alpha1.Incident{good(), planted("b", single, nil, []uint64{5})}, 0, 1, 0},
+		{"an open incident beside the storm", []v1alpha1.Incident{
+			planted("a", storm, []uint64{1, 2, 3}, []uint64{5}), planted("b", single, []uint64{4}, nil)}, 0, 1, 0},
+		{"two storms", []v1alpha1.Incident{
+			planted("a", storm, []uint64{1, 2}, []uint64{5}), planted("b", storm, []uint64{3, 4}, nil)}, 0, 1, 0},
+		{"a status is old", []v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3, 4, 5}, nil)}, 0, 0, 1},
+		{"resolved without a word", []v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3}, []uint64{4, 5})}, 0, 0, 1},
+		{"an alert that was never sent", []v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3, 4, 7}, []uint64{5})}, 0, 0, 1},
+		{"the counts are not those of the list", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) {
+			in.Status.Alerts.Total, in.Status.Alerts.Resolved = 6, 2
+		})}, 0, 0, 1},
+		{"over while alerts fire", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) {
+			in.Status.State = v1alpha1.StateResolved
+		})}, 0, 0, 1},
+		{"never given a status", []v1alpha1.Incident{good(), {}}, 0, 0, 1},
+		{"another group's alerts", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) {
+			in.Spec.GroupLabels["namespace"] = "other"
+		})}, 0, 0, 5},
+		{"half a list", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) { in.Status.Members = "AAAA" })}, 5, 0, 2},
+		{"absorbed by nothing", []v1alpha1.Incident{good(), absorbed("z")}, 0, 0, 1},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			v := Check(journal(), c.incidents)
+			require.Equal(t, []int{c.lost, c.doubled, c.wrong}, []int{v.Lost, v.Doubled, v.Wrong}, "%v", v.Problems)
+			require.Equal(t, c.lost+c.doubled+c.wrong > 0, v.Err() != nil)
+			require.Equal(t, 5, v.Alerts)
+			require.Equal(t, 3, v.Events)
+			require.Equal(t, 1, v.Refused)
+			require.Equal(t, map[string]int{"202": 2, "503 redis_oom": 1}, v.Answers)
+		})
+	}
+}
+
+// TestCheckerOnRandomLosses takes one alert after the other out of what stands.
+func TestCheckerOnRandomLosses(t *testing.T) {
+	j := NewJournal()
+	var all []uint64
+	for n := range uint64(50) {
+		all = append(all, 1+n*0x9e3779b97f4a7c15)
+		j.Sending(said(true, 10, all[n])...)(202, "")
+	}
+	require.NoError(t, Check(j, []v1alpha1.Incident{planted("a", v1alpha1.TypeStorm, all, nil)}).Err())
+	for n := range all {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			rest := append(append([]uint64{}, all[:n]...), all[n+1:]...)
+			v := Check(j, []v1alpha1.Incident{planted("a", v1alpha1.TypeStorm, rest, nil)})
+			require.Equal(t, []int{1, 0, 0}, []int{v.Lost, v.Doubled, v.Wrong})
+			v = Check(j, []v1alpha1.Incident{planted("a", v1alpha1.TypeStorm, rest, all[n:n+1])})
+			require.Equal(t, []int{0, 0, 1}, []int{v.Lost, v.Doubled, v.Wrong})
+		})
+	}
+}
