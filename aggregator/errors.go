@@ -11,7 +11,7 @@ import (
 )
 
 // The ways in which Redis fails. An error of this package is one of them at most (errors.Is), so that a caller tells them
-// apart without knowing Redis. All can be mended by trying again later.
+// apart without knowing Redis. All but ErrRefused can be mended by trying again later.
 var (
 	// ErrOutOfMemory: Redis is at its maxmemory and refused the script before it began.
 	ErrOutOfMemory = errors.New("redis is out of memory")
@@ -19,6 +19,8 @@ var (
 	ErrTimeout = errors.New("redis did not answer in time")
 	// ErrUnavailable: Redis cannot be reached, is loading, read-only, failing over, or refuses us.
 	ErrUnavailable = errors.New("redis is not available")
+	// ErrRefused: Redis does not let us in, or not do what we have to. Only its configuration or ours can mend that.
+	ErrRefused = errors.New("redis refuses us: check user, password and ACL in STORMFOLD_REDIS_URL")
 	// ErrReply: a script answered what this program does not understand.
 	ErrReply = errors.New("unexpected reply of Redis")
 )
@@ -33,6 +35,8 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrOutOfMemory, err)
 	case errors.Is(err, ErrReply):
 		return err
+	case redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOPERM"):
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout),
 		errors.As(err, &netErr) && netErr.Timeout():
 		return fmt.Errorf("%w: %w", ErrTimeout, err)

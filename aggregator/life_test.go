@@ -344,3 +344,32 @@ func TestAStormThatMovesOnIsNotOver(t *testing.T) {
 	require.Equal(t, 1200, f.Total)
 	require.Equal(t, 600, f.Firing)
 }
+
+// A group that is heard of all the time and never silent for its quiet time does not grow with every storm.
+func TestTombstonesOfEarlierStormsGo(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Cooldown = 0; p.MaxAlerts = 30 })
+	var f Folded
+	most := int64(0)
+	for storm := range 40 {
+		var alerts []Alert
+		for i := range 20 {
+			alerts = append(alerts, l.alert(fmt.Sprintf("web-%d-%d", storm, i), Firing))
+		}
+		f = l.fold(alerts...)
+		l.flush(f.Group, f.Token)
+		l.pass(time.Minute)
+		for i := range alerts {
+			alerts[i].Status, alerts[i].NotifiedAt, alerts[i].EndsAt = Resolved, l.now, l.now
+		}
+		f = l.fold(alerts...)
+		l.flush(f.Group, f.Token)
+		l.pass(time.Minute)
+		most = max(most, l.rdb.HLen(l.ctx, groupKeys(ShardOf(f.Group), f.Group)[1]).Val())
+	}
+	require.Len(t, l.in(Ended), 40)
+	for _, o := range l.in(Ended) {
+		require.Equal(t, 20, o.Total)
+		require.Len(t, o.Members, 20)
+	}
+	require.LessOrEqual(t, most, int64(90), "three times maxAlerts")
+}

@@ -83,9 +83,6 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	if err := p.serveMetrics(); err != nil {
 		return errors.Join(err, p.close())
 	}
-	if err := p.sweep(ctx); err != nil {
-		p.log.Warnw("first sweep failed; the next one carries on", "error", err)
-	}
 	p.loops.Go(func() { p.sweepLoop(ctx) })
 	p.loops.Go(func() { p.policies.Run(ctx) })
 	f.pod.Store(p)
@@ -141,7 +138,7 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 	p.projector = projector.New(projector.Options{
 		Incidents: incidents, Timeout: p.settings.KubeTimeout, Fallback: p.settings.Namespace, Observe: p.metrics.kubeCall,
 	})
-	err = p.projector.Check(ctx, p.settings.Namespace)
+	err = p.projector.Check(ctx, p.importNamespace())
 	if errors.Is(err, projector.ErrNotAllowed) {
 		return err
 	}

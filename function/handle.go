@@ -56,7 +56,7 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	}
 	switch request.Kind {
 	case handlers.Tick:
-		return nil, refusal(p.sweep(ctx))
+		return nil, refusal(p.sweep(ctx), handlers.ReasonKubernetes)
 	case handlers.Ignore:
 		return nil, nil
 	}
@@ -66,7 +66,7 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	groups := aggregator.Split(p.policies.Current(), request.Batch)
 	folded, err := p.fold(ctx, groups)
 	if err != nil {
-		return nil, refusal(err)
+		return nil, refusal(err, handlers.ReasonInternal)
 	}
 	transitions := p.follow(ctx, folded)
 	return handlers.Reply(p.source, ev, request.NotifiedAt, transitions), nil
@@ -109,9 +109,8 @@ func (p *pod) follow(ctx context.Context, folded []aggregator.Folded) []aggregat
 	return transitions
 }
 
-// refusal gives an error of Redis or Kubernetes its reason from the closed set.
-func refusal(err error) error {
-	reason := handlers.ReasonInternal
+// refusal gives an error its reason from the closed set: that of Redis, or the one given for others.
+func refusal(err error, reason handlers.Reason) error {
 	switch {
 	case err == nil:
 		return nil
@@ -119,7 +118,7 @@ func refusal(err error) error {
 		reason = handlers.ReasonRedisOOM
 	case errors.Is(err, aggregator.ErrTimeout):
 		reason = handlers.ReasonRedisTimeout
-	case errors.Is(err, aggregator.ErrUnavailable):
+	case errors.Is(err, aggregator.ErrUnavailable), errors.Is(err, aggregator.ErrRefused):
 		reason = handlers.ReasonRedisUnavailable
 	}
 	return &handlers.Refusal{Reason: reason, Err: err}

@@ -35,6 +35,7 @@ type metrics struct {
 	importedCount prometheus.Counter
 	importErrors  prometheus.Counter
 	policyLoads   *prometheus.CounterVec
+	policyBroken  prometheus.Gauge
 	skew          prometheus.Histogram
 }
 
@@ -71,6 +72,10 @@ func newMetrics() *metrics {
 	m.importedCount = counter("imported_incidents_total", "Incidents read back from Kubernetes.").WithLabelValues()
 	m.importErrors = counter("import_errors_total", "Imports of a shard that failed.").WithLabelValues()
 	m.policyLoads = counter("policy_loads_total", "Policy files read, by result (ok, error).", "result")
+	m.policyBroken = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "stormfold", Name: "policies_broken", Help: "1 while the policy file is not usable and the last good one is in force.",
+	})
+	m.registry.MustRegister(m.policyBroken)
 	m.skew = one(histogram("notification_age_seconds", "Redis' clock less the time of an event, as far as the event is in the past."))
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -199,6 +204,7 @@ func (m *metrics) imported(n int, err error) {
 func (m *metrics) policiesBroken(log *zap.SugaredLogger) func(error) {
 	return func(err error) {
 		m.policyLoads.WithLabelValues("error").Inc()
+		m.policyBroken.Set(1)
 		log.Errorw("the policy file is not usable; the last good one stays in force", "error", err)
 	}
 }
@@ -206,6 +212,7 @@ func (m *metrics) policiesBroken(log *zap.SugaredLogger) func(error) {
 func (m *metrics) policiesLoaded(log *zap.SugaredLogger) func(config.Policies) {
 	return func(p config.Policies) {
 		m.policyLoads.WithLabelValues("ok").Inc()
+		m.policyBroken.Set(0)
 		log.Infow("policies loaded", "policies", len(p))
 	}
 }

@@ -10,15 +10,16 @@ import (
 )
 
 // sweepLoop carries on what is due, whoever left it: a pod that died, a pod that was scaled away, a deadline that came.
+// The first time is at the start, where it imports what Redis does not know, while events are taken already.
 func (p *pod) sweepLoop(ctx context.Context) {
 	for {
+		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warnw("sweep failed", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(p.settings.SweepInterval/2 + rand.N(p.settings.SweepInterval)):
-		}
-		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
-			p.log.Warnw("sweep failed", "error", err)
 		}
 	}
 }

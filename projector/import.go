@@ -3,6 +3,7 @@ package projector
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -59,8 +60,9 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 		Storm: st.Type == v1alpha1.TypeStorm, State: aggregator.Open, OpenedAt: i.CreationTimestamp.Time,
 		Reopened: int(st.Reopened), AbsorbedBy: st.AbsorbedBy, CommonLabels: st.CommonLabels, Members: members,
 		Firing: int(st.Alerts.Firing), Total: len(members), Beyond: max(0, int(st.Alerts.Total)-len(members)),
-		Truncated: int(st.Alerts.Total) > len(members),
-		Facts:     aggregator.Facts{Labels: st.CommonLabels},
+		// Truncated is said of cut lists too; where no list was cut, it is the counts.
+		Truncated: int(st.Alerts.Total) > len(members) || st.Truncated && int(st.ResourceCount) == len(st.Resources),
+		Facts:     aggregator.Facts{Labels: maps.Clone(st.CommonLabels)},
 	}
 	if st.StartedAt != nil {
 		o.Facts.StartsAt = st.StartedAt.Unix()

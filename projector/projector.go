@@ -56,21 +56,25 @@ func New(o Options) *Projector {
 // time alone would mend.
 var ErrNotAllowed = errors.New("incidents cannot be written")
 
-// Check tells whether incidents can be written: the CRD is there and the ServiceAccount may do what the projector does. Its
+// Check tells whether incidents can be written in a namespace, or in all (empty): the CRD is there and the ServiceAccount may do what the projector does. Its
 // error says what is missing.
 func (p *Projector) Check(ctx context.Context, namespace string) error {
+	where := "namespace " + namespace
+	if namespace == "" {
+		where = "all namespaces"
+	}
 	_, err := call(ctx, p, "list", func(ctx context.Context) (*v1alpha1.IncidentList, error) {
 		return p.incidents.List(ctx, namespace, metav1.ListOptions{Limit: 1})
 	})
 	switch {
 	case err == nil:
-		return p.checkAccess(ctx, namespace)
+		return p.checkAccess(ctx, namespace, where)
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("the API server does not serve incidents.stormfold.io: apply deploy/crd: %w: %w", ErrNotAllowed, err)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("the ServiceAccount may not list incidents in namespace %s: apply deploy/rbac: %w: %w", namespace, ErrNotAllowed, err)
+		return fmt.Errorf("the ServiceAccount may not list incidents in %s: apply deploy/rbac: %w: %w", where, ErrNotAllowed, err)
 	default:
-		return fmt.Errorf("listing incidents in namespace %s: %w", namespace, err)
+		return fmt.Errorf("listing incidents in %s: %w", where, err)
 	}
 }
 
@@ -78,7 +82,7 @@ func (p *Projector) Check(ctx context.Context, namespace string) error {
 var needed = [][2]string{{"create", ""}, {"get", ""}, {"list", ""}, {"delete", ""}, {"update", "status"}}
 
 // checkAccess asks the API server whether we may do all of it.
-func (p *Projector) checkAccess(ctx context.Context, namespace string) error {
+func (p *Projector) checkAccess(ctx context.Context, namespace, where string) error {
 	for _, n := range needed {
 		allowed, err := call(ctx, p, "review", func(ctx context.Context) (bool, error) {
 			return p.incidents.Allowed(ctx, namespace, n[0], n[1])
@@ -87,8 +91,8 @@ func (p *Projector) checkAccess(ctx context.Context, namespace string) error {
 			return fmt.Errorf("asking what the ServiceAccount may do: %w", err)
 		}
 		if !allowed {
-			return fmt.Errorf("the ServiceAccount may not %s %s in namespace %s: apply deploy/rbac: %w",
-				n[0], strings.TrimSuffix("incidents/"+n[1], "/"), namespace, ErrNotAllowed)
+			return fmt.Errorf("the ServiceAccount may not %s %s in %s: apply deploy/rbac: %w",
+				n[0], strings.TrimSuffix("incidents/"+n[1], "/"), where, ErrNotAllowed)
 		}
 	}
 	return nil

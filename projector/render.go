@@ -28,7 +28,7 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "Incident"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: o.Name, Namespace: o.Namespace, ResourceVersion: o.ResourceVersion,
-			Labels: objectLabels(s, alertName, o.Facts.Labels["namespace"]),
+			Labels: objectLabels(s, alertName, cmp.Or(o.Facts.Labels["exported_namespace"], o.Facts.Labels["namespace"])),
 		},
 		Spec: v1alpha1.IncidentSpec{Policy: s.Policy, AlertName: alertName, GroupLabels: s.Labels},
 	}
@@ -192,7 +192,7 @@ func exemplar(f aggregator.Facts) *v1alpha1.Exemplar {
 func conditions(o aggregator.Object) []metav1.Condition {
 	storm := metav1.Condition{
 		Type: v1alpha1.ConditionStorm, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonBelowThreshold,
-		LastTransitionTime: *at(o.OpenedAt), Message: "the group stayed below its policy's threshold",
+		LastTransitionTime: *at(o.OpenedAt), Message: "this incident is about one alert",
 	}
 	if o.Storm {
 		storm.Status, storm.Reason = metav1.ConditionTrue, v1alpha1.ReasonThresholdCrossed

@@ -141,7 +141,7 @@ end
 -- join_storm adds an alert to the storm, firing or resolved; beyond maxAlerts it is only counted.
 local function join_storm(a, r, s)
   if not member(r) then
-    if g.n >= p.maxAlerts then
+    if g.n >= p.maxAlerts or (not r and redis.call('HLEN', k.alerts) >= 3 * p.maxAlerts) then
       untracked = untracked + 1
       if g.tr == 0 or untracked > g.x then
         set(g, 'tr', 1)

@@ -6,7 +6,8 @@
 -- ARGV 1 clock (ms, 0: Redis' own), 2 group id, 3 policy, 4 group labels (JSON), 5 parameters (see PARAMS), 6 settings for
 --      the projection (JSON), 7 object name, 8 entry (JSON, see lib.lua), 9 facts (JSON), 10 revision in Kubernetes,
 --      11 common labels (JSON), 12 page: the object comes with page 0, at most 256 members with each, 'end' says that
---      all of the group's objects have been imported (7 to 11 are empty then); then for each member: fingerprint, f or r
+--      all of the group's objects have been imported (7 to 11 are empty then),
+--      13 1 for a policy's overflow group; then for each member: fingerprint, f or r
 -- Returns {imported 0|1, due (ms)}; imported is 0 when Redis knew the object already.
 
 local now = clock(ARGV[1])
@@ -22,10 +23,10 @@ if ARGV[12] == 'end' then
   return {1, 0}
 end
 if not g.pol then
-  if g.lost ~= '1' then redis.call('HINCRBY', groups, ARGV[3], 1) end
+  if g.lost ~= '1' and ARGV[13] == '0' then redis.call('HINCRBY', groups, ARGV[3], 1) end
   set(g, 'pol', ARGV[3])
   set(g, 'lab', ARGV[4])
-  set(g, 'ovf', '0')
+  set(g, 'ovf', ARGV[13])
   set(g, 'par', ARGV[5])
   set(g, 'opt', ARGV[6])
   set(g, 'gen', 1)
@@ -128,7 +129,7 @@ if ARGV[12] == '0' then
 end
 
 if g.obj == name then
-  for i = 13, #ARGV, 2 do
+  for i = 14, #ARGV, 2 do
     local fp, s = ARGV[i], ARGV[i + 1]
     local r = get_record(g, fp)
     if not r then

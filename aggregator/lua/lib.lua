@@ -12,14 +12,15 @@
 -- (see PARAMS), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
 -- the records, obj name of the storm's object, n members, f firing ones, x members beyond maxAlerts (a lower bound),
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
--- (ms), lost 1 until the group has been imported, sa to sr sizes of the other keys, pn and pr: what was open at
+-- (ms), lost 1 until the group has been imported, sa to sr sizes of the other keys, cur where the search for
+-- old tombstones goes on, pn and pr: what was open at
 -- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), lrev
 -- revision for which a fold granted it, iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
 --
 -- An entry: t A(lert) or S(torm), fp fingerprint (of an A), s open|resolved|absorbed, at opened (ms), st stormed (ms),
 -- e ended (ms), why reason of the end, by absorbed by, ro reopened (times), ra last reopened (ms), rev and frev revision wanted and confirmed,
 -- a 1 once a pod was told to write it, rv resourceVersion, ns namespace, h last heard (ms), lc last change (ms),
--- gen generation (of an S), n, f, x, tr: counts of an S when it ended.
+-- gen generation (of an S), n, f, x, tr, com: counts and common labels when it ended.
 
 local PARAMS = {'threshold', 'window', 'quiet', 'maxDuration', 'cooldown', 'retention', 'flushMin', 'flushMax',
   'hold', 'maxAlerts', 'maxGroups'}
@@ -185,10 +186,11 @@ end
 -- end_single resolves the object of one alert; e is changed in place and kept.
 local function end_single(g, name, e, why, now, out)
   e.s, e.why, e.e, e.lc, e.rev = 'resolved', why, now, now, bump(g, now)
+  e.f = why == 'AllResolved' and 0 or 1
   put_entry(g, name, e)
   redis.call('ZREM', g.k.open, name)
   redis.call('ZADD', g.k.todo, 1, name)
-  transition(out, 'resolved', name, e, g.rev, 1, why == 'AllResolved' and 0 or 1)
+  transition(out, 'resolved', name, e, g.rev, 1, e.f)
 end
 
 -- age applies what time alone has done to the storm.

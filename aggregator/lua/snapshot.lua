@@ -47,7 +47,7 @@ for _, name in ipairs(pending) do
     drop_object(g, name)
   elseif absorbed < OBJECTS then
     absorbed = absorbed + 1
-    e.s, e.by, e.e, e.lc, e.rev = 'absorbed', g.pn, now, now, bump(g, now)
+    e.s, e.by, e.e, e.lc, e.rev, e.f = 'absorbed', g.pn, now, now, bump(g, now), 1
     put_entry(g, name, e)
     redis.call('ZREM', k.open, name)
     redis.call('ZADD', k.todo, 1, name)
@@ -99,7 +99,26 @@ end
 local records = {}
 if storm and redis.call('HLEN', k.alerts) <= PAGE then records = redis.call('HGETALL', k.alerts) end
 
--- Tombstones that have served their time. With nothing open all records are tombstones.
+-- Tombstones that have served their time go, page by page; when there are too many, younger ones go too. A storm that is
+-- still to be written for the last time keeps its records until then.
+local function purge()
+  local size = redis.call('HLEN', k.alerts)
+  if storm or size <= g.n then return end
+  local page = redis.call('HSCAN', k.alerts, g.cur or '0', 'COUNT', PAGE)
+  set(g, 'cur', page[1])
+  for i = 1, #page[2], 2 do
+    local fp = page[2][i]
+    local r = get_record(g, fp)
+    local used = r and r.gen == g.gen and (r.s == 'f' or r.m == 'm')
+    local age = r and now - r.at or 0
+    if not used and (age >= math.max(g.p.quiet, g.p.cooldown) or size > 2 * g.p.maxAlerts and age >= g.p.cooldown) then
+      redis.call('HDEL', k.alerts, fp)
+    end
+  end
+end
+purge()
+
+-- With nothing open all records are tombstones.
 if g.st == 'calm' and redis.call('ZCARD', k.open) == 0 and not storm and now >= g.heard + g.p.quiet then
   redis.call('UNLINK', k.alerts, k.recent)
   if redis.call('ZCARD', k.todo) == 0 then

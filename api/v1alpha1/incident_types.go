@@ -208,7 +208,7 @@ type IncidentStatus struct {
 // AlertCounts counts distinct alerts, by fingerprint. They are lower bounds when the incident is truncated because of the
 // policy's maxAlerts or its sender.
 type AlertCounts struct {
-	// Total is firing and resolved together.
+	// Total is firing and resolved together, and those beyond the policy's maxAlerts, of which it is not known.
 	// +kubebuilder:validation:Minimum=0
 	Total int32 `json:"total"`
 	// Firing is how many of them fire.

@@ -18,7 +18,7 @@ import (
 	"github.com/stormfold/stormfold/projector"
 )
 
-// Where dev run listens, unless LISTEN_ADDRESS and STORMFOLD_DEV_WEBHOOK say otherwise.
+// Where dev run listens, unless LISTEN_ADDRESS and DEV_WEBHOOK_ADDRESS say otherwise.
 const (
 	defaultListen  = "127.0.0.1:8080"
 	defaultWebhook = "127.0.0.1:9095"
@@ -77,7 +77,9 @@ func run(ctx context.Context) error {
 	table.say("Stormfold is ready after %.1f s (Redis: %s, Kubernetes: %s).\n", time.Since(began).Seconds(), redisName, kubeName)
 	table.say("  CloudEvents           http://%s", listenAddress())
 	table.say("  Alertmanager webhook  http://%s   (a receiver's webhook_configs url)", webhookAddress())
-	table.say("  metrics               http://%s/metrics", os.Getenv("STORMFOLD_METRICS_ADDRESS"))
+	if metrics := os.Getenv("STORMFOLD_METRICS_ADDRESS"); metrics != "off" {
+		table.say("  metrics               http://%s/metrics", metrics)
+	}
 	table.say("\nSend a storm from another terminal: make storm. Stop with Ctrl-C.\n")
 	table.head()
 	if kubeName != "embedded" {
