@@ -40,7 +40,9 @@ if not g.pol then
   set(g, 'iv', p.flushMin)
 end
 
-local out, opened, changed, untracked, newly = {}, {}, false, 0, 0
+local out, opened, changed, newly = {}, {}, false, 0
+-- Alerts of this call beyond maxAlerts.
+local beyond, untracked = {}, 0
 age(g, now, out)
 changed = #out > 0
 
@@ -90,14 +92,32 @@ local function open_single(a, state)
   return name
 end
 
--- promote makes the oldest open incident the storm. Those that no pod was told to write yet never come to be.
+-- end_overdue ends an open incident of a single alert whose time is up. It returns whether that was so.
+local function end_overdue(name, e, r)
+  local why = overdue(g, e, now)
+  if not why then return false end
+  end_single(g, name, e, why, now, out)
+  if r and r.s == 'f' and r.obj == name then
+    r.s = 'c'
+    put_record(g, e.fp, r)
+  end
+  changed = true
+  return true
+end
+
+-- promote makes the oldest open incident the storm. Those that no pod was told to write yet never come to be. Those
+-- whose time is up end before: a storm that begins at its maximum duration would end at once.
 local function promote()
+  absorb(g, now, 256, out) -- What an earlier storm of the group has not absorbed yet belongs to that one.
   local from = '(' .. int(g.pr)
-  local name = redis.call('ZRANGEBYSCORE', k.open, from, '+inf', 'LIMIT', 0, 1)[1]
+  local name, e
+  for _, oldest in ipairs(redis.call('ZRANGEBYSCORE', k.open, from, '+inf', 'LIMIT', 0, 256)) do
+    name, e = oldest, get_entry(g, oldest)
+    if not end_overdue(name, e, get_record(g, e.fp)) then break end
+  end
   set(g, 'n', redis.call('ZCOUNT', k.open, from, '+inf'))
   set(g, 'f', g.n)
   redis.call('ZREM', k.open, name)
-  local e = get_entry(g, name)
   set(g, 'st', 'storm')
   set(g, 'obj', name)
   set(g, 'srev', bump(g, now))
@@ -142,7 +162,8 @@ end
 local function join_storm(a, r, s)
   if not member(r) then
     if g.n >= p.maxAlerts or (not r and redis.call('HLEN', k.alerts) >= 3 * p.maxAlerts) then
-      untracked = untracked + 1
+      if not beyond[a.fp] then untracked = untracked + 1 end
+      beyond[a.fp] = true
       if g.tr == 0 or untracked > g.x then
         set(g, 'tr', 1)
         set(g, 'x', math.max(g.x, untracked))
@@ -155,6 +176,12 @@ local function join_storm(a, r, s)
   if s == 'f' then set(g, 'f', g.f + 1) end
   record(a, r, s, 'm', '')
   storm_changed()
+end
+
+-- ended_lately returns the incident of a single alert that is over and may still be reopened.
+local function ended_lately(r)
+  local e = g.st == 'calm' and r.m == '-' and r.obj ~= '' and r.gen == g.gen and get_entry(g, r.obj)
+  return e and e.s == 'resolved' and e.why == 'AllResolved' and now < e.e + p.cooldown and e or nil
 end
 
 local function fires(a, r)
@@ -172,11 +199,8 @@ local function fires(a, r)
   if g.st == 'storm' then return join_storm(a, r, 'f') end
 
   local name, e
-  if r and r.obj ~= '' and r.gen == g.gen then
-    name = r.obj
-    e = get_entry(g, name)
-  end
-  if e and e.s == 'resolved' and e.why == 'AllResolved' and now < e.e + p.cooldown then
+  if r then name, e = r.obj, ended_lately(r) end
+  if e then
     reopen(name, e)
     e.rev = bump(g, now)
     put_entry(g, name, e)
@@ -220,24 +244,22 @@ local function apply(a)
   if r and r.s == 'f' and r.gen == g.gen and g.st == 'calm' then
     -- A single alert whose time is up ends before anything new is said about it.
     local e = get_entry(g, r.obj)
-    local why = e and e.s == 'open' and overdue(g, e, now)
-    if why then
-      end_single(g, r.obj, e, why, now, out)
-      r.s = 'c'
-      put_record(g, a.fp, r)
-      changed = true
-    end
+    if e and e.s == 'open' then end_overdue(r.obj, e, r) end
   end
   local live = r and r.s == 'f' and r.gen == g.gen
+  local fresh = a.s == 'r' and (a.ends == 0 or now - a.ends * 1000 <= p.cooldown)
   if not r then
     if a.s == 'f' then return fires(a, nil) end
-    if a.ends == 0 or now - a.ends * 1000 <= p.cooldown then return shown(a, nil) end
+    if fresh then return shown(a, nil) end
     if redis.call('HLEN', k.alerts) < 2 * p.maxAlerts then record(a, nil, 'r', 't', '') end
     return
   end
+  -- Whatever the order, a tombstone is shown when any word tells that there was something to show: that the alert
+  -- fired since it was last known, or, if it never was, that it is over only now.
+  local since = r.m == 't' and (tonumber(r.obj) or 0)
+  local tells = since and (a.s == 'f' and a.at > since or fresh and since == 0)
   if a.at < r.at or (a.at == r.at and not (a.s == 'r' and r.s ~= 'r')) then
-    -- An older word. The one thing it can tell is that an alert known only as over did fire once.
-    if r.m == 't' and a.s == 'f' then
+    if tells then
       a.at, a.ends, a.s = r.at, r.ends, 'r'
       shown(a, r)
     end
@@ -245,9 +267,14 @@ local function apply(a)
   end
   if a.s == 'r' then
     if live then return resolves(a, r) end
-    if r.m == 't' then r.ends = a.ends end
-    r.s, r.at = 'r', a.at
-    return put_record(g, a.fp, r)
+    -- Its incident is a thing of the past. Whether it fired since, only a word that is still on its way can tell.
+    if r.m ~= 't' and not (member(r) and g.st ~= 'calm') and not ended_lately(r) then
+      r.m, r.obj = 't', int(r.at)
+    end
+    r.s, r.at, r.gen, r.ends = 'r', a.at, g.gen, a.ends
+    put_record(g, a.fp, r)
+    if tells then shown(a, r) end
+    return
   end
   if not live then return fires(a, r) end
   -- A repetition: when it was said moves, and nothing else.
@@ -278,12 +305,6 @@ if truncated and g.st == 'storm' and g.tr == 0 then
   set(g, 'tr', 1)
   storm_changed()
 end
--- The end is decided once the whole call is known, so that the order inside it does not matter. An incident whose
--- counts are lower bounds cannot know that all is over.
-if g.st == 'storm' and g.f == 0 and g.tr == 0 then
-  end_storm(g, 'AllResolved', now, out)
-end
-
 -- Common labels: what every alert since the group was last idle has in common.
 if g.com ~= ARGV[10] and (g.st ~= 'calm' or redis.call('ZCARD', k.open) > 0) then
   if not g.com or g.com == '' then
@@ -298,6 +319,17 @@ if g.com ~= ARGV[10] and (g.st ~= 'calm' or redis.call('ZCARD', k.open) > 0) the
       if g.st == 'storm' then storm_changed() end
     end
   end
+end
+
+-- The end is decided once the whole call is known, so that the order inside it does not matter. An incident whose
+-- counts are lower bounds cannot know that all is over.
+if g.st == 'storm' and g.f == 0 and g.tr == 0 then
+  end_storm(g, 'AllResolved', now, out)
+elseif g.st == 'cool' and storm_rev then
+  -- An alert that was over before it was heard of joined a storm that is over.
+  local e = get_entry(g, g.obj)
+  e.rev, e.lc, e.n, e.f, e.x, e.tr, e.com = g.srev, now, g.n, g.f, g.x, g.tr, g.com
+  put_entry(g, g.obj, e)
 end
 
 local lease = 0

@@ -106,7 +106,8 @@ local function bump(g, now)
 end
 
 -- A record: status f(iring), r(esolved) or c(losed while firing); m(ember of the storm), t(ombstone that was never
--- shown) or -; notifiedAt (ms); generation; object name (of a single alert); startsAt and endsAt (s); and what only Go reads.
+-- shown) or -; notifiedAt (ms); generation; object name (of a single alert; of a tombstone whose alert had been in an
+-- incident: the notifiedAt (ms) up to which that knew it); startsAt and endsAt (s); and what only Go reads.
 local RECORD = '^(.)(.)\31(%d+)\31(%d+)\31([^\31]*)\31(%-?%d+)\31(%-?%d+)\31(.*)$'
 
 local function get_record(g, fp)
@@ -191,6 +192,27 @@ local function end_single(g, name, e, why, now, out)
   redis.call('ZREM', g.k.open, name)
   redis.call('ZADD', g.k.todo, 1, name)
   transition(out, 'resolved', name, e, g.rev, 1, e.f)
+end
+
+-- absorb works on what was open when the last storm began, at most 256 of it and at most as many objects as given: what no
+-- pod was told to write never comes to be, the others become part of the storm. It returns how many were absorbed, and how
+-- many it looked at.
+local function absorb(g, now, most, out)
+  local n, pending = 0, redis.call('ZRANGEBYSCORE', g.k.open, '-inf', int(g.pr), 'LIMIT', 0, 256)
+  for _, name in ipairs(pending) do
+    local e = get_entry(g, name)
+    if not e or not e.a then
+      drop_object(g, name)
+    elseif n < most then
+      n = n + 1
+      e.s, e.by, e.e, e.lc, e.rev, e.f = 'absorbed', g.pn, now, now, bump(g, now), 1
+      put_entry(g, name, e)
+      redis.call('ZREM', g.k.open, name)
+      redis.call('ZADD', g.k.todo, 1, name)
+      transition(out, 'absorbed', name, e, e.rev, 1, 1)
+    end
+  end
+  return n, #pending
 end
 
 -- age applies what time alone has done to the storm.

@@ -39,21 +39,7 @@ end
 local out = {}
 age(g, now, out)
 
--- Absorption: what was open when the storm began, page by page.
-local absorbed, pending = 0, redis.call('ZRANGEBYSCORE', k.open, '-inf', int(g.pr), 'LIMIT', 0, PAGE)
-for _, name in ipairs(pending) do
-  local e = get_entry(g, name)
-  if not e or not e.a then
-    drop_object(g, name)
-  elseif absorbed < OBJECTS then
-    absorbed = absorbed + 1
-    e.s, e.by, e.e, e.lc, e.rev, e.f = 'absorbed', g.pn, now, now, bump(g, now), 1
-    put_entry(g, name, e)
-    redis.call('ZREM', k.open, name)
-    redis.call('ZADD', k.todo, 1, name)
-    transition(out, 'absorbed', name, e, e.rev, 1, 1)
-  end
-end
+local absorbed, pending = absorb(g, now, OBJECTS, out)
 
 -- Under a lease that a fold granted, what was opened after that fold waits for the next flush: of a burst only the first
 -- incident is written, and by then the others are part of its storm.
@@ -87,7 +73,7 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', k.todo, '-inf', int(now), 'LIM
     end
     local rev = e.t == 'S' and name == g.obj and g.srev or e.rev
     if rev > e.frev then
-      if upto == 0 or e.a or e.rev <= upto then write(name, 'write', e) end
+      if upto == 0 or e.a or e.t == 'S' or e.s ~= 'open' or e.rev <= upto then write(name, 'write', e) end
     elseif e.s ~= 'open' and now >= wants(g, e) then
       write(name, 'delete', e)
     else
@@ -142,7 +128,7 @@ else
     set(g, 'iv', g.p.flushMin)
   end
   set(g, 'lf', now)
-  set(g, 'nf', (#objects == OBJECTS or #pending > absorbed) and now or now + g.iv)
+  set(g, 'nf', (#objects == OBJECTS or pending > absorbed) and now or now + g.iv)
   set(g, 'lease', ARGV[2])
   set(g, 'lu', now + tonumber(ARGV[3]))
   reschedule(g, due, gid, now)
