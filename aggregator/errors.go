@@ -21,6 +21,8 @@ var (
 	ErrUnavailable = errors.New("redis is not available")
 	// ErrRefused: Redis does not let us in, or not do what we have to. Only its configuration or ours can mend that.
 	ErrRefused = errors.New("redis refuses us: check user, password and ACL in STORMFOLD_REDIS_URL")
+	// ErrScript: a script failed. That is a fault of ours.
+	ErrScript = errors.New("a script failed in redis")
 	// ErrReply: a script answered what this program does not understand.
 	ErrReply = errors.New("unexpected reply of Redis")
 )
@@ -35,6 +37,8 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrOutOfMemory, err)
 	case errors.Is(err, ErrReply):
 		return err
+	case redis.HasErrorPrefix(err, "ERR user_script"), redis.HasErrorPrefix(err, "ERR Error running script"):
+		return fmt.Errorf("%w: %w", ErrScript, err)
 	case redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOPERM"):
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout),

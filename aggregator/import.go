@@ -3,6 +3,7 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -57,6 +58,11 @@ func (a *Aggregator) FinishImport(ctx context.Context, shard int, epoch string) 
 	if epoch == "" {
 		next = strconv.FormatInt(a.Now().UnixMilli(), 10)
 	}
+	if epoch != "" {
+		if now, err := a.rdb.Get(ctx, epochKey(shard)).Result(); err != nil || now != epoch {
+			return fmt.Errorf("shard %d was emptied or imported by another meanwhile: %w", shard, errors.Join(ErrUnavailable, err))
+		}
+	}
 	_, err := a.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		// The mark in the due index: without it the index has been lost, and the shard is imported again.
 		p.ZAdd(ctx, dueKey(shard), redis.Z{Score: math.Inf(1), Member: "-"})
@@ -91,6 +97,9 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	facts, err := json.Marshal(i.Object.Facts)
 	if err != nil {
 		return err
+	}
+	if i.Object.CommonLabels == nil { // JSON null is no table to a script.
+		i.Object.CommonLabels = map[string]string{}
 	}
 	shared, err := json.Marshal(i.Object.CommonLabels)
 	if err != nil {

@@ -11,7 +11,7 @@ const Shards = 16
 
 // ShardOf is the shard of a group id: its first two hex digits modulo Shards.
 func ShardOf(id string) int {
-	n, err := strconv.ParseUint(id[:2], 16, 8)
+	n, err := strconv.ParseUint(id[:min(2, len(id))], 16, 8)
 	if err != nil {
 		return 0 // Group ids are made here, of hex digits only.
 	}

@@ -113,6 +113,10 @@ func (m *oracle) end(why string, now time.Time) {
 
 // forget makes all that the group knew of the storm a thing of the past.
 func (m *oracle) forget() {
+	if m.cool { // Alerts may have joined it since it was over.
+		m.storm.total, m.storm.firing = m.counts()
+		m.storm.total += m.beyond
+	}
 	for _, w := range m.alerts {
 		w.past, w.member = true, false
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -170,6 +172,16 @@ func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, al
 		}
 		if err := scan.Err(); err != nil {
 			return err
+		}
+		// Between snapshot and scan Redis may have been emptied, or have failed over to a replica that lags: a list that
+		// misses alerts must not be written over the one in Kubernetes.
+		group, err := a.rdb.HMGet(ctx, strings.TrimSuffix(alertsKey, ":alerts"), "rev", "lost").Result()
+		if err != nil {
+			return err
+		}
+		rev, _ := strconv.ParseInt(fmt.Sprint(group[0]), 10, 64)
+		if o.State == Open && (len(seen) == 0 || rev < o.Revision || group[1] == "1") {
+			return fmt.Errorf("the group changed under the scan: %w", ErrUnavailable)
 		}
 	}
 	if o.State == Open && !o.Truncated {

@@ -56,6 +56,8 @@ func (a *agenda) add(group string, at time.Time, token string) <-chan struct{} {
 
 // run projects one group when its time has come. An appointment runs once: whoever takes it off the list first.
 func (a *agenda) run(group string, e *appointment, now bool) {
+	a.slots <- struct{}{} // While it waits it stays on the list, so that the group waits once however often it is added.
+	defer func() { <-a.slots }()
 	a.mu.Lock()
 	if a.entries[group] != e {
 		a.mu.Unlock()
@@ -66,8 +68,6 @@ func (a *agenda) run(group string, e *appointment, now bool) {
 	a.running.Add(1)
 	a.mu.Unlock()
 	defer a.running.Done()
-	a.slots <- struct{}{}
-	defer func() { <-a.slots }()
 	defer close(e.done)
 	a.project(group, token, now)
 }

@@ -137,6 +137,9 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 	}
 	p.projector = projector.New(projector.Options{
 		Incidents: incidents, Timeout: p.settings.KubeTimeout, Fallback: p.settings.Namespace, Observe: p.metrics.kubeCall,
+		Skipped: func(incident string, err error) {
+			p.log.Warnw("incident not imported: it was changed by hand", "incident", incident, "error", err)
+		},
 	})
 	err = p.projector.Check(ctx, p.importNamespace())
 	if errors.Is(err, projector.ErrNotAllowed) {

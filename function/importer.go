@@ -3,6 +3,8 @@ package function
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/config"
 )
@@ -64,7 +66,7 @@ func (p *pod) importNamespace() string {
 // namespace is where a group's new incidents are written.
 func (p *pod) namespace(g aggregator.Group) string {
 	if p.settings.NamespaceMode == config.NamespaceAlert {
-		if r := aggregator.ResourceOf(g.Alerts[0].Labels); r.Namespace != "" {
+		if r := aggregator.ResourceOf(g.Alerts[0].Labels); len(validation.IsDNS1123Label(r.Namespace)) == 0 {
 			return r.Namespace
 		}
 	}

@@ -19,10 +19,16 @@ func unknown(members []aggregator.Member) int {
 	return n
 }
 
-// carry keeps in want what the object in Kubernetes still knows of alerts that Redis has only the fingerprints of. Once
-// all of them have been heard of again, nothing is carried any more.
+// carry keeps in want what the object in Kubernetes still knows of alerts that Redis has only the fingerprints of, or that
+// have left a storm that is over for a new incident. Once all have been heard of again, nothing is carried any more.
 func carry(want, have *v1alpha1.Incident) {
 	st, old := &want.Status, have.Status
+	if st.State != v1alpha1.StateFiring && len(old.Members) > len(st.Members) {
+		st.Members, st.MembersFiring, st.Severity, st.StartedAt = old.Members, old.MembersFiring, old.Severity, old.StartedAt
+		st.Resources, st.ResourceCount, st.Hotspots = old.Resources, old.ResourceCount, old.Hotspots
+		fit(want)
+		return
+	}
 	key := func(r v1alpha1.Resource) v1alpha1.Resource { r.Firing = false; return r }
 	for _, r := range old.Resources {
 		known := slices.ContainsFunc(st.Resources, func(o v1alpha1.Resource) bool { return key(o) == key(r) })

@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
+
+// groupID is what a group's id looks like.
+var groupID = regexp.MustCompile("^[0-9a-f]{16}$")
 
 // importPage is how many incidents one list call asks for. The largest object has 256 KiB.
 const importPage = 100
@@ -36,7 +40,9 @@ func (p *Projector) imports(ctx context.Context, namespace, selector string, tak
 		for i := range list.Items {
 			imported, err := read(&list.Items[i])
 			if err != nil {
-				return fmt.Errorf("incident %s/%s: %w", list.Items[i].Namespace, list.Items[i].Name, err)
+				// One object that someone broke must not keep the others from being written.
+				p.skipped(list.Items[i].Namespace+"/"+list.Items[i].Name, err)
+				continue
 			}
 			if err := take(imported); err != nil {
 				return err
@@ -51,6 +57,11 @@ func (p *Projector) imports(ctx context.Context, namespace, selector string, tak
 // read is what Redis has to know of an incident, from its object: the reverse of Render as far as that goes.
 func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 	st := &i.Status
+	group := i.Labels[v1alpha1.LabelGroup]
+	if !groupID.MatchString(group) || aggregator.ShardName(aggregator.ShardOf(group)) != i.Labels[v1alpha1.LabelShard] {
+		return aggregator.Imported{}, fmt.Errorf("label %s: %q is not the id of a group of shard %q",
+			v1alpha1.LabelGroup, group, i.Labels[v1alpha1.LabelShard])
+	}
 	members, err := decodeMembers(st.Members, st.MembersFiring)
 	if err != nil {
 		return aggregator.Imported{}, err
@@ -95,6 +106,6 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 		}
 	}
 	return aggregator.Imported{
-		Group: i.Labels[v1alpha1.LabelGroup], Policy: i.Spec.Policy, Labels: i.Spec.GroupLabels, Object: o,
+		Group: group, Policy: i.Spec.Policy, Labels: i.Spec.GroupLabels, Object: o,
 	}, nil
 }

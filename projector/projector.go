@@ -34,6 +34,8 @@ type Options struct {
 	Fallback string
 	// Observe, when set, is told of every call: its verb (create, get, update, delete), how long it took, and its error.
 	Observe func(verb string, took time.Duration, err error)
+	// Skipped, when set, is told of every incident that an import cannot read, with the reason.
+	Skipped func(incident string, err error)
 }
 
 // Projector writes incidents. It is safe for concurrent use.
@@ -42,6 +44,7 @@ type Projector struct {
 	timeout   time.Duration
 	fallback  string
 	observe   func(string, time.Duration, error)
+	skipped   func(string, error)
 }
 
 // New makes a Projector.
@@ -49,7 +52,12 @@ func New(o Options) *Projector {
 	if o.Observe == nil {
 		o.Observe = func(string, time.Duration, error) {}
 	}
-	return &Projector{incidents: o.Incidents, timeout: o.Timeout, fallback: o.Fallback, observe: o.Observe}
+	if o.Skipped == nil {
+		o.Skipped = func(string, error) {}
+	}
+	return &Projector{
+		incidents: o.Incidents, timeout: o.Timeout, fallback: o.Fallback, observe: o.Observe, skipped: o.Skipped,
+	}
 }
 
 // ErrNotAllowed is what Check wraps when the CRD is missing or the ServiceAccount may not do what it has to: nothing that
@@ -129,7 +137,7 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 	want := Render(s, o)
 	var have *v1alpha1.Incident
 	var err error
-	if o.ResourceVersion != "" && unknown(o.Members) > 0 {
+	if o.ResourceVersion != "" && (unknown(o.Members) > 0 || o.Storm && len(o.Members) < o.Total) {
 		have, err = p.get(ctx, want)
 		switch {
 		case err == nil:

@@ -76,7 +76,7 @@ local function open_single(a, state)
   if state == 'open' then
     if redis.call('ZCARD', k.open) == 0 then
       -- The group's first opening does not wait for the flush interval, only for the policy's hold.
-      set(g, 'nf', now + p.hold)
+      set(g, 'nf', math.max(now + p.hold, g.lf + p.flushMin))
       set(g, 'com', '')
     end
     redis.call('ZADD', k.open, int(rev), name)
@@ -235,7 +235,7 @@ local function resolves(a, r)
   if e and e.s == 'open' then
     end_single(g, r.obj, e, 'AllResolved', now, out)
     changed = true
-    if redis.call('ZCARD', k.open) == 0 then set(g, 'nf', math.min(g.nf, now)) end
+    if redis.call('ZCARD', k.open) == 0 then set(g, 'nf', math.min(g.nf, math.max(now, g.lf + p.flushMin))) end
   end
 end
 
@@ -332,7 +332,7 @@ elseif g.st == 'cool' and storm_rev then
   put_entry(g, g.obj, e)
 end
 
-local lease = 0
+local lease = token ~= '' and g.lu > now and g.lease == token and 1 or 0 -- The same call, sent again by the client.
 if changed and token ~= '' and g.lu <= now and g.nf <= now and g.lost ~= '1' and imported(due, epoch) then
   set(g, 'lease', token)
   set(g, 'lu', now + tonumber(ARGV[3]))

@@ -54,7 +54,7 @@ local function import_single(e)
   -- Created and never given a status: nobody knows any more which alert it was for. That will make an incident of its own.
   if not e.fp then return over(e, 'resolved', 'Quiet') end
   local r = get_record(g, e.fp)
-  if g.st ~= 'calm' then
+  if g.st == 'storm' then
     if not r then
       set(g, 'n', g.n + 1)
       set(g, 'f', g.f + 1)
@@ -128,7 +128,8 @@ if ARGV[12] == '0' then
   end
 end
 
-if g.obj == name then
+local into = get_entry(g, name)
+if g.obj == name or into and into.t == 'S' and into.s == 'absorbed' and into.by == g.obj and g.st == 'storm' then
   for i = 14, #ARGV, 2 do
     local fp, s = ARGV[i], ARGV[i + 1]
     local r = get_record(g, fp)

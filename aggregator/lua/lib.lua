@@ -181,7 +181,7 @@ local function end_storm(g, why, now, out)
   else
     close(g)
   end
-  set(g, 'nf', math.min(g.nf, now))
+  set(g, 'nf', math.min(g.nf, math.max(now, g.lf + g.p.flushMin)))
 end
 
 -- end_single resolves the object of one alert; e is changed in place and kept.

@@ -26,6 +26,8 @@ for i = 5, #ARGV, 4 do
     local wanted = own and g.srev or e.rev
     if rev == 0 and e.s ~= 'open' then
       drop_object(g, name)
+      -- A storm whose object is gone cannot be reopened.
+      if name == g.obj then close(g) end
     else
       if rev > g.rev then
         -- Not a revision of this Redis: someone else's, or this Redis' clock is behind. Ours goes above it and is due.

@@ -38,6 +38,8 @@ end
 
 local out = {}
 age(g, now, out)
+-- An import may find that all of a storm is over.
+if g.st == 'storm' and g.f == 0 and g.tr == 0 then end_storm(g, 'AllResolved', now, out) end
 
 local absorbed, pending = absorb(g, now, OBJECTS, out)
 
@@ -46,7 +48,7 @@ local absorbed, pending = absorb(g, now, OBJECTS, out)
 local upto = g.lu > now and ARGV[5] ~= '1' and g.lrev or 0
 set(g, 'lrev', 0)
 
-local objects, storm = {}, false
+local objects, storm, skipped = {}, false, false
 local function write(name, op, e)
   e.a = 1
   put_entry(g, name, e)
@@ -73,7 +75,7 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', k.todo, '-inf', int(now), 'LIM
     end
     local rev = e.t == 'S' and name == g.obj and g.srev or e.rev
     if rev > e.frev then
-      if upto == 0 or e.a or e.t == 'S' or e.s ~= 'open' or e.rev <= upto then write(name, 'write', e) end
+      if upto == 0 or e.a or e.t == 'S' or e.s ~= 'open' or e.rev <= upto then write(name, 'write', e) else skipped = true end
     elseif e.s ~= 'open' and now >= wants(g, e) then
       write(name, 'delete', e)
     else
@@ -117,8 +119,10 @@ end
 
 if #objects == 0 then
   set(g, 'lu', 0)
+  if skipped then set(g, 'nf', now + g.p.flushMin) end
   reschedule(g, due, gid, now)
   save(g)
+  if skipped then return {'busy', g.nf} end
   if #out == 0 then return {'none'} end
 else
   -- The interval doubles while flushes follow each other closely, and falls back after a pause.

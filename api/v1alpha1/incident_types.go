@@ -189,6 +189,7 @@ type IncidentStatus struct {
 	AbsorbedBy string `json:"absorbedBy,omitempty"`
 	// ObservedRevision is the group's revision that this status shows: about the time of the change, in Unix
 	// milliseconds. It never goes back.
+	// +kubebuilder:validation:Maximum=99999999999999
 	ObservedRevision int64 `json:"observedRevision,omitempty"`
 	// Members are the tracked alerts, for Stormfold itself: base64 (RFC 4648, padded) of 8 bytes for each, its fingerprint
 	// as a big-endian number; the firing ones first, as many as membersFiring says, each part in ascending order. From it

@@ -1,0 +1,84 @@
+package function
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/projector"
+)
+
+// A group that is remembered again and again while all slots are taken waits once.
+func TestAgendaRemembersAGroupOnce(t *testing.T) {
+	var runs atomic.Int32
+	started, release := make(chan struct{}, 2), make(chan struct{})
+	a := newAgenda(1, func(string, string, bool) {
+		runs.Add(1)
+		started <- struct{}{}
+		<-release
+	})
+	first := a.add("g", time.Now(), "")
+	<-started
+	var later []<-chan struct{}
+	for range 1000 {
+		later = append(later, a.add("g", time.Now(), ""))
+	}
+	require.Equal(t, 1, a.size())
+	close(release)
+	<-first
+	for _, done := range later {
+		<-done
+	}
+	require.EqualValues(t, 2, runs.Load())
+}
+
+// hanging is an API server that never answers: the first call until its time is up, the others until it is released.
+type hanging struct {
+	projector.Memory
+	calls   atomic.Int32
+	release chan struct{}
+}
+
+func (h *hanging) List(ctx context.Context, _ string, _ metav1.ListOptions) (*v1alpha1.IncidentList, error) {
+	if h.calls.Add(1) == 1 {
+		<-ctx.Done()
+	} else {
+		<-h.release
+	}
+	return nil, context.DeadlineExceeded
+}
+
+// A pod that starts while the API server hangs takes events: the import goes on behind it.
+func TestStartWhileTheAPIServerHangs(t *testing.T) {
+	server := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	api := &hanging{release: make(chan struct{})}
+	f := New()
+	f.Parts = Parts{Redis: client, Incidents: api}
+	require.NoError(t, f.Start(t.Context(), map[string]string{
+		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+		"STORMFOLD_KUBE_TIMEOUT": "100ms",
+	}))
+	_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
+	require.NoError(t, err)
+	close(api.release)
+	require.NoError(t, f.Stop(t.Context()))
+}
+
+func TestAnAlertsNamespaceIsUsedWhenItIsOne(t *testing.T) {
+	p := &pod{settings: &config.Settings{Namespace: "stormfold", NamespaceMode: config.NamespaceAlert}}
+	for given, want := range map[string]string{"shop": "shop", "a/b": "stormfold", "50%": "stormfold", ".": "stormfold", "": "stormfold"} {
+		group := aggregator.Group{Alerts: []aggregator.Alert{{Labels: map[string]string{"alertname": "A", "namespace": given, "pod": "p"}}}}
+		require.Equal(t, want, p.namespace(group), given)
+	}
+}

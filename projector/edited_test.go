@@ -1,0 +1,62 @@
+package projector
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
+)
+
+// One object that someone broke is told of and does not keep the others of its shard from being imported.
+func TestABrokenObjectDoesNotBlockItsShard(t *testing.T) {
+	m := &Memory{}
+	for name, labels := range map[string]map[string]string{
+		"good":     {v1alpha1.LabelShard: "03", v1alpha1.LabelGroup: "0300000000000000"},
+		"members":  {v1alpha1.LabelShard: "03", v1alpha1.LabelGroup: "0300000000000000"},
+		"no-group": {v1alpha1.LabelShard: "03"},
+		"other":    {v1alpha1.LabelShard: "03", v1alpha1.LabelGroup: "0400000000000000"},
+	} {
+		i, err := m.Create(t.Context(), &v1alpha1.Incident{ObjectMeta: metav1.ObjectMeta{Namespace: "stormfold", Name: name, Labels: labels}})
+		require.NoError(t, err)
+		if name == "members" {
+			i.Status.Members = "AAAA"
+			_, err = m.UpdateStatus(t.Context(), i)
+			require.NoError(t, err)
+		}
+	}
+	skipped := map[string]bool{}
+	p := New(Options{Incidents: m, Timeout: time.Second, Skipped: func(incident string, _ error) { skipped[incident] = true }})
+	var taken []string
+	require.NoError(t, p.ImportShard(t.Context(), "stormfold", 3, func(i aggregator.Imported) error {
+		taken = append(taken, i.Object.Name)
+		return nil
+	}))
+	require.Equal(t, []string{"good"}, taken)
+	require.Equal(t, map[string]bool{"stormfold/members": true, "stormfold/no-group": true, "stormfold/other": true}, skipped)
+}
+
+// A storm that is over keeps the lists of its object when some of its alerts are in a new incident already.
+func TestAStormThatIsOverKeepsItsLists(t *testing.T) {
+	both(t, func(t *testing.T, incidents Incidents) {
+		first, err := project(t, incidents, func(*aggregator.Object) {})
+		require.NoError(t, err)
+		before := get(t, incidents).Status
+		_, err = project(t, incidents, func(o *aggregator.Object) {
+			o.Revision++
+			o.ResourceVersion = first.ResourceVersion
+			o.State, o.Reason, o.EndedAt = aggregator.Ended, "Quiet", start.Add(5*time.Hour)
+			o.Members = o.Members[:3]
+		})
+		require.NoError(t, err)
+		after := get(t, incidents).Status
+		require.Equal(t, v1alpha1.StateResolved, after.State)
+		require.Equal(t, before.Members, after.Members)
+		require.Equal(t, before.Alerts, after.Alerts)
+		require.Equal(t, before.Resources, after.Resources)
+		require.Equal(t, before.Severity, after.Severity)
+	})
+}
