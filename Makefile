@@ -5,6 +5,9 @@ SHELL := /bin/bash
 # How often make seed-tests runs the storm tests.
 COUNT ?= 30
 
+# For how long make soak runs.
+SOAK ?= 10m
+
 # Where make func-run serves and make func-invoke sends to, and the servers behind it: make testbed starts some.
 FUNC_ADDRESS ?= 127.0.0.1:8080
 STORMFOLD_REDIS_URL ?= redis://127.0.0.1:6379/0
@@ -52,6 +55,10 @@ test: ## Run all tests, on real servers where it matters.
 .PHONY: seed-tests
 seed-tests: ## Run the storm tests COUNT times.
 	go test -race -count=$(COUNT) -run TestStorm ./test/integration
+
+.PHONY: soak
+soak: ## Run random programs against the model for SOAK.
+	STORMFOLD_TESTBED_SOAK=$(SOAK) go test -race -count=1 -timeout 24h -run '^TestPrograms$$' -v ./aggregator
 
 .PHONY: verify
 verify: ## Check generated files, formatting, imports, documented tables and go.mod; vet and staticcheck.
