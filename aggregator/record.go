@@ -95,14 +95,18 @@ func (m Member) Workload() string {
 // generation.
 func parseRecord(fingerprint, record string, generation int64) (Member, bool, error) {
 	parts := strings.Split(record, sep)
-	if len(parts) < 6 || len(parts[0]) != 2 {
+	if len(parts) < 5 || len(parts[0]) != 2 {
 		return Member{}, false, fmt.Errorf("%w: record %q of alert %s", ErrReply, record, fingerprint)
 	}
 	gen, err := strconv.ParseInt(parts[2], 10, 64)
 	if err != nil {
 		return Member{}, false, fmt.Errorf("%w: generation %q of alert %s", ErrReply, parts[2], fingerprint)
 	}
-	starts, err := strconv.ParseInt(parts[4], 10, 64)
+	at, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil {
+		return Member{}, false, fmt.Errorf("%w: time %q of alert %s", ErrReply, parts[1], fingerprint)
+	}
+	before, err := strconv.ParseInt(parts[4], 10, 64)
 	if err != nil {
 		return Member{}, false, fmt.Errorf("%w: start %q of alert %s", ErrReply, parts[4], fingerprint)
 	}
@@ -110,8 +114,8 @@ func parseRecord(fingerprint, record string, generation int64) (Member, bool, er
 	if gen != generation || (status != 'f' && !member) {
 		return Member{}, false, nil
 	}
-	m := Member{Fingerprint: fingerprint, Firing: status == 'f', StartsAt: time.Unix(starts, 0).UTC()}
-	if rest := parts[6:]; len(rest) >= 4 {
+	m := Member{Fingerprint: fingerprint, Firing: status == 'f', StartsAt: time.Unix(at/1000-before, 0).UTC()}
+	if rest := parts[5:]; len(rest) >= 4 {
 		m.Severity = rest[0]
 		m.Resource = Resource{Kind: rest[1], Namespace: rest[2], Name: rest[3]}
 		for _, pair := range rest[4:] {

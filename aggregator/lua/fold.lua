@@ -149,8 +149,7 @@ end
 
 local function record(a, r, s, m, obj)
   r = r or {}
-  r.s, r.m, r.at, r.gen, r.obj, r.rest = s, m, a.at, g.gen, obj, a.rest
-  r.starts, r.ends = a.starts, a.ends
+  r.s, r.m, r.at, r.gen, r.obj, r.starts, r.rest = s, m, a.at, g.gen, obj, a.starts, a.rest
   put_record(g, a.fp, r)
 end
 
@@ -260,7 +259,7 @@ local function apply(a)
   local tells = since and (a.s == 'f' and a.at > since or fresh and since == 0)
   if a.at < r.at or (a.at == r.at and not (a.s == 'r' and r.s ~= 'r')) then
     if tells then
-      a.at, a.ends, a.s = r.at, r.ends, 'r'
+      a.at, a.s = r.at, 'r'
       shown(a, r)
     end
     return
@@ -271,7 +270,7 @@ local function apply(a)
     if r.m ~= 't' and not (member(r) and g.st ~= 'calm') and not ended_lately(r) then
       r.m, r.obj = 't', int(r.at)
     end
-    r.s, r.at, r.gen, r.ends = 'r', a.at, g.gen, a.ends
+    r.s, r.at, r.gen = 'r', a.at, g.gen
     put_record(g, a.fp, r)
     if tells then shown(a, r) end
     return

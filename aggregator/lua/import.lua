@@ -58,7 +58,7 @@ local function import_single(e)
     if not r then
       set(g, 'n', g.n + 1)
       set(g, 'f', g.f + 1)
-      put_record(g, e.fp, {s = 'f', m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, ends = 0, rest = ''})
+      put_record(g, e.fp, {s = 'f', m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, rest = ''})
       set(g, 'srev', bump(g, now))
       redis.call('ZADD', k.todo, 0, g.obj)
     end
@@ -74,7 +74,7 @@ local function import_single(e)
     end
     return over(e, 'resolved', 'AllResolved')
   end
-  r = r or {s = 'f', m = '-', at = 0, starts = 0, ends = 0, rest = ''}
+  r = r or {s = 'f', m = '-', at = 0, starts = 0, rest = ''}
   r.gen, r.obj = g.gen, name
   put_record(g, e.fp, r)
   redis.call('ZADD', k.open, int(bump(g, now)), name)
@@ -134,7 +134,7 @@ if g.obj == name or into and into.t == 'S' and into.s == 'absorbed' and into.by 
     local fp, s = ARGV[i], ARGV[i + 1]
     local r = get_record(g, fp)
     if not r then
-      put_record(g, fp, {s = s, m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, ends = 0, rest = ''})
+      put_record(g, fp, {s = s, m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, rest = ''})
       set(g, 'n', g.n + 1)
       if s == 'f' then set(g, 'f', g.f + 1) end
     elseif r.m ~= 'm' and not (r.gen == g.gen and r.s == 'f') then
