@@ -58,7 +58,7 @@ seed-tests: ## Run the storm tests COUNT times.
 
 .PHONY: soak
 soak: ## Run random programs against the model for SOAK.
-	STORMFOLD_TESTBED_SOAK=$(SOAK) go test -race -count=1 -timeout 24h -run '^TestPrograms$$' -v ./aggregator
+	STORMFOLD_TESTBED_SOAK=$(SOAK) go test -race -count=1 -timeout 24h -run '^TestModel$$' -v ./aggregator
 
 .PHONY: verify
 verify: ## Check generated files, formatting, imports, documented tables and go.mod; vet and staticcheck.

@@ -1,10 +1,10 @@
 package aggregator
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,142 +14,246 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// content is what an incident shows, times and revision aside.
-func content(o Object) string {
-	type member struct {
-		Fingerprint, Severity string
-		Firing                bool
-		Resource              Resource
-	}
-	var members []member
-	for _, m := range o.Members {
-		members = append(members, member{m.Fingerprint, m.Severity, m.Firing, m.Resource})
-	}
-	slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.Fingerprint, b.Fingerprint) })
-	raw, err := json.Marshal([]any{o.Name, o.State, o.Storm, o.Total, o.Firing, o.Beyond, o.Truncated, o.CommonLabels, members})
-	if err != nil {
-		panic(err)
-	}
-	return string(raw)
+// outcome is what a group is like after some events, times and revisions aside: each alert's status, and the incidents
+// that stand, by what they say.
+type outcome struct {
+	Alerts    map[string]string
+	Incidents []string
 }
 
-// deliver opens a storm and delivers events to it in an order, and returns what the incident shows then.
-func deliver(t *testing.T, order []int, events func(*lab) [][]Alert) string {
-	l := newLab(t, nil)
-	f := l.fold(l.pods(6, Firing)...)
-	l.flush(f.Group, f.Token)
-	l.pass(20 * time.Minute)
-	all := events(l)
-	for _, i := range order {
-		_, err := l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: all[i]}), func(Group) string { return "stormfold" })
-		require.NoError(t, err)
+// outcome flushes the group and looks at it.
+func (l *lab) outcome(group string) outcome {
+	l.pass(20 * time.Second) // Leases that folds granted are over.
+	l.flush(group, "")
+	out := outcome{Alerts: map[string]string{}}
+	for fp, record := range l.rdb.HGetAll(l.ctx, groupKeys(ShardOf(group), group)[1]).Val() {
+		parts := strings.Split(record, sep)
+		out.Alerts[fp] = parts[0][:1] + " " + parts[1] // The last word: status and notifiedAt.
 	}
-	l.pass(20 * time.Second) // A lease that a fold granted was not used.
-	l.flush(f.Group, "")
-	return content(l.one(Open))
-}
-
-// Inside an open storm any permutation and any duplication of the same events ends in the same incident.
-func TestOrderInsideAnOpenStorm(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		n := rapid.IntRange(2, 7).Draw(rt, "events")
-		type saying struct {
-			Pod, Age, Over int
-			Status         Status
+	for _, o := range l.objects {
+		var members []string
+		for _, m := range o.Members {
+			members = append(members, fmt.Sprint(m.Fingerprint, m.Firing, m.Severity, m.Resource))
 		}
-		said := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) saying {
-			return saying{
-				Pod: rapid.IntRange(1, 9).Draw(t, "pod"), Age: rapid.SampledFrom([]int{0, 1, 30, 300, 720}).Draw(t, "age"),
-				Over: rapid.SampledFrom([]int{0, 900}).Draw(t, "over"), Status: rapid.SampledFrom([]Status{Firing, Resolved}).Draw(t, "status"),
-			}
-		}), 1, 4), n, n).Draw(rt, "said")
-		// web-0 fires all the while: the storm stays open.
-		events := func(l *lab) [][]Alert {
-			var out [][]Alert
-			for _, event := range said {
-				var alerts []Alert
-				for _, s := range event {
-					a := l.alert(fmt.Sprintf("web-%d", s.Pod), s.Status)
-					a.NotifiedAt = l.now.Add(-time.Duration(s.Age) * time.Second)
-					if s.Status == Resolved {
-						a.EndsAt = a.NotifiedAt.Add(-time.Duration(s.Over) * time.Second)
-					}
-					alerts = append(alerts, a)
+		slices.Sort(members)
+		out.Incidents = append(out.Incidents, fmt.Sprint(o.Storm, o.State, o.Reason, o.Total, o.Firing, o.Beyond, o.Truncated,
+			o.CommonLabels, members))
+	}
+	slices.Sort(out.Incidents)
+	return out
+}
+
+// orderLab is a group with a past: alerts old-0 to old-4 were in a storm that is long over. In the storm that is open now,
+// if there is one, anchor goes on firing.
+func orderLab(t testing.TB, storm bool) (l *lab, group string) {
+	l = newLab(t, func(p *config.Policy) { p.Threshold = 4 })
+	fold := func(status Status, pods ...string) {
+		var alerts []Alert
+		for _, pod := range pods {
+			alerts = append(alerts, l.alert(pod, status))
+		}
+		f := l.fold(alerts...)
+		group = f.Group
+		l.flush(group, f.Token)
+		l.pass(30 * time.Minute)
+	}
+	old := []string{"old-0", "old-1", "old-2", "old-3", "old-4"}
+	fold(Firing, old...)
+	fold(Resolved, old...)
+	if storm {
+		fold(Firing, "anchor", "web-0", "web-1", "web-2")
+	} else {
+		fold(Firing, "anchor")
+		l.policy.Threshold = 1000
+	}
+	return l, group
+}
+
+// Any order and any repetition of the same events ends in the same: inside an open storm in the same incident, outside in
+// the same status of every alert and the same counts.
+func TestAnyOrder(t *testing.T) {
+	for _, storm := range []bool{true, false} {
+		t.Run(fmt.Sprintf("storm=%v", storm), func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				l, group := orderLab(rapidTB{t, rt}, storm)
+				var events [][]Alert
+				for range rapid.IntRange(2, 6).Draw(rt, "events") {
+					events = append(events, orderEvent(rt, l))
 				}
-				out = append(out, alerts)
-			}
-			return out
-		}
-		straight := make([]int, n)
-		for i := range straight {
-			straight[i] = i
-		}
-		shuffled := rapid.Permutation(straight).Draw(rt, "order")
-		again := rapid.SliceOfN(rapid.IntRange(0, n-1), 0, 5).Draw(rt, "again")
-		require.Equal(rt, deliver(t, straight, events), deliver(t, append(shuffled, again...), events))
-	})
-}
+				for _, event := range events {
+					l.fold(event...)
+				}
+				want := l.outcome(group)
 
-// Words about one alert, by senders whose clocks differ, in every order.
-func TestOrderOfWordsAboutOneAlert(t *testing.T) {
-	type word struct {
-		status Status
-		at     time.Duration // The sender's clock, from now.
-		starts time.Duration
-	}
-	for name, c := range map[string]struct {
-		words []word
-		fires bool
-	}{
-		"resolved before firing, 12 minutes apart": {[]word{{Firing, -12 * time.Minute, -12 * time.Minute}, {Resolved, 0, -12 * time.Minute}}, false},
-		"a sender's clock 5 minutes fast": {[]word{
-			{Firing, 5 * time.Minute, 0}, {Resolved, 6 * time.Minute, 0}, {Firing, 0, 0}, {Resolved, time.Minute, 0},
-		}, false},
-		"two senders 30 s apart": {[]word{
-			{Firing, 0, 0}, {Firing, 30 * time.Second, 0}, {Resolved, time.Minute, 0}, {Resolved, 90 * time.Second, 0}, {Firing, 2 * time.Minute, 0},
-		}, true},
-		"startsAt moving back":                   {[]word{{Firing, 0, 0}, {Firing, time.Minute, -10 * time.Minute}}, true},
-		"firing again with an old startsAt":      {[]word{{Firing, -2 * time.Minute, -5 * time.Minute}, {Resolved, -time.Minute, -5 * time.Minute}, {Firing, 0, -5 * time.Minute}}, true},
-		"resolved beats firing of the same time": {[]word{{Firing, 0, 0}, {Resolved, 0, 0}}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var results []string
-			permute(len(c.words), func(order []int) {
-				results = append(results, deliver(t, order, func(l *lab) [][]Alert {
-					var out [][]Alert
-					for _, w := range c.words {
-						a := l.alert("other", w.status)
-						a.NotifiedAt, a.StartsAt = l.now.Add(w.at), l.now.Add(w.starts)
-						out = append(out, []Alert{a})
+				more := slices.Clone(events)
+				for range rapid.IntRange(0, 4).Draw(rt, "twice") {
+					more = append(more, events[rapid.IntRange(0, len(events)-1).Draw(rt, "event")])
+				}
+				again, group := orderLab(rapidTB{t, rt}, storm)
+				for _, i := range rapid.Permutation(indices(len(more))).Draw(rt, "order") {
+					again.fold(more[i]...)
+					if storm {
+						again.pass(time.Second)
 					}
-					return out
-				}))
+				}
+				require.Equal(rt, want, again.outcome(group))
 			})
-			for _, r := range results {
-				require.Equal(t, results[0], r)
-			}
-			want := 6
-			if c.fires {
-				want = 7
-			}
-			require.Contains(t, results[0], fmt.Sprintf(`,true,7,%d,0,false,`, want))
 		})
 	}
 }
 
-// permute calls visit with every order of n things.
-func permute(n int, visit func([]int)) {
-	var place func([]int)
-	place = func(order []int) {
-		if len(order) == n {
-			visit(slices.Clone(order))
-			return
+func indices(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// orderEvent is an event of alerts that the group knows, from now or from earlier, and does not know.
+func orderEvent(rt *rapid.T, l *lab) []Alert {
+	pods := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{
+		"web-0", "web-1", "web-2", "web-3", "web-4", "web-5", "old-0", "old-1", "old-2",
+	}), 1, 3, rapid.ID).Draw(rt, "pods")
+	ago := rapid.SampledFrom([]time.Duration{
+		-5 * time.Minute, 0, 0, time.Second, 30 * time.Second, 12 * time.Minute, 35 * time.Minute, 2 * time.Hour,
+	}).Draw(rt, "ago")
+	var event []Alert
+	for _, pod := range pods {
+		a := l.alert(pod, rapid.SampledFrom([]Status{Firing, Resolved}).Draw(rt, "status"))
+		a.NotifiedAt = l.now.Add(-ago)
+		if a.Status == Resolved {
+			a.EndsAt = a.NotifiedAt.Add(-rapid.SampledFrom([]time.Duration{0, 0, time.Hour}).Draw(rt, "over for"))
 		}
-		for i := range n {
-			if !slices.Contains(order, i) {
-				place(append(order, i))
-			}
+		event = append(event, a)
+	}
+	return event
+}
+
+// said is a word about the pod of a case: when its sender said so by its own clock, and since when the alert fired.
+type said struct {
+	status     Status
+	at, starts time.Duration
+}
+
+// What senders are known to do. The last word and the count of firing alerts are the same in every order of arrival.
+func TestOrderOfKnownSenders(t *testing.T) {
+	const m = time.Minute
+	for name, c := range map[string]struct {
+		words  []said
+		firing bool
+		starts time.Duration
+	}{
+		"resolved before firing, 12 minutes apart": {[]said{{Firing, 0, 0}, {Resolved, 12 * m, 0}}, false, 0},
+		"a clock 5 minutes fast": {
+			[]said{{Firing, 5 * m, 0}, {Firing, 1 * m, 0}, {Resolved, 4 * m, 0}, {Resolved, 9 * m, 0}}, false, 0,
+		},
+		"a clock 5 minutes fast that is not done yet": {[]said{{Firing, 1 * m, 0}, {Resolved, 4 * m, 0}, {Firing, 9 * m, 0}}, true, 0},
+		"two senders 30 s apart": {
+			[]said{{Firing, 0, 0}, {Firing, m / 2, 0}, {Resolved, 10 * m, 0}, {Resolved, 10*m + m/2, 0}}, false, 0,
+		},
+		"two senders that agree to the millisecond":    {[]said{{Firing, 3 * m, 0}, {Resolved, 3 * m, 0}}, false, 0},
+		"startsAt moves back":                          {[]said{{Firing, 1 * m, 0}, {Firing, 2 * m, -3 * m}}, true, -3 * m},
+		"startsAt moves back, and it is over":          {[]said{{Firing, 1 * m, 0}, {Firing, 2 * m, -3 * m}, {Resolved, 3 * m, -3 * m}}, false, 0},
+		"firing again with an old startsAt":            {[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 4 * m, -m}}, true, -m},
+		"firing again with an old startsAt, two words": {[]said{{Resolved, 2 * m, -m}, {Firing, 4 * m, -m}}, true, -m},
+	} {
+		for _, storm := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, storm=%v", name, storm), func(t *testing.T) {
+				first := outcome{}
+				for order := range permutations(len(c.words)) {
+					l, group := orderLab(t, storm)
+					start := l.now
+					l.pass(13 * m) // All that was said has arrived by then, in this order.
+					for _, i := range order {
+						w := c.words[i]
+						a := l.alert("case", w.status)
+						a.NotifiedAt, a.StartsAt = start.Add(w.at), start.Add(w.starts)
+						if w.status == Resolved {
+							a.EndsAt = a.NotifiedAt
+						}
+						l.fold(a)
+						l.pass(time.Second)
+					}
+					out := l.outcome(group)
+					fp := l.alert("case", Firing).Fingerprint
+					word := "r"
+					if c.firing {
+						word = "f"
+					}
+					require.Equal(t, word, out.Alerts[fp][:1], order)
+					if c.firing && slices.IsSorted(order) {
+						for _, o := range l.open() {
+							i := slices.IndexFunc(o.Members, func(m Member) bool { return m.Fingerprint == fp })
+							if i >= 0 && storm {
+								require.True(t, start.Add(c.starts).Equal(o.Members[i].StartsAt), "the earliest start of the firing")
+							}
+						}
+					}
+					if first.Alerts == nil {
+						first = out
+					}
+					require.Equal(t, first, out, order)
+				}
+			})
 		}
 	}
-	place(nil)
+}
+
+// permutations yields every order of n things.
+func permutations(n int) func(func([]int) bool) {
+	return func(yield func([]int) bool) {
+		var rec func(done, left []int) bool
+		rec = func(done, left []int) bool {
+			if len(left) == 0 {
+				return yield(done)
+			}
+			for i := range left {
+				rest := slices.Delete(slices.Clone(left), i, i+1)
+				if !rec(append(slices.Clone(done), left[i]), rest) {
+					return false
+				}
+			}
+			return true
+		}
+		rec(nil, indices(n))
+	}
+}
+
+// After an end by maxDuration, what was said before it stays old, and the first repetition is a new firing, in any order.
+func TestFirstRepeatAfterMaxDuration(t *testing.T) {
+	for _, n := range []int{1, 6} { // A single alert, and a storm.
+		outcomes := map[string]bool{}
+		for order := range permutations(3) {
+			l := newLab(t, func(p *config.Policy) { p.MaxDuration = 10 * time.Hour })
+			f := l.fold(l.pods(n, Firing)...)
+			l.flush(f.Group, f.Token)
+			l.pass(4 * time.Hour)
+			last := l.pods(n, Firing)
+			l.fold(last...)
+			l.pass(4 * time.Hour)
+			l.fold(l.pods(n, Firing)...)
+			l.pass(2 * time.Hour)
+			l.sweep()
+			require.Empty(t, l.open())
+			for _, o := range l.in(Ended) {
+				require.Equal(t, "MaxDuration", o.Reason)
+			}
+			ended := len(l.objects)
+			require.False(t, l.fold(last...).Changed)
+
+			l.pass(2 * time.Hour)
+			repeat := l.pods(n, Firing)
+			events := [][]Alert{last, repeat, repeat}
+			for _, i := range order {
+				l.fold(events[i]...)
+			}
+			out := l.outcome(f.Group)
+			outcomes[fmt.Sprint(slices.Sorted(maps.Keys(out.Alerts)), out.Incidents)] = true
+			require.Len(t, l.open(), 1, "one new incident: the same alert, or the same storm")
+			require.Equal(t, n, l.open()[0].Firing)
+			require.Len(t, l.objects, ended+1)
+		}
+		require.Len(t, outcomes, 1)
+	}
 }

@@ -133,19 +133,30 @@ func (s *scene) atOnce(alerts ...map[string]any) []int {
 // list are the incidents of this scene.
 func (s *scene) list() []v1alpha1.Incident {
 	s.t.Helper()
+	items, err := s.tryList()
+	require.NoError(s.t, err)
+	return items
+}
+
+func (s *scene) tryList() ([]v1alpha1.Incident, error) {
 	list, err := incidents.List(s.t.Context(), "stormfold", metav1.ListOptions{
 		LabelSelector: v1alpha1.LabelAlertNamespace + "=" + s.namespace,
 	})
-	require.NoError(s.t, err)
-	return list.Items
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
 }
 
 // await waits until the scene's incidents are as check says, and returns them.
 func (s *scene) await(check func([]v1alpha1.Incident) error) []v1alpha1.Incident {
 	s.t.Helper()
 	var items []v1alpha1.Incident
-	eventually(s.t, 30*time.Second, func() error {
-		items = s.list()
+	// An API server that is slow to answer the test itself is waited for like everything else.
+	eventually(s.t, 60*time.Second, func() (err error) {
+		if items, err = s.tryList(); err != nil {
+			return err
+		}
 		return check(items)
 	})
 	return items

@@ -1,0 +1,299 @@
+package aggregator
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// partly writes some objects of a snapshot; the rest fails.
+func (w *twin) partly(rt *rapid.T) {
+	if !w.take(w.granted, rapid.Bool().Draw(rt, "at once")) {
+		return
+	}
+	t := w.lost[len(w.lost)-1]
+	w.lost = w.lost[:len(w.lost)-1]
+	delay := rapid.SampledFrom([]time.Duration{0, 3 * time.Second}).Draw(rt, "delay")
+	n, left := 0, rapid.IntRange(0, 2).Draw(rt, "written")
+	w.write(t, func(Object) bool { n++; return n <= left }, delay)
+}
+
+// flushBoth writes all there is. Then what stands in Kubernetes is what the model says.
+func (w *twin) flushBoth() {
+	if w.m.until.After(w.now) && w.granted == "" {
+		w.now = w.m.until
+	}
+	for n := 0; w.project(w.granted, true); n++ {
+		require.Less(w.t, n, 50, "the group never comes to rest")
+	}
+	w.compareWritten()
+}
+
+// sweepBoth carries on what is due.
+func (w *twin) sweepBoth() {
+	groups, _, err := w.Sweep(w.ctx, ShardOf(w.group))
+	require.NoError(w.t, err)
+	for _, group := range groups {
+		require.Equal(w.t, w.group, group)
+		for n := 0; w.project("", false); n++ {
+			require.Less(w.t, n, 50, "the group never comes to rest")
+		}
+	}
+	groups, _, err = w.Sweep(w.ctx, ShardOf(w.group))
+	require.NoError(w.t, err)
+	require.True(w.t, len(groups) == 0 || w.busy, "a group stays due and has nothing to do")
+}
+
+// wither lets time pass until nothing is left.
+func (w *twin) wither() {
+	for range 3 {
+		w.pass(4 * time.Hour)
+		w.granted = ""
+		w.flushBoth()
+		w.compare()
+	}
+	require.False(w.t, w.m.there, "the group goes when nothing is left of it")
+	require.Empty(w.t, w.objects)
+}
+
+// attention names the objects that want some now. A deadline that a new policy brought forward may be met at the old one.
+func (w *twin) attention() []string {
+	names, err := w.rdb.ZRangeArgs(w.ctx, redis.ZRangeArgs{
+		Key: groupKeys(ShardOf(w.group), w.group)[5], ByScore: true, Start: "-inf", Stop: w.now.UnixMilli(),
+	}).Result()
+	require.NoError(w.t, err)
+	return names
+}
+
+func (w *twin) compareSaid(said []Transition) {
+	var kinds []string
+	for _, t := range said {
+		kinds = append(kinds, string(t.Type))
+	}
+	slices.Sort(kinds)
+	slices.Sort(w.m.said)
+	require.Equal(w.t, w.m.said, kinds, "transitions")
+}
+
+// compareSnapshot takes the model's snapshot and compares what is to be written. When more wants attention than one
+// snapshot holds, each of its objects is compared, and the rest comes with the next.
+func (w *twin) compareSnapshot(s *Snapshot, attention []string, force, leased bool) taken {
+	t := taken{s, map[string]modelWrite{}}
+	if !w.m.there {
+		require.Empty(w.t, s.Objects)
+		return t
+	}
+	w.name()
+	token := s.Token
+	if token == "" {
+		token = "none"
+	}
+	exact := len(attention) <= 20
+	looked := func(i *modelIncident) bool {
+		return exact && (i.want > i.done || slices.Contains(attention, w.names[i.key])) || slices.ContainsFunc(s.Objects, func(o Object) bool { return o.Name == w.names[i.key] })
+	}
+	writes, gone := w.m.snapshot(w.now, token, force, leased, 20*time.Second, looked)
+	var want, have []string
+	for _, m := range writes {
+		total, firing := w.m.counts(m.incident)
+		want = append(want, fmt.Sprint(w.names[m.incident.key], m.remove, w.describe(m.incident), total, firing))
+		t.writes[w.names[m.incident.key]] = m
+	}
+	for _, o := range s.Objects {
+		have = append(have, fmt.Sprint(o.Name, o.Delete, describeObject(o), o.Total, o.Firing))
+	}
+	slices.Sort(want)
+	slices.Sort(have)
+	require.Equal(w.t, want, have, "what is to be written")
+	require.LessOrEqual(w.t, len(have), 20)
+	if exact {
+		w.compareSaid(s.Transitions)
+	}
+	if gone {
+		*w.m = *newGroupModel(w.policy)
+		w.rev = 0
+	}
+	return t
+}
+
+func (w *twin) describe(i *modelIncident) string {
+	by := ""
+	if i.state == TakenOver {
+		by = w.names[i.absorbing.key]
+	}
+	return fmt.Sprintf(" storm=%v %v %q by=%q reopened=%d beyond=%d truncated=%v ", i.storm, i.state, i.reason, by, i.reopened,
+		i.beyond, i.truncated)
+}
+
+func describeObject(o Object) string {
+	return fmt.Sprintf(" storm=%v %v %q by=%q reopened=%d beyond=%d truncated=%v ", o.Storm, o.State, o.Reason, o.AbsorbedBy,
+		o.Reopened, o.Beyond, o.Truncated)
+}
+
+// compareWritten compares what stands in Kubernetes when nothing is left to write.
+func (w *twin) compareWritten() {
+	want, have := map[string]string{}, map[string]string{}
+	for key, i := range w.m.incidents {
+		total, firing := w.m.counts(i)
+		want[w.names[key]] = fmt.Sprint(w.describe(i), total, firing)
+	}
+	for name, o := range w.objects {
+		have[name] = fmt.Sprint(describeObject(o), o.Total, o.Firing)
+		if o.Storm && o.State == Open {
+			all, _ := w.m.members()
+			var fps []string
+			for _, m := range o.Members {
+				fps = append(fps, m.Fingerprint)
+			}
+			require.ElementsMatch(w.t, all, fps, "members")
+		}
+	}
+	require.Equal(w.t, want, have, "what stands in Kubernetes")
+}
+
+// modelEntry is what the comparison reads of an entry.
+type modelEntry struct {
+	entry
+	Revision  int64 `json:"rev"`
+	Told      int   `json:"a"`
+	Beyond    int   `json:"x"`
+	Truncated int   `json:"tr"`
+}
+
+// name learns the names that the scripts gave to new incidents.
+func (w *twin) name() map[string]modelEntry {
+	out := map[string]modelEntry{}
+	all, err := w.rdb.HGetAll(w.ctx, groupKeys(ShardOf(w.group), w.group)[3]).Result()
+	require.NoError(w.t, err)
+	for name, raw := range all {
+		if strings.HasSuffix(name, "#") {
+			continue
+		}
+		var e modelEntry
+		require.NoError(w.t, json.Unmarshal([]byte(raw), &e))
+		key := modelKey(e.Fingerprint, time.UnixMilli(e.At))
+		w.names[key] = name
+		out[key] = e
+	}
+	require.Len(w.t, all, 2*len(out), "entries and facts")
+	return out
+}
+
+// compare compares the whole of the group.
+func (w *twin) compare() {
+	w.t.Helper()
+	keys := groupKeys(ShardOf(w.group), w.group)
+	pipe := w.rdb.Pipeline()
+	hash, alerts := pipe.HGetAll(w.ctx, keys[0]), pipe.HGetAll(w.ctx, keys[1])
+	recent, open := pipe.ZRange(w.ctx, keys[2], 0, -1), pipe.ZCard(w.ctx, keys[4])
+	due := pipe.ZScore(w.ctx, dueKey(ShardOf(w.group)), w.group)
+	_, err := pipe.Exec(w.ctx)
+	if !w.m.there {
+		require.ErrorIs(w.t, err, redis.Nil)
+		require.Empty(w.t, hash.Val())
+		require.Zero(w.t, w.rdb.Exists(w.ctx, keys...).Val(), "nothing is left of a group that is gone")
+		return
+	}
+	require.NoError(w.t, err)
+	g := hash.Val()
+	number := func(field string) int64 {
+		n, err := strconv.ParseInt(cmp.Or(g[field], "0"), 10, 64)
+		require.NoError(w.t, err, field)
+		return n
+	}
+	require.Equal(w.t, w.m.state(), cmp.Or(g["st"], "calm"))
+	require.GreaterOrEqual(w.t, number("rev"), w.rev, "the revision goes back")
+	w.rev = number("rev")
+	w.compareAlerts(alerts.Val(), number("gen"))
+	if w.m.storm != nil {
+		all, firing := w.m.members()
+		require.Equal(w.t, []int64{int64(len(all)), int64(firing)}, []int64{number("n"), number("f")}, "members, firing")
+		require.EqualValues(w.t, w.m.storm.beyond, number("x"))
+		require.Equal(w.t, w.m.storm.truncated, number("tr") == 1, "truncated")
+	}
+	require.ElementsMatch(w.t, slices.Collect(maps.Keys(w.m.recent)), recent.Val())
+
+	want, have := map[string]string{}, map[string]string{}
+	unwritten := false
+	for key, i := range w.m.incidents {
+		want[key] = fmt.Sprint(w.describe(i), " told=", i.told, " unwritten=", i.want > i.done)
+		unwritten = unwritten || i.want > i.done
+	}
+	for key, e := range w.name() {
+		if e.Type == "S" && g["obj"] == w.names[key] && e.State == Open {
+			e.Revision, e.Beyond, e.Truncated = number("srev"), int(number("x")), int(number("tr"))
+		}
+		o := Object{
+			Storm: e.Type == "S", State: e.State, Reason: e.Reason, AbsorbedBy: e.AbsorbedBy, Reopened: e.Reopened,
+			Beyond: e.Beyond, Truncated: e.Truncated == 1,
+		}
+		have[key] = fmt.Sprint(describeObject(o), " told=", e.Told == 1, " unwritten=", e.Revision > e.Confirmed)
+	}
+	require.Equal(w.t, want, have, "objects")
+	require.EqualValues(w.t, w.m.singles(), open.Val(), "open incidents of single alerts")
+	w.compareDue(int64(due.Val()), unwritten)
+}
+
+// compareDue sees to it that somebody comes back in time.
+func (w *twin) compareDue(due int64, unwritten bool) {
+	last := func(t time.Time) int64 { return max(t.UnixMilli(), w.m.until.UnixMilli()) }
+	soon := w.now.Add(w.policy.Flush.Max)
+	if unwritten {
+		require.LessOrEqual(w.t, due, last(soon), "what is unwritten is due")
+	}
+	// A deadline that a new policy brought forward is met when the group is heard of again, or at the old one.
+	if at := w.m.deadline(30*time.Minute, 2*time.Hour); !at.IsZero() {
+		if at.Before(soon) {
+			at = soon // It may wait for the flush interval.
+		}
+		require.LessOrEqual(w.t, due, last(at), "a deadline")
+	}
+}
+
+// compareAlerts compares what is known of each alert. Words that had their time may be forgotten.
+func (w *twin) compareAlerts(records map[string]string, generation int64) {
+	many := len(w.m.alerts) > 2*w.m.p.MaxAlerts
+	for fp, x := range w.m.alerts {
+		if _, there := records[fp]; there {
+			continue
+		}
+		age := w.now.Sub(time.UnixMilli(x.at))
+		require.False(w.t, x.firing() || w.m.storm != nil && x.in == w.m.storm, "alert %s is forgotten", fp)
+		require.True(w.t, age >= 20*time.Minute || many && age >= w.m.p.Cooldown, "alert %s is forgotten early", fp)
+		delete(w.m.alerts, fp)
+	}
+	want, have := map[string]string{}, map[string]string{}
+	for fp, x := range w.m.alerts {
+		status := "resolved"
+		switch {
+		case x.firing():
+			status = "firing"
+		case x.closed:
+			status = "closed"
+		}
+		want[fp] = fmt.Sprint(status, " ", x.at, " member=", w.m.storm != nil && x.in == w.m.storm, " hidden=", x.hidden)
+	}
+	for fp, record := range records {
+		parts := strings.Split(record, sep)
+		_, member, err := parseRecord(fp, record, generation)
+		require.NoError(w.t, err)
+		status := "closed"
+		switch {
+		case parts[0][0] == 'r':
+			status = "resolved"
+		case parts[0][0] == 'f' && parts[2] == strconv.FormatInt(generation, 10):
+			status = "firing"
+		}
+		have[fp] = fmt.Sprint(status, " ", parts[1], " member=", w.m.storm != nil && member, " hidden=", parts[0][1] == 't')
+	}
+	require.Equal(w.t, want, have, "alerts")
+}

@@ -1,0 +1,278 @@
+package aggregator
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+// The model: what the design says of one group, with maps and structs in the place of Redis. It knows no names, no
+// revisions and no flush interval; those are checked where it is compared with the scripts.
+
+// modelAlert is the last word about an alert, and where it shows.
+type modelAlert struct {
+	at   int64 // notifiedAt, ms
+	over bool
+	// closed: it was firing when its incident ended by time.
+	closed bool
+	// in is its incident; nil when that is a thing of the past, or never was.
+	in *modelIncident
+	// hidden is a tombstone: over, and shown nowhere. A firing word later than since shows it.
+	hidden bool
+	since  int64
+}
+
+func (x *modelAlert) firing() bool { return !x.over && !x.closed }
+
+// modelIncident is one object.
+type modelIncident struct {
+	key       string // Its first alert and the time: no two have both in common.
+	alert     string
+	opened    time.Time
+	order     int // Of its last opening.
+	storm     bool
+	state     State
+	reason    string
+	ended     time.Time
+	heard     time.Time
+	reopened  int
+	absorbing *modelIncident // The storm that it is to be absorbed by, or was.
+	total     int            // Of a storm that is a thing of the past; before, its alerts tell.
+	firing    int
+	beyond    int
+	truncated bool
+	told      bool // A pod was told to write it.
+	want      int  // The change to be written, and the one that is.
+	done      int
+}
+
+type modelGroup struct {
+	p      config.Policy
+	there  bool
+	alerts map[string]*modelAlert
+	// incidents are those that stand or are to stand in Kubernetes.
+	incidents map[string]*modelIncident
+	storm     *modelIncident // Open, or cooling; nil in a calm group.
+	recent    map[string]time.Time
+	heard     time.Time
+	common    *string // The alert that all events are about, since the group was last idle; empty when there are several.
+	changes   int
+	said      []string // Transitions of the last call.
+
+	token   string // Of the lease.
+	until   time.Time
+	granted int // The change for which a fold granted the lease; 0 once it was used.
+}
+
+// modelWord is what an event says of one alert.
+type modelWord struct {
+	alert string
+	over  bool
+	at    time.Time
+	ends  time.Time
+}
+
+// modelEvent is one event on its way into the model.
+type modelEvent struct {
+	now       time.Time
+	truncated bool
+	before    []string        // Incidents that were there before it.
+	beyond    map[string]bool // Its alerts beyond maxAlerts.
+	newly     int             // Its alerts that begin to fire by it.
+}
+
+func newGroupModel(p config.Policy) *modelGroup {
+	return &modelGroup{
+		p: p, alerts: map[string]*modelAlert{}, incidents: map[string]*modelIncident{}, recent: map[string]time.Time{},
+	}
+}
+
+func (g *modelGroup) state() string {
+	switch {
+	case g.storm == nil:
+		return "calm"
+	case g.storm.state == Open:
+		return "storm"
+	}
+	return "cool"
+}
+
+// changed takes note of something that has to be written.
+func (g *modelGroup) changed(i *modelIncident) {
+	g.changes++
+	i.want = g.changes
+}
+
+func (g *modelGroup) say(kind TransitionType) { g.said = append(g.said, string(kind)) }
+
+// members of the storm, and how many of them fire.
+func (g *modelGroup) members() (all []string, firing int) {
+	for fp, x := range g.alerts {
+		if g.storm != nil && x.in == g.storm {
+			all = append(all, fp)
+			if x.firing() {
+				firing++
+			}
+		}
+	}
+	return all, firing
+}
+
+// open are the incidents of single alerts that no storm has taken, the oldest first.
+func (g *modelGroup) open() []*modelIncident {
+	var out []*modelIncident
+	for _, i := range g.incidents {
+		if !i.storm && i.state == Open && i.absorbing == nil {
+			out = append(out, i)
+		}
+	}
+	slices.SortFunc(out, func(a, b *modelIncident) int { return a.order - b.order })
+	return out
+}
+
+// fold joins the words of one event, the firing ones first. It returns how many alerts begin to fire by it.
+func (g *modelGroup) fold(now time.Time, p config.Policy, words []modelWord, truncated bool) int {
+	g.said = nil
+	g.p, g.there = p, true
+	g.age(now)
+	ev := &modelEvent{now: now, truncated: truncated, before: slices.Collect(maps.Keys(g.incidents)), beyond: map[string]bool{}}
+	for _, over := range []bool{false, true} {
+		for _, w := range words {
+			if w.over == over {
+				g.word(ev, w)
+			}
+		}
+	}
+	g.heard = now
+	if g.state() == "storm" && truncated && !g.storm.truncated {
+		g.storm.truncated = true
+		g.changed(g.storm)
+	}
+	g.narrow(words)
+	if _, firing := g.members(); g.state() == "storm" && firing == 0 && !g.storm.truncated {
+		g.endStorm("AllResolved", now)
+	}
+	return ev.newly
+}
+
+// word takes in what an event says about one alert.
+func (g *modelGroup) word(ev *modelEvent, w modelWord) {
+	at := w.at.UnixMilli()
+	x := g.alerts[w.alert]
+	fresh := w.over && (w.ends.IsZero() || ev.now.Sub(w.ends.Truncate(time.Second)) <= g.p.Cooldown)
+	if x == nil {
+		switch {
+		case !w.over:
+			g.fires(ev, w)
+		case fresh:
+			g.show(ev, w.alert, at)
+		case len(g.alerts) < 2*g.p.MaxAlerts:
+			g.alerts[w.alert] = &modelAlert{at: at, over: true, hidden: true}
+		}
+		return
+	}
+	if x.firing() && g.storm == nil {
+		if why := g.overdue(x.in, ev.now); why != "" {
+			g.endSingle(x.in, why, ev.now)
+		}
+	}
+	// A tombstone may learn from any word that there was something to show.
+	tells := x.hidden && (!w.over && at > x.since || fresh && x.since == 0)
+	switch {
+	case at < x.at || at == x.at && (!w.over || x.over):
+		if tells {
+			g.show(ev, w.alert, x.at)
+		}
+	case !w.over && !x.firing():
+		g.fires(ev, w)
+	case !w.over:
+		x.at = at
+		if g.storm == nil {
+			x.in.heard = ev.now
+			if ev.truncated && !x.in.truncated {
+				x.in.truncated = true
+				g.changed(x.in)
+			}
+		}
+	case x.firing():
+		x.at, x.over = at, true
+		if g.storm != nil {
+			g.changed(g.storm)
+		} else {
+			g.endSingle(x.in, "AllResolved", ev.now)
+		}
+	default:
+		if !x.hidden && !g.current(x, ev.now) {
+			// Its incident is a thing of the past: of a firing since, only a late word can tell.
+			x.since, x.closed, x.hidden, x.in = x.at, false, true, nil
+		}
+		x.at, x.over = at, true
+		if tells {
+			g.show(ev, w.alert, at)
+		}
+	}
+}
+
+// current says whether an alert that is over is still part of an incident that goes on or may be reopened.
+func (g *modelGroup) current(x *modelAlert, now time.Time) bool {
+	if x.in == nil || g.storm != nil {
+		return x.in != nil && x.in == g.storm
+	}
+	return x.in.state == Ended && x.in.reason == "AllResolved" && now.Before(x.in.ended.Add(g.p.Cooldown))
+}
+
+// fires takes in an alert that begins to fire.
+func (g *modelGroup) fires(ev *modelEvent, w modelWord) {
+	ev.newly++
+	if g.state() == "cool" {
+		g.reopen(g.storm, ev.now)
+	}
+	if g.storm != nil {
+		g.join(ev, w.alert, w.at.UnixMilli(), false)
+		return
+	}
+	x := g.alerts[w.alert]
+	var i *modelIncident
+	if x != nil && g.current(x, ev.now) {
+		i = x.in
+		g.reopen(i, ev.now)
+	} else {
+		i = g.newIncident(ev, w.alert, Open)
+		g.say(Opened)
+	}
+	g.alerts[w.alert] = &modelAlert{at: w.at.UnixMilli(), in: i}
+	g.recent[w.alert] = ev.now
+	maps.DeleteFunc(g.recent, func(_ string, t time.Time) bool { return !t.After(ev.now.Add(-g.p.Window)) })
+	if len(g.recent) >= g.p.Threshold {
+		g.promote(ev)
+	}
+}
+
+// join makes an alert a member of the storm, or counts it as one too many.
+func (g *modelGroup) join(ev *modelEvent, alert string, at int64, over bool) {
+	x := g.alerts[alert]
+	all, _ := g.members()
+	full := len(all) >= g.p.MaxAlerts || x == nil && len(g.alerts) >= 3*g.p.MaxAlerts
+	if full && (x == nil || x.in != g.storm) {
+		ev.beyond[alert] = true
+		if !g.storm.truncated || len(ev.beyond) > g.storm.beyond {
+			g.storm.truncated = true
+			g.storm.beyond = max(g.storm.beyond, len(ev.beyond))
+			g.changed(g.storm)
+		}
+		return
+	}
+	g.alerts[alert] = &modelAlert{at: at, over: over, in: g.storm}
+	g.changed(g.storm)
+}
+
+// show makes an alert that is over part of the storm, or gives it an incident that is over too.
+func (g *modelGroup) show(ev *modelEvent, alert string, at int64) {
+	if g.storm != nil {
+		g.join(ev, alert, at, true)
+		return
+	}
+	g.alerts[alert] = &modelAlert{at: at, over: true, in: g.newIncident(ev, alert, Ended)}
+}
