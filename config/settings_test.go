@@ -51,7 +51,7 @@ func TestParseEveryBound(t *testing.T) {
 		"PROJECTIONS":     {[]string{"1", "256"}, []string{"0", "257", ""}},
 		"METRICS_ADDRESS": {[]string{"", "off", ":0", "127.0.0.1:65535", "[::1]:9464"}, []string{"9464", ":65536", ":x", "on"}},
 		"LOG_LEVEL":       {[]string{"debug", "info", "warn", "error"}, []string{"", "INFO", "trace"}},
-		"KUBECONFIG":      {[]string{"", "/root/.kube/config"}, nil},
+		"KUBECONFIG":      {[]string{"", "/etc/stormfold/kubeconfig"}, nil},
 	}
 	for _, setting := range SettingsTable() {
 		name := strings.TrimPrefix(setting.Key, prefix)

@@ -22,7 +22,7 @@ import (
 // func writes its scaffolding beside func.yaml.
 func TestFuncCLI(t *testing.T) {
 	if _, err := exec.LookPath("make"); err != nil {
-		t.Skip("make is not installed")
+		t.Fatal("install make: the test runs the Makefile's targets")
 	}
 	tree := copyTree(t)
 	address := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
