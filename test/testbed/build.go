@@ -7,19 +7,32 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // packages are the programs that are built from the nested module, by the name that their executable gets.
 var packages = map[string]string{
-	"etcd":           "go.etcd.io/etcd/server/v3",
-	"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-	"kubectl":        "k8s.io/kubernetes/cmd/kubectl",
-	"func":           "knative.dev/func/cmd/func",
+	"etcd":                    "go.etcd.io/etcd/server/v3",
+	"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
+	"kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+	"kubectl":                 "k8s.io/kubernetes/cmd/kubectl",
+	"func":                    "knative.dev/func/cmd/func",
+
+	"eventing-webhook":        "knative.dev/eventing/cmd/webhook",
+	"eventing-controller":     "knative.dev/eventing/cmd/controller",
+	"imc-controller":          "knative.dev/eventing/cmd/in_memory/channel_controller",
+	"imc-dispatcher":          "knative.dev/eventing/cmd/in_memory/channel_dispatcher",
+	"mt-broker-controller":    "knative.dev/eventing/cmd/mtchannel_broker",
+	"mt-broker-filter":        "knative.dev/eventing/cmd/broker/filter",
+	"mt-broker-ingress":       "knative.dev/eventing/cmd/broker/ingress",
+	"pingsource-mt-adapter":   "knative.dev/eventing/cmd/mtping",
+	"apiserversource-adapter": "knative.dev/eventing/cmd/apiserver_receive_adapter",
 }
 
 // buildFlags are the same for every program and everywhere, or the Go build cache holds everything twice.
@@ -35,41 +48,75 @@ func Binaries() []string {
 	return names
 }
 
-// Binary returns the path of a program of the nested module and builds it first when this version of it is not in the
-// cache. Cold, one takes some minutes and about 2 GiB of memory; with a warm Go build cache, some seconds. Parallel
-// callers build it once. The path's base is the name, in a directory of its version.
+// Binary returns the path of a program of the nested module, as Build does.
 func Binary(name string) (string, error) {
-	pkg, ok := packages[name]
-	if !ok {
-		return "", fmt.Errorf("unknown binary %q, known: %s", name, strings.Join(Binaries(), ", "))
+	paths, err := Build(name)
+	return paths[name], err
+}
+
+// Build returns the paths of programs of the nested module by name, and builds those first whose version is not in the
+// cache, all at once. Cold, a few take some minutes and about 2 GiB of memory; with a warm Go build cache, some
+// seconds. Parallel callers build once. A path's base is the name, in a directory of its version.
+func Build(names ...string) (map[string]string, error) {
+	for _, name := range names {
+		if _, ok := packages[name]; !ok {
+			return nil, fmt.Errorf("unknown binary %q, known: %s", name, strings.Join(Binaries(), ", "))
+		}
 	}
 	dir, err := serversDir()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	home, err := Home()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	recipe, err := readRecipe(dir)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	path := filepath.Join(home, "bin", recipe.key, name)
-	if found, err := executable(path); found || err != nil {
-		return path, err
+	bin := filepath.Join(home, "bin", recipe.key)
+	paths := make(map[string]string, len(names))
+	for _, name := range names {
+		paths[name] = filepath.Join(bin, name)
+	}
+	if missing, err := absent(paths); len(missing) == 0 || err != nil {
+		return paths, err
 	}
 	err = exclusive(home, func() error {
-		if found, err := executable(path); found || err != nil {
+		missing, err := absent(paths)
+		if len(missing) == 0 || err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "testbed: building %s, once, some minutes\n", name)
-		return recipe.build(pkg, path)
+		list := strings.Join(missing, ", ")
+		fmt.Fprintf(os.Stderr, "testbed: building %s, once, some minutes\n", list)
+		start := time.Now()
+		if err := recipe.build(bin, missing); err != nil {
+			return fmt.Errorf("build %s: %w", list, err)
+		}
+		fmt.Fprintf(os.Stderr, "testbed: built %s in %s\n", list, time.Since(start).Round(time.Second))
+		return nil
 	})
 	if err != nil {
-		return "", fmt.Errorf("build %s: %w", name, err)
+		return nil, err
 	}
-	return path, nil
+	return paths, nil
+}
+
+// absent returns the sorted names whose path is not there yet.
+func absent(paths map[string]string) ([]string, error) {
+	var missing []string
+	for name, path := range paths {
+		found, err := executable(path)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	return missing, nil
 }
 
 // recipe is what decides how a binary comes out.
@@ -108,24 +155,37 @@ func readRecipe(dir string) (recipe, error) {
 	return recipe{dir: dir, ldflags: ldflags, key: hex.EncodeToString(hash.Sum(nil))[:16]}, nil
 }
 
-// build writes the executable of a package. It is built under another name and renamed, so that a path that exists is
-// complete.
-func (r recipe) build(pkg, path string) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+// build writes the executables of programs into a directory. They are built in a place of their own and renamed, so that
+// a path that exists is complete.
+func (r recipe) build(bin string, names []string) (err error) {
+	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
-	temp := path + ".building"
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(temp))
-		}
-	}()
-	cmd := exec.Command("go", "build", "-ldflags", r.ldflags, "-o", temp, pkg)
+	temp, err := os.MkdirTemp(bin, "building-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	args := []string{"build", "-ldflags", r.ldflags, "-o", temp}
+	for _, name := range names {
+		args = append(args, packages[name])
+	}
+	cmd := exec.Command("go", args...)
 	cmd.Dir = r.dir
 	cmd.Env = append(os.Environ(), "GOFLAGS="+buildFlags, "CGO_ENABLED=0", "GOWORK=off",
 		"GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	if output, err := combinedOutput(cmd); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, output)
 	}
-	return os.Rename(temp, path)
+	for _, name := range names {
+		if err := os.Rename(filepath.Join(temp, executableOf(packages[name])), filepath.Join(bin, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+var majorVersion = regexp.MustCompile(`/v\d+$`)
+
+// executableOf is the name that the go command gives to the executable of a package when it is told a directory only.
+func executableOf(pkg string) string { return path.Base(majorVersion.ReplaceAllString(pkg, "")) }

@@ -108,13 +108,9 @@ func RunWithControlPlane(m *testing.M, set func(*Cluster) error, apiServerArgs .
 
 // prepare makes the keys, files, clients and command lines; nothing runs yet.
 func (c *Cluster) prepare(apiServerArgs []string) error {
-	paths := map[string]string{}
-	for _, name := range []string{"etcd", "kube-apiserver", "kubectl"} {
-		path, err := Binary(name)
-		if err != nil {
-			return err
-		}
-		paths[name] = path
+	paths, err := Build("etcd", "kube-apiserver", "kubectl")
+	if err != nil {
+		return err
 	}
 	c.kubectl = paths["kubectl"]
 	var ports [3]int

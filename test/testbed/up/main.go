@@ -4,6 +4,7 @@
 //	go run ./test/testbed/up                          # start, print, wait for Ctrl-C
 //	go run ./test/testbed/up -alertmanager FILE.yml   # with an Alertmanager
 //	go run ./test/testbed/up -build                   # only build and install what the tests need
+//	go run ./test/testbed/up -build func kubectl      # only these of it
 package main
 
 import (
@@ -22,7 +23,7 @@ import (
 )
 
 func main() {
-	build := flag.Bool("build", false, "only build and install the servers")
+	build := flag.Bool("build", false, "only build and install the servers, or those that are named")
 	config := flag.String("alertmanager", "", "start an Alertmanager with this configuration `file`")
 	flag.Parse()
 
@@ -30,7 +31,7 @@ func main() {
 	defer stop()
 	run := func() error { return up(ctx, os.Stdout, *config) }
 	if *build {
-		run = func() error { return prepare(os.Stdout) }
+		run = func() error { return prepare(os.Stdout, flag.Args()) }
 	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "testbed:", err)
@@ -38,23 +39,37 @@ func main() {
 	}
 }
 
-// prepare makes sure that every server is there, and prints where.
-func prepare(out io.Writer) error {
-	for _, set := range []struct {
-		names []string
-		find  func(string) (string, error)
-	}{
-		{testbed.Binaries(), testbed.Binary},
-		{testbed.Programs(), testbed.Program},
-	} {
-		for _, name := range set.names {
-			path, err := set.find(name)
-			if err != nil {
-				return err
-			}
-			if _, err := fmt.Fprintln(out, path); err != nil {
-				return err
-			}
+// prepare makes sure that the named servers are there, without a name all, and prints where.
+func prepare(out io.Writer, names []string) error {
+	var build, install []string
+	for _, name := range names {
+		if slices.Contains(testbed.Programs(), name) {
+			install = append(install, name)
+		} else {
+			build = append(build, name)
+		}
+	}
+	if len(names) == 0 {
+		build, install = testbed.Binaries(), testbed.Programs()
+	}
+	built, err := testbed.Build(build...)
+	if err != nil {
+		return err
+	}
+	var paths []string
+	for _, name := range build {
+		paths = append(paths, built[name])
+	}
+	for _, name := range install {
+		path, err := testbed.Program(name)
+		if err != nil {
+			return err
+		}
+		paths = append(paths, path)
+	}
+	for _, path := range paths {
+		if _, err := fmt.Fprintln(out, path); err != nil {
+			return err
 		}
 	}
 	return nil
