@@ -34,7 +34,7 @@ testbed: ## Start the real servers, print where they are, run until interrupted.
 	go run ./test/testbed/up
 
 # The func program of the testbed, built when it is not there yet.
-func = $$(go run ./test/testbed/up -build | grep '/func$$')
+func = $$(go run ./test/testbed/up -build func)
 
 .PHONY: func-run
 func-run: ## Run the function with the func CLI on STORMFOLD_REDIS_URL and KUBECONFIG.
