@@ -29,7 +29,8 @@ type Folded struct {
 	Token string
 	// Due is when the group wants attention next.
 	Due time.Time
-	// State is calm, storm, or cool: resolved and still within the cooldown.
+	// State is calm, storm, or cool: resolved and still within the cooldown. It is waiting when the alerts are safe but
+	// nothing is decided before the group's incidents have been imported from Kubernetes.
 	State string
 	// Window is how many distinct alerts newly fired within the policy's window, while the group is calm.
 	Window int
@@ -91,6 +92,18 @@ func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Gr
 		a.sawClock(out[len(out)-1].Now)
 	}
 	return out, nil
+}
+
+// Replay folds alerts of a group that have waited for its import, at most 256 of them; Snapshot tells of more.
+func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
+	shard := ShardOf(group)
+	keys := append(shardKeys(shard), groupKeys(shard, group)...)
+	reply, err := a.scripts.fold.Run(ctx, a.rdb, keys,
+		a.scriptClock(), "", a.lease.Milliseconds(), group, "", "", "", "", "", "", flag(false), "").Result()
+	if err != nil {
+		return Folded{}, fmt.Errorf("folding what waited in group %s: %w", group, classify(err))
+	}
+	return decodeFolded(reply, Group{Policy: &config.Policy{}})
 }
 
 // call is one run of a script.

@@ -3,21 +3,16 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/stormfold/stormfold/config"
 )
 
 const (
-	// importLease is for how long one pod has the import of a shard to itself.
-	importLease = 30 * time.Second
 	// importAgain is when a shard is looked at a second time: a create that was on its way when Redis was emptied has
 	// arrived by then.
 	importAgain = 90 * time.Second
@@ -43,45 +38,68 @@ func (a *Aggregator) NeedsImport(epoch string) bool {
 	return err != nil || a.Now().Sub(time.UnixMilli(first)) >= importAgain
 }
 
-// BeginImport takes the lease for the import of a shard. It returns false when another pod has it.
-func (a *Aggregator) BeginImport(ctx context.Context, shard int) (bool, error) {
-	got, err := a.rdb.SetNX(ctx, importKey(shard), uuid.NewString(), importLease).Result()
-	if err != nil {
-		return false, fmt.Errorf("taking the import of shard %d: %w", shard, classify(err))
-	}
-	return got, nil
+// ShardImport is the right to import one shard, while its lease lasts.
+type ShardImport struct {
+	Shard int
+	// Epoch of the shard as Sweep returned it: empty when it has not been imported.
+	Epoch string
+	token string
+	lease time.Duration
 }
 
-// FinishImport marks the shard as imported, so that its groups are written, and gives the lease back.
-func (a *Aggregator) FinishImport(ctx context.Context, shard int, epoch string) error {
-	next := importDone
-	if epoch == "" {
-		next = strconv.FormatInt(a.Now().UnixMilli(), 10)
-	}
-	if epoch != "" {
-		if now, err := a.rdb.Get(ctx, epochKey(shard)).Result(); err != nil || now != epoch {
-			return fmt.Errorf("shard %d was emptied or imported by another meanwhile: %w", shard, errors.Join(ErrUnavailable, err))
-		}
-	}
-	_, err := a.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		// The mark in the due index: without it the index has been lost, and the shard is imported again.
-		p.ZAdd(ctx, dueKey(shard), redis.Z{Score: math.Inf(1), Member: "-"})
-		p.Set(ctx, epochKey(shard), next, 0)
-		p.Del(ctx, importKey(shard))
-		return nil
-	})
+// BeginImport takes the lease for the import of a shard. It returns nil when another pod has it, or when the shard's epoch
+// is not that one any more.
+func (a *Aggregator) BeginImport(ctx context.Context, shard int, epoch string, lease time.Duration) (*ShardImport, error) {
+	i := &ShardImport{Shard: shard, Epoch: epoch, token: uuid.NewString(), lease: lease}
+	got, err := a.importLease(ctx, i, "begin")
 	if err != nil {
-		return fmt.Errorf("finishing the import of shard %d: %w", shard, classify(err))
+		return nil, fmt.Errorf("taking the import of shard %d: %w", shard, err)
 	}
-	return nil
+	if !got {
+		return nil, nil
+	}
+	return i, nil
+}
+
+// ExtendImport keeps the lease. It returns an error when it is gone: then Redis was emptied once more, or all took too long.
+func (a *Aggregator) ExtendImport(ctx context.Context, i *ShardImport) error {
+	return a.stillMine(ctx, i, "extend")
+}
+
+// FinishImport marks the shard as imported, so that its groups are written, and gives the lease back. It returns an error when
+// the lease was gone: what was imported may be gone with it.
+func (a *Aggregator) FinishImport(ctx context.Context, i *ShardImport) error {
+	return a.stillMine(ctx, i, "finish")
 }
 
 // AbortImport gives the lease back after a failure, so that the next try need not wait for its end.
-func (a *Aggregator) AbortImport(ctx context.Context, shard int) error {
-	if err := a.rdb.Del(ctx, importKey(shard)).Err(); err != nil {
-		return fmt.Errorf("giving back the import of shard %d: %w", shard, classify(err))
+func (a *Aggregator) AbortImport(ctx context.Context, i *ShardImport) error {
+	if _, err := a.importLease(ctx, i, "abort"); err != nil {
+		return fmt.Errorf("giving back the import of shard %d: %w", i.Shard, err)
 	}
 	return nil
+}
+
+func (a *Aggregator) stillMine(ctx context.Context, i *ShardImport, op string) error {
+	mine, err := a.importLease(ctx, i, op)
+	if err != nil {
+		return fmt.Errorf("import of shard %d, %s: %w", i.Shard, op, err)
+	}
+	if !mine {
+		return fmt.Errorf("import of shard %d, %s: the lease is gone: %w", i.Shard, op, ErrUnavailable)
+	}
+	return nil
+}
+
+// importLease runs lease.lua, see its header.
+func (a *Aggregator) importLease(ctx context.Context, i *ShardImport, op string) (bool, error) {
+	next := importDone
+	if i.Epoch == "" {
+		next = strconv.FormatInt(a.Now().UnixMilli(), 10)
+	}
+	keys := []string{dueKey(i.Shard), epochKey(i.Shard), importKey(i.Shard)}
+	n, err := a.scripts.lease.Run(ctx, a.rdb, keys, op, i.token, i.lease.Milliseconds(), i.Epoch, next).Int()
+	return n == 1, classify(err)
 }
 
 // Import gives one incident back to Redis, under the policy that it belongs to now. What Redis knows already stays.
@@ -156,7 +174,10 @@ func importedEntry(o Object, now time.Time) map[string]any {
 	}
 	if o.Storm {
 		e["t"], e["st"] = "S", ms(o.StormAt)
-	} else if len(o.Members) == 1 {
+	}
+	if o.Fingerprint != "" {
+		e["fp"] = o.Fingerprint
+	} else if !o.Storm && len(o.Members) == 1 {
 		e["fp"] = o.Members[0].Fingerprint
 	}
 	if o.Truncated {

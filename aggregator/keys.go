@@ -38,8 +38,8 @@ func shardKeys(shard int) []string {
 	return []string{dueKey(shard), groupsKey(shard), epochKey(shard)}
 }
 
-// groupKeys are the six keys of one group, in the order that lib.lua documents.
+// groupKeys are the seven keys of one group, in the order that lib.lua documents.
 func groupKeys(shard int, id string) []string {
 	g := "{sf:" + ShardName(shard) + "}:g:" + id
-	return []string{g, g + ":alerts", g + ":recent", g + ":objects", g + ":open", g + ":todo"}
+	return []string{g, g + ":alerts", g + ":recent", g + ":objects", g + ":open", g + ":todo", g + ":waiting"}
 }

@@ -18,6 +18,6 @@ func TestKeys(t *testing.T) {
 		"{sf:03}:g:13a4f00000000000:recent",
 		"{sf:03}:g:13a4f00000000000:objects",
 		"{sf:03}:g:13a4f00000000000:open",
-		"{sf:03}:g:13a4f00000000000:todo",
+		"{sf:03}:g:13a4f00000000000:todo", "{sf:03}:g:13a4f00000000000:waiting",
 	}, groupKeys(3, "13a4f00000000000"))
 }

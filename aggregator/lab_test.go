@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -59,10 +60,20 @@ func newLab(t testing.TB, change func(*config.Policy)) *lab {
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
 	l.Aggregator = New(Options{Redis: l.rdb, Lease: 20 * time.Second, Clock: func() time.Time { return l.now }})
 	require.NoError(t, l.Load(l.ctx))
-	for shard := range Shards {
-		require.NoError(t, l.FinishImport(l.ctx, shard, ""))
-	}
+	l.imported()
 	return l
+}
+
+// imported marks every shard as imported, for the first time.
+func (l *lab) imported() {
+	l.t.Helper()
+	for shard := range Shards {
+		i, err := l.BeginImport(l.ctx, shard, "", 20*time.Second)
+		require.NoError(l.t, err)
+		if i != nil {
+			require.NoError(l.t, l.FinishImport(l.ctx, i))
+		}
+	}
 }
 
 // alert is one about a pod, said now.
@@ -96,6 +107,11 @@ func (l *lab) flush(group, token string) {
 	l.t.Helper()
 	for range 100 {
 		s, err := l.Snapshot(l.ctx, group, token, true)
+		if errors.Is(err, ErrWaiting) {
+			_, err = l.Replay(l.ctx, group)
+			require.NoError(l.t, err)
+			continue
+		}
 		require.NoError(l.t, err)
 		if s == nil || len(s.Objects) == 0 {
 			return

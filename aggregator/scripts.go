@@ -20,11 +20,13 @@ var (
 	sweepLua string
 	//go:embed lua/import.lua
 	importLua string
+	//go:embed lua/lease.lua
+	leaseLua string
 )
 
 // scripts are the programs that change a group. Each is one file of lua/ behind what they share, lib.lua.
 type scripts struct {
-	fold, snapshot, settle, sweep, importing *redis.Script
+	fold, snapshot, settle, sweep, importing, lease *redis.Script
 }
 
 // newScripts puts the programs together. Without flags the first line, by which Redis 7 knows what a script may do when
@@ -40,10 +42,10 @@ func newScripts(flags bool) scripts {
 	}
 	return scripts{
 		fold: build(foldLua), snapshot: build(snapshotLua), settle: build(settleLua), sweep: build(sweepLua),
-		importing: build(importLua),
+		importing: build(importLua), lease: build(leaseLua),
 	}
 }
 
 func (s scripts) all() []*redis.Script {
-	return []*redis.Script{s.fold, s.snapshot, s.settle, s.sweep, s.importing}
+	return []*redis.Script{s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease}
 }

@@ -43,6 +43,8 @@ const (
 // Object is one incident as it should stand in Kubernetes.
 type Object struct {
 	Name, Namespace string
+	// Fingerprint of the alert that opened it; empty when that is not known any more.
+	Fingerprint string
 	// Delete is true when its retention is over: it should no longer stand there.
 	Delete bool
 	Storm  bool
@@ -81,6 +83,10 @@ var ErrNotImported = errors.New("the shard has not been imported yet")
 // then FinishGroup.
 var ErrLost = errors.New("redis has lost a part of the group")
 
+// ErrWaiting is returned by Snapshot for a group whose import is done and in which alerts have waited for it: Replay them
+// first.
+var ErrWaiting = errors.New("alerts wait to be folded")
+
 // entry is an object as lib.lua keeps it.
 type entry struct {
 	Type        string `json:"t"`
@@ -102,7 +108,7 @@ type entry struct {
 
 // Snapshot takes the lease of a group, or uses the token of a lease that a fold granted, and reads what has to be written.
 // Now disregards the flush interval. It returns nil when there is nothing to write, a *Busy when it is not the time or another
-// pod is at it, and ErrNotImported.
+// pod is at it, and ErrNotImported, ErrLost or ErrWaiting when something else has to come first.
 func (a *Aggregator) Snapshot(ctx context.Context, group, token string, now bool) (*Snapshot, error) {
 	if token == "" {
 		token = uuid.NewString()
@@ -208,6 +214,8 @@ func decodeSnapshot(reply any, group string, shard int, token string) (*Snapshot
 		return nil, nil, ErrNotImported
 	case kind == "lost":
 		return nil, nil, ErrLost
+	case kind == "waiting":
+		return nil, nil, ErrWaiting
 	case kind == "busy":
 		return nil, nil, &Busy{Until: r.time()}
 	}
@@ -250,7 +258,7 @@ func decodeObject(item any) (Object, members, error) {
 	o.Namespace, o.Storm, o.State, o.Reason = e.Namespace, e.Type == "S", e.State, e.Reason
 	o.ResourceVersion, o.Reopened, o.AbsorbedBy = e.Version, e.Reopened, e.AbsorbedBy
 	o.OpenedAt, o.StormAt, o.EndedAt = msTime(e.At), msTime(e.StormAt), msTime(e.EndedAt)
-	o.ReopenedAt, o.ChangedAt = msTime(e.ReopenedAt), msTime(e.ChangedAt)
+	o.ReopenedAt, o.ChangedAt, o.Fingerprint = msTime(e.ReopenedAt), msTime(e.ChangedAt), e.Fingerprint
 	if !o.Storm {
 		o.CommonLabels = o.Facts.Labels
 	}

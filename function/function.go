@@ -83,6 +83,7 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	if err := p.serveMetrics(); err != nil {
 		return errors.Join(err, p.close())
 	}
+	p.firstImport(ctx)
 	p.loops.Go(func() { p.sweepLoop(ctx) })
 	p.loops.Go(func() { p.policies.Run(ctx) })
 	f.pod.Store(p)

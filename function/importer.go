@@ -2,36 +2,80 @@ package function
 
 import (
 	"context"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/config"
 )
 
+// firstImports is how many shards are imported at once at the start.
+const firstImports = 4
+
+// firstImport imports the shards that Redis does not know, for as long as one call may take: so that the first events meet
+// what is going on. What it leaves is the sweep's business.
+func (p *pod) firstImport(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)
+	defer cancel()
+	var all errgroup.Group
+	all.SetLimit(firstImports)
+	for shard := range aggregator.Shards {
+		all.Go(func() error {
+			_, epoch, err := p.aggregator.Sweep(ctx, shard)
+			if err == nil && epoch == "" {
+				_, err = p.importShard(ctx, shard, epoch)
+			}
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		p.log.Warnw("not all incidents could be imported at the start", "error", err)
+	}
+}
+
 // importShard reads what stands in Kubernetes of a shard into a Redis that may have forgotten it. One pod at a time does
 // that; the others get false and find it done a little later.
 func (p *pod) importShard(ctx context.Context, shard int, epoch string) (bool, error) {
-	mine, err := p.aggregator.BeginImport(ctx, shard)
-	if err != nil || !mine {
+	// One list call alone must not outlast the lease; between two incidents it is extended.
+	lease := max(p.settings.Lease, 2*p.settings.KubeTimeout)
+	mine, err := p.aggregator.BeginImport(ctx, shard, epoch, lease)
+	if err != nil || mine == nil {
 		return false, err
 	}
 	n, take := p.taker(ctx)
-	err = p.projector.ImportShard(ctx, p.importNamespace(), shard, take)
-	p.metrics.imported(*n, err)
-	if err != nil {
-		if abortErr := p.aggregator.AbortImport(ctx, shard); abortErr != nil {
-			p.log.Warnw("import cannot be given back", "shard", shard, "error", abortErr)
+	extend := time.Now().Add(lease / 3)
+	err = p.projector.ImportShard(ctx, p.importNamespace(), shard, func(i aggregator.Imported) error {
+		if time.Now().After(extend) {
+			if err := p.aggregator.ExtendImport(ctx, mine); err != nil {
+				return err
+			}
+			extend = time.Now().Add(lease / 3)
 		}
+		return take(i)
+	})
+	p.metrics.imported(*n, err)
+	if err == nil {
+		err = p.aggregator.FinishImport(ctx, mine)
+	}
+	if err != nil {
+		p.abortImport(ctx, mine)
 		return false, err
 	}
 	if *n > 0 {
 		p.log.Infow("incidents imported from Kubernetes", "shard", shard, "incidents", *n)
 	}
-	if err := p.aggregator.FinishImport(ctx, shard, epoch); err != nil {
-		return false, err
-	}
 	return true, nil
+}
+
+// abortImport gives the lease back, also when the time for the import is over.
+func (p *pod) abortImport(ctx context.Context, mine *aggregator.ShardImport) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.RedisTimeout)
+	defer cancel()
+	if err := p.aggregator.AbortImport(ctx, mine); err != nil {
+		p.log.Warnw("import cannot be given back", "shard", mine.Shard, "error", err)
+	}
 }
 
 // importGroup does the same for a group of which Redis has lost a part. It does no harm when two pods do it at once.

@@ -10,7 +10,7 @@ import (
 )
 
 // sweepLoop carries on what is due, whoever left it: a pod that died, a pod that was scaled away, a deadline that came.
-// The first time is at the start, where it imports what Redis does not know, while events are taken already.
+// It also imports what Redis does not know, at the start or later, while events are taken already.
 func (p *pod) sweepLoop(ctx context.Context) {
 	for {
 		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {

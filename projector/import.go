@@ -12,7 +12,7 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// groupID is what a group's id looks like.
+// groupID is what the id of a group, and the fingerprint of an alert, looks like.
 var groupID = regexp.MustCompile("^[0-9a-f]{16}$")
 
 // importPage is how many incidents one list call asks for. The largest object has 256 KiB.
@@ -77,6 +77,13 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 	}
 	if st.StartedAt != nil {
 		o.Facts.StartsAt = st.StartedAt.Unix()
+	}
+	if f := i.Labels[v1alpha1.LabelFingerprint]; groupID.MatchString(f) {
+		o.Fingerprint = f
+		if st.State == "" {
+			// Created, and the status is still on its way or never came: the alert that it was opened for is known.
+			o.Members = []aggregator.Member{{Fingerprint: f, Firing: true}}
+		}
 	}
 	if e := st.Exemplar; e != nil {
 		o.Facts.GeneratorURL = e.GeneratorURL

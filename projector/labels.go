@@ -12,11 +12,14 @@ import (
 )
 
 // objectLabels hold what never changes of an incident, to select by.
-func objectLabels(s *aggregator.Snapshot, alertName, namespace string) map[string]string {
+func objectLabels(s *aggregator.Snapshot, fingerprint, alertName, namespace string) map[string]string {
 	out := map[string]string{
 		v1alpha1.LabelGroup:  s.Group,
 		v1alpha1.LabelShard:  aggregator.ShardName(s.Shard),
 		v1alpha1.LabelPolicy: labelValue(s.Policy),
+	}
+	if fingerprint != "" {
+		out[v1alpha1.LabelFingerprint] = fingerprint
 	}
 	if alertName != "" {
 		out[v1alpha1.LabelAlertName] = labelValue(alertName)

@@ -28,7 +28,7 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "Incident"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: o.Name, Namespace: o.Namespace, ResourceVersion: o.ResourceVersion,
-			Labels: objectLabels(s, alertName, cmp.Or(o.Facts.Labels["exported_namespace"], o.Facts.Labels["namespace"])),
+			Labels: objectLabels(s, o.Fingerprint, alertName, cmp.Or(o.Facts.Labels["exported_namespace"], o.Facts.Labels["namespace"])),
 		},
 		Spec: v1alpha1.IncidentSpec{Policy: s.Policy, AlertName: alertName, GroupLabels: s.Labels},
 	}

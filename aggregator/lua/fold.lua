@@ -3,35 +3,45 @@
 -- opened, a storm, an end, a reopening. One script, so no other pod sees half of it. It carries no flag: Redis refuses
 -- it whole when it is out of memory.
 --
--- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-9 the group (see lib.lua), 10-15 the policy's overflow group
--- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy,
+-- Before a group's incidents have been imported from Kubernetes nothing can be decided: its alerts wait, the latest word
+-- about each, and the first fold after the import (or one without alerts of its own) applies them, at most 256 a call.
+--
+-- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua), 11-17 the policy's overflow group
+-- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy ('': only
+--      apply what waits; 6 to 12 are empty then, and there are no KEYS from 11),
 --      6 group labels (JSON), 7 overflow group id, 8 parameters (see PARAMS), 9 settings for the projection (JSON),
 --      10 labels common to the alerts (JSON), 11 1 if the sender truncated the event, 12 namespace for new objects,
 --      then for each alert: fingerprint, f or r, notifiedAt (ms), startsAt (s), endsAt (s, 0: unknown), what the
 --      record holds for Go, slug of the object's name, facts for Go (JSON)
--- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1, due (ms), state,
---      alerts in the window, members, firing, newly firing, transitions {kind, name, namespace, revision, total,
---      firing, reason}...}; kind is opened, storm, resolved or reopened.
+-- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1, due (ms), state (waiting:
+--      they wait for the import), alerts in the window, members, firing, newly firing, transitions {kind, name,
+--      namespace, revision, total, firing, reason}...}; kind is opened, storm, resolved or reopened. An error WAITING:
+--      too many alerts wait already.
 
 local now = clock(ARGV[1])
 local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
 local token, gid, policy = ARGV[2], ARGV[4], ARGV[5]
 local truncated = ARGV[11] == '1'
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
-local p = unpack_params(ARGV[8])
+local p = policy ~= '' and unpack_params(ARGV[8])
 
 local g = load(k, due, gid)
-if not g.pol and g.lost ~= '1' then
-  if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups then
-    k, gid, labels, overflow = keys_at(10), ARGV[7], '{}', '1'
-    g = load(k, due, gid)
-  else
-    redis.call('HINCRBY', groups, policy, 1)
+if not p then
+  p = g.p
+  if not p then return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, {}} end
+else
+  if not g.pol and g.lost ~= '1' then
+    if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups then
+      k, gid, labels, overflow = keys_at(11), ARGV[7], '{}', '1'
+      g = load(k, due, gid)
+    else
+      redis.call('HINCRBY', groups, policy, 1)
+    end
   end
+  set(g, 'par', ARGV[8])
+  g.p = p
+  set(g, 'opt', ARGV[9])
 end
-set(g, 'par', ARGV[8])
-g.p = p
-set(g, 'opt', ARGV[9])
 if not g.pol then
   set(g, 'pol', policy)
   set(g, 'lab', labels)
@@ -39,6 +49,23 @@ if not g.pol then
   set(g, 'gen', 1)
   set(g, 'iv', p.flushMin)
 end
+
+local words = {}
+for i = 13, #ARGV, 8 do
+  words[#words + 1] = {fp = ARGV[i], s = ARGV[i + 1], at = tonumber(ARGV[i + 2]), starts = tonumber(ARGV[i + 3]),
+    ends = tonumber(ARGV[i + 4]), rest = ARGV[i + 5], slug = ARGV[i + 6], facts = ARGV[i + 7], ns = ARGV[12]}
+end
+if g.lost == '1' or not imported(due, epoch) then
+  local err = wait(g, words, truncated)
+  if err then return err end
+  set(g, 'heard', now)
+  redis.call('ZADD', due, int(now), gid)
+  save(g)
+  return {now, gid, g.rev, 1, 0, now, 'waiting', 0, g.n + g.x, g.f, 0, {}}
+end
+local shared, cut = waited(g, words)
+if ARGV[10] ~= '' then shared[#shared + 1] = ARGV[10] end
+truncated = truncated or cut
 
 local out, opened, changed, newly = {}, {}, false, 0
 -- Alerts of this call beyond maxAlerts.
@@ -71,7 +98,7 @@ end
 local function open_single(a, state)
   local rev = bump(g, now)
   local name = object_name(a.slug, rev)
-  local e = {t = 'A', fp = a.fp, s = state, at = now, rev = rev, frev = 0, ns = ARGV[12], h = now, lc = now, ro = 0}
+  local e = {t = 'A', fp = a.fp, s = state, at = now, rev = rev, frev = 0, ns = a.ns, h = now, lc = now, ro = 0}
   if truncated then e.tr = 1 end
   if state == 'open' then
     if redis.call('ZCARD', k.open) == 0 then
@@ -108,10 +135,10 @@ end
 -- promote makes the oldest open incident the storm. Those that no pod was told to write yet never come to be. Those
 -- whose time is up end before: a storm that begins at its maximum duration would end at once.
 local function promote()
-  absorb(g, now, 256, out) -- What an earlier storm of the group has not absorbed yet belongs to that one.
+  absorb(g, now, MOST, out) -- What an earlier storm of the group has not absorbed yet belongs to that one.
   local from = '(' .. int(g.pr)
   local name, e
-  for _, oldest in ipairs(redis.call('ZRANGEBYSCORE', k.open, from, '+inf', 'LIMIT', 0, 256)) do
+  for _, oldest in ipairs(redis.call('ZRANGEBYSCORE', k.open, from, '+inf', 'LIMIT', 0, MOST)) do
     name, e = oldest, get_entry(g, oldest)
     if not end_overdue(name, e, get_record(g, e.fp)) then break end
   end
@@ -157,6 +184,16 @@ local function member(r)
   return r and r.gen == g.gen and (r.s == 'f' or r.m == 'm')
 end
 
+-- takes_over makes the ended incident of an alert a part of the storm. It came out of Kubernetes, and when the alert was last
+-- spoken of had been forgotten: an old word may have brought the alert back.
+local function takes_over(r)
+  local e = r.obj ~= '' and get_entry(g, r.obj)
+  if not e or e.t ~= 'A' or e.s ~= 'resolved' then return end
+  e.s, e.why, e.by, e.lc, e.rev = 'absorbed', nil, g.obj, now, bump(g, now)
+  put_entry(g, r.obj, e)
+  redis.call('ZADD', k.todo, 1, r.obj)
+end
+
 -- join_storm adds an alert to the storm, firing or resolved; beyond maxAlerts it is only counted.
 local function join_storm(a, r, s)
   if not member(r) then
@@ -171,6 +208,7 @@ local function join_storm(a, r, s)
       return
     end
     set(g, 'n', g.n + 1)
+    if r and r.at == 0 and r.m == '-' then takes_over(r) end
   end
   if s == 'f' then set(g, 'f', g.f + 1) end
   record(a, r, s, 'm', '')
@@ -284,8 +322,10 @@ local function apply(a)
     local e = get_entry(g, r.obj)
     if e then
       e.h = now
-      if truncated and e.tr ~= 1 then
-        e.tr, e.lc, e.rev = 1, now, bump(g, now)
+      if truncated and e.tr ~= 1 or e.bare then
+        if e.bare then redis.call('HSET', k.objects, r.obj .. '#', a.facts) end
+        if truncated then e.tr = 1 end
+        e.bare, e.lc, e.rev = nil, now, bump(g, now)
         redis.call('ZADD', k.todo, 1, r.obj)
         changed = true
       end
@@ -294,31 +334,26 @@ local function apply(a)
   end
 end
 
-for i = 13, #ARGV, 8 do
-  apply({fp = ARGV[i], s = ARGV[i + 1], at = tonumber(ARGV[i + 2]), starts = tonumber(ARGV[i + 3]),
-    ends = tonumber(ARGV[i + 4]), rest = ARGV[i + 5], slug = ARGV[i + 6], facts = ARGV[i + 7]})
-end
+for _, a in ipairs(words) do apply(a) end
 
-set(g, 'heard', now)
+if #words > 0 then set(g, 'heard', now) end
 if truncated and g.st == 'storm' and g.tr == 0 then
   set(g, 'tr', 1)
   storm_changed()
 end
 -- Common labels: what every alert since the group was last idle has in common.
-if g.com ~= ARGV[10] and (g.st ~= 'calm' or redis.call('ZCARD', k.open) > 0) then
-  if not g.com or g.com == '' then
-    set(g, 'com', ARGV[10])
-  else
-    local old, new, both, less = cjson.decode(g.com), cjson.decode(ARGV[10]), {}, false
-    for l, v in pairs(old) do
-      if new[l] == v then both[l] = v else less = true end
-    end
-    if less then
-      set(g, 'com', next(both) and cjson.encode(both) or '{}')
-      if g.st == 'storm' then storm_changed() end
-    end
+local function share(said)
+  if g.com == said or (g.st == 'calm' and redis.call('ZCARD', k.open) == 0) then return end
+  if not g.com or g.com == '' then return set(g, 'com', said) end
+  local old, new, both, less = cjson.decode(g.com), cjson.decode(said), {}, false
+  for l, v in pairs(old) do
+    if new[l] == v then both[l] = v else less = true end
   end
+  if not less then return end
+  set(g, 'com', next(both) and cjson.encode(both) or '{}')
+  if g.st == 'storm' then storm_changed() end
 end
+for _, said in ipairs(shared) do share(said) end
 
 -- The end is decided once the whole call is known, so that the order inside it does not matter. An incident whose
 -- counts are lower bounds cannot know that all is over.

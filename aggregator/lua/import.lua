@@ -1,8 +1,10 @@
 #!lua
--- import: gives back to Redis what it has forgotten of one incident, from its object in Kubernetes. Alerts may have been
--- folded into the group since; what they said is newer than the object. Importing again changes nothing.
+-- import: gives back to Redis what it has forgotten of one incident, from its object in Kubernetes. Importing again changes
+-- nothing. It comes in two ways. First, before anything of the group was decided: alerts wait (see fold), and what stands in
+-- Kubernetes is all that is known. Later, when the shard is looked at once more: then an object that Redis does not know was
+-- on its way when Redis was emptied, and what Redis has decided since stays.
 --
--- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-9 the group (see lib.lua)
+-- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 group id, 3 policy, 4 group labels (JSON), 5 parameters (see PARAMS), 6 settings for
 --      the projection (JSON), 7 object name, 8 entry (JSON, see lib.lua), 9 facts (JSON), 10 revision in Kubernetes,
 --      11 common labels (JSON), 12 page: the object comes with page 0, at most 256 members with each, 'end' says that
@@ -22,6 +24,7 @@ if ARGV[12] == 'end' then
   end
   return {1, 0}
 end
+local first = g.lost == '1' or not imported(due, KEYS[3])
 if not g.pol then
   if g.lost ~= '1' and ARGV[13] == '0' then redis.call('HINCRBY', groups, ARGV[3], 1) end
   set(g, 'pol', ARGV[3])
@@ -41,50 +44,87 @@ local function store(e, at)
   redis.call('ZADD', k.todo, int(at), name)
 end
 
--- over marks the object as one that ends now, to be written.
+-- over makes the object one that ends now, to be written.
 local function over(e, state, why, by)
   e.s, e.why, e.by, e.e, e.lc, e.rev = state, why, by, now, now, bump(g, now)
   store(e, 1)
 end
 
--- written is true for an object that a pod was told to write since Redis was emptied.
-local function written(e) return e and e.a end
+-- member tells whether the storm, open or within its cooldown, counts the alert of a record.
+local function member(r) return r.gen == g.gen and g.st ~= 'calm' and (r.m == 'm' or r.s == 'f') end
+
+-- imported_only tells of a record that nothing but an object in Kubernetes, one that is over, has put there.
+local function imported_only(r) return r.at == 0 and r.s == 'r' and r.m ~= 'm' end
+
+-- home is the incident in which the alert of a record is, if Redis knows of one: its name and its entry.
+local function home(r)
+  if not r or r.m == 't' then return nil end
+  if member(r) then return g.obj, get_entry(g, g.obj) end
+  local at = r.m == 'm' and g.pn or r.obj
+  local e = at and at ~= '' and get_entry(g, at)
+  if e and e.s == 'absorbed' then
+    at = e.by
+    e = get_entry(g, at)
+  end
+  if e then return at, e end
+end
+
+-- adopt makes the object the open incident of its alert.
+local function adopt(e, r)
+  r = r or {at = 0, starts = 0, rest = ''}
+  r.s, r.m, r.gen, r.obj = 'f', '-', g.gen, name
+  put_record(g, e.fp, r)
+  redis.call('ZADD', k.open, int(math.max(e.at, g.pr + 1)), name)
+  if now < e.at + g.p.window then redis.call('ZADD', k.recent, int(e.at), e.fp) end
+  if e.rev > 0 then return store(e, wants(g, e)) end
+  e.rev, e.bare, e.lc = bump(g, now), 1, now
+  store(e, 1)
+end
 
 local function import_single(e)
-  -- Created and never given a status: nobody knows any more which alert it was for. That will make an incident of its own.
-  if not e.fp then return over(e, 'resolved', 'Quiet') end
+  -- Nobody knows any more which alert it was for. That will make an incident of its own.
+  if not e.fp then
+    e.n, e.f = 0, 0
+    return over(e, 'resolved', 'Quiet')
+  end
   local r = get_record(g, e.fp)
-  if g.st == 'storm' then
-    if not r then
-      set(g, 'n', g.n + 1)
-      set(g, 'f', g.f + 1)
-      put_record(g, e.fp, {s = 'f', m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, rest = ''})
-      set(g, 'srev', bump(g, now))
-      redis.call('ZADD', k.todo, 0, g.obj)
+  local at, known = home(r)
+  -- What is known of the alert is older than the object, and from Kubernetes like it.
+  local older = known and r.at == 0 and r.s == 'r' and first and known.e and known.e < e.at
+  if known and not older and not (r.m == '-' and imported_only(r)) then
+    if known.t == 'A' and known.s == 'open' and not known.a then
+      -- The same alert's, but no pod was told to write that one.
+      drop_object(g, at)
+      return adopt(e, r)
     end
+    return over(e, 'absorbed', nil, at)
+  end
+  if g.st == 'storm' then
+    set(g, 'n', g.n + 1)
+    set(g, 'f', g.f + 1)
+    put_record(g, e.fp, {s = 'f', m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, rest = ''})
+    set(g, 'srev', bump(g, now))
+    redis.call('ZADD', k.todo, 0, g.obj)
     return over(e, 'absorbed', nil, g.obj)
   end
-  local since = r and r.obj ~= '' and r.gen == g.gen and get_entry(g, r.obj)
-  if written(since) then return over(e, 'absorbed', nil, r.obj) end
-  if since then drop_object(g, r.obj) end
-  if r and r.s ~= 'f' then
-    if since then
-      r.obj = name
-      put_record(g, e.fp, r)
-    end
+  if r and r.s ~= 'f' and not older and not imported_only(r) then
+    r.s, r.m, r.gen, r.obj = 'r', '-', g.gen, name
+    put_record(g, e.fp, r)
     return over(e, 'resolved', 'AllResolved')
   end
-  r = r or {s = 'f', m = '-', at = 0, starts = 0, rest = ''}
-  r.gen, r.obj = g.gen, name
-  put_record(g, e.fp, r)
-  redis.call('ZADD', k.open, int(bump(g, now)), name)
-  store(e, wants(g, e))
+  if g.st == 'cool' then close(g) end -- An incident beside it is open: that storm will not be reopened.
+  adopt(e, r)
 end
 
 local function import_storm(e)
   local current = g.st ~= 'calm' and get_entry(g, g.obj)
-  if written(current) and current.at <= e.at then return over(e, 'absorbed', nil, g.obj) end
-  if written(current) then
+  if current and current.s ~= 'open' and first then
+    close(g)
+    current = nil
+  end
+  -- Of two, the older stays. One that no pod was told to write never comes to be.
+  if current and current.a and current.at <= e.at then return over(e, 'absorbed', nil, g.obj) end
+  if current and current.a then
     current.s, current.by, current.e, current.lc, current.rev = 'absorbed', name, now, now, bump(g, now)
     put_entry(g, g.obj, current)
     redis.call('ZADD', k.todo, 1, g.obj)
@@ -98,6 +138,7 @@ local function import_storm(e)
     redis.call('DEL', k.recent)
   end
   set(g, 'st', 'storm')
+  set(g, 'res', 0)
   set(g, 'obj', name)
   set(g, 'pn', name)
   set(g, 'com', ARGV[11])
@@ -110,6 +151,39 @@ local function import_storm(e)
   store(e, 0)
 end
 
+-- import_over takes back an incident that is over, so that what is said again about its alerts changes nothing, and an alert
+-- that fires within the cooldown reopens it.
+local function import_over(e)
+  if e.s == 'resolved' and not first then
+    if e.t == 'S' and g.st ~= 'calm' then return over(e, 'absorbed', nil, g.obj) end
+    local r = e.t == 'A' and e.fp and get_record(g, e.fp) or nil
+    local at, known = home(r)
+    if known and known.t == 'A' and known.s ~= 'absorbed' and not known.a then
+      drop_object(g, at)
+      r.obj, r.m, r.gen = name, '-', g.gen
+      put_record(g, e.fp, r)
+      if known.s == 'open' then
+        e.s, e.why, e.e, e.n, e.f, e.lc, e.h, e.rev = 'open', nil, nil, nil, nil, now, now, bump(g, now)
+        redis.call('ZADD', k.open, int(e.rev), name)
+        return store(e, 1)
+      end
+    elseif known then
+      return over(e, 'absorbed', nil, at)
+    end
+  end
+  store(e, e.e + g.p.retention)
+  if e.t == 'S' and e.s == 'resolved' and e.why == 'AllResolved' and e.tr ~= 1 and now < e.e + g.p.cooldown and
+    g.st == 'calm' and redis.call('ZCARD', k.open) == 0 then
+    set(g, 'st', 'cool')
+    set(g, 'obj', name)
+    set(g, 'pn', name)
+    set(g, 'res', e.e)
+    set(g, 'com', ARGV[11])
+    e.gen = g.gen
+    put_entry(g, name, e)
+  end
+end
+
 if ARGV[12] == '0' then
   if redis.call('HEXISTS', k.objects, name) == 1 then
     local at = reschedule(g, due, gid, now)
@@ -120,7 +194,7 @@ if ARGV[12] == '0' then
   e.a = 1
   set(g, 'rev', math.max(g.rev, tonumber(ARGV[10])))
   if e.s ~= 'open' then
-    store(e, e.e + g.p.retention)
+    import_over(e)
   elseif e.t == 'A' then
     import_single(e)
   else
@@ -128,22 +202,65 @@ if ARGV[12] == '0' then
   end
 end
 
+-- joins makes an alert a member of the storm, as the storm's object in Kubernetes lists it.
+local function joins(fp, s)
+  local r = get_record(g, fp)
+  if not r or imported_only(r) then
+    put_record(g, fp, {s = s, m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, rest = ''})
+    set(g, 'n', g.n + 1)
+    if s == 'f' then set(g, 'f', g.f + 1) end
+  elseif not member(r) then
+    -- It ended since: a member that is over, not an incident of its own.
+    local at, known = home(r)
+    if known and at ~= name and known.t == 'A' and known.s == 'resolved' then
+      if known.a then
+        known.s, known.why, known.by, known.lc, known.rev = 'absorbed', nil, g.obj, now, bump(g, now)
+        put_entry(g, at, known)
+        redis.call('ZADD', k.todo, 1, at)
+      else
+        drop_object(g, at)
+      end
+    end
+    r.s, r.m, r.gen, r.obj = 'r', 'm', g.gen, ''
+    put_record(g, fp, r)
+    set(g, 'n', g.n + 1)
+  end
+end
+
+-- past notes an alert of an incident that is over, unless Redis knows more of it: what is said again of its end is nothing
+-- new. The object of a single alert may be reopened.
+local function past(e, fp)
+  local r = get_record(g, fp)
+  local single = e.t == 'A' and e.why == 'AllResolved'
+  local at, open = home(r)
+  if e.t == 'S' and open and open.t == 'A' and open.s == 'open' and r.at == 0 and open.at < e.e then
+    -- The storm ended before all that it had absorbed was written.
+    open.s, open.by, open.e, open.lc, open.rev, open.f = 'absorbed', name, now, now, bump(g, now), 1
+    put_entry(g, at, open)
+    redis.call('ZREM', k.open, at)
+    redis.call('ZREM', k.recent, fp)
+    redis.call('ZADD', k.todo, 1, at)
+    r.s, r.m, r.obj = 'r', 't', '1'
+  elseif not r then
+    if redis.call('HLEN', k.alerts) >= 2 * g.p.maxAlerts then return end
+    r = {s = 'r', m = single and '-' or 't', at = 0, gen = g.gen, obj = single and name or '1', starts = 0, rest = ''}
+  elseif single and r.m == '-' and imported_only(r) then
+    if open and open.e and open.e >= e.e then return end
+    r.gen, r.obj = g.gen, name
+  else
+    return
+  end
+  put_record(g, fp, r)
+end
+
 local into = get_entry(g, name)
-if g.obj == name or into and into.t == 'S' and into.s == 'absorbed' and into.by == g.obj and g.st == 'storm' then
+if into then
+  local storm = g.st ~= 'calm' and (g.obj == name or into.t == 'S' and into.s == 'absorbed' and into.by == g.obj)
   for i = 14, #ARGV, 2 do
-    local fp, s = ARGV[i], ARGV[i + 1]
-    local r = get_record(g, fp)
-    if not r then
-      put_record(g, fp, {s = s, m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, rest = ''})
-      set(g, 'n', g.n + 1)
-      if s == 'f' then set(g, 'f', g.f + 1) end
-    elseif r.m ~= 'm' and not (r.gen == g.gen and r.s == 'f') then
-      -- It ended since: a member that is over, not an incident of its own.
-      local since = r.obj ~= '' and get_entry(g, r.obj)
-      if since and not written(since) then drop_object(g, r.obj) end
-      r.s, r.m, r.gen, r.obj = 'r', 'm', g.gen, ''
-      put_record(g, fp, r)
-      set(g, 'n', g.n + 1)
+    if storm then
+      joins(ARGV[i], g.st == 'cool' and 'r' or ARGV[i + 1])
+    elseif into.s == 'resolved' and now < into.e + math.max(g.p.quiet, g.p.cooldown) then
+      past(into, ARGV[i])
     end
   end
 end

@@ -1,12 +1,13 @@
 -- lib.lua: what the scripts share. It is put in front of each of them and stands alone for reading.
 --
--- A group has six keys, always passed side by side in this order, see keys.go:
+-- A group has seven keys, always passed side by side in this order, see keys.go:
 --   g        hash   the group itself, fields below
 --   alerts   hash   fingerprint -> record, see unpack_record
 --   recent   zset   fingerprints that newly fired, by arrival (calm groups only)
 --   objects  hash   object name -> entry (JSON, see below); name .. '#' -> facts (JSON, written and read by Go)
 --   open     zset   open incidents of single alerts, by the revision that opened them
 --   todo     zset   object name by the time (ms) it wants attention; 0 and 1: it has to be written now
+--   waiting  hash   fingerprint -> latest word (JSON) about an alert that waits for the import, see wait
 --
 -- Fields of g: pol policy, lab group labels (JSON), ovf 1 if this is a policy's overflow group, opt settings of the policy for the projection (JSON), par parameters
 -- (see PARAMS), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
@@ -20,7 +21,8 @@
 -- An entry: t A(lert) or S(torm), fp fingerprint (of an A), s open|resolved|absorbed, at opened (ms), st stormed (ms),
 -- e ended (ms), why reason of the end, by absorbed by, ro reopened (times), ra last reopened (ms), rev and frev revision wanted and confirmed,
 -- a 1 once a pod was told to write it, rv resourceVersion, ns namespace, h last heard (ms), lc last change (ms),
--- gen generation (of an S), n, f, x, tr, com: counts and common labels when it ended.
+-- gen generation (of an S), n, f, x, tr, com: counts and common labels when it ended, bare 1 until the facts of the alert
+-- are known again (of an A that was imported without a status).
 
 local PARAMS = {'threshold', 'window', 'quiet', 'maxDuration', 'cooldown', 'retention', 'flushMin', 'flushMax',
   'hold', 'maxAlerts', 'maxGroups'}
@@ -48,7 +50,7 @@ end
 
 local function keys_at(i)
   return {g = KEYS[i], alerts = KEYS[i + 1], recent = KEYS[i + 2], objects = KEYS[i + 3], open = KEYS[i + 4],
-    todo = KEYS[i + 5]}
+    todo = KEYS[i + 5], waiting = KEYS[i + 6]}
 end
 
 -- What the group remembers of the sizes of its other keys, to tell when Redis has lost one of them.
@@ -97,6 +99,48 @@ end
 -- a mark in it.
 local function imported(due, epoch)
   return redis.call('EXISTS', epoch) == 1 and redis.call('ZSCORE', due, '-')
+end
+
+-- MOST is how many alerts one call works on.
+local MOST = 256
+
+-- wait keeps alerts until the group's incidents have been imported: the latest word about each, and of two at the same time
+-- the resolution. It returns an error when there are too many.
+local function wait(g, words, truncated)
+  if redis.call('HLEN', g.k.waiting) + #words > 3 * g.p.maxAlerts + MOST then
+    return redis.error_reply("WAITING the group's incidents have not been imported from Kubernetes yet, and too many alerts wait for it")
+  end
+  for _, a in ipairs(words) do
+    local raw = redis.call('HGET', g.k.waiting, a.fp)
+    local b = raw and cjson.decode(raw)
+    if b then
+      if b.at > a.at or b.at == a.at and b.s == 'r' then a, b = b, a end
+      if b.s == 'f' and a.s == 'f' then a.starts = math.min(a.starts, b.starts) end
+      a.tr = a.tr or b.tr
+    end
+    if truncated then a.tr = 1 end
+    redis.call('HSET', g.k.waiting, a.fp, cjson.encode(a))
+  end
+end
+
+-- waited puts alerts that have waited before the words, the oldest first. It returns their labels (JSON), and whether an
+-- event about one of them was truncated.
+local function waited(g, words)
+  local shared, truncated = {}, false
+  if redis.call('EXISTS', g.k.waiting) == 0 then return shared, truncated end
+  local page, older = redis.call('HRANDFIELD', g.k.waiting, MOST, 'WITHVALUES'), {}
+  for i = 1, #page, 2 do
+    local a = cjson.decode(page[i + 1])
+    older[#older + 1] = a
+    redis.call('HDEL', g.k.waiting, page[i])
+    truncated = truncated or a.tr == 1
+    local labels = cjson.decode(a.facts).labels
+    if type(labels) == 'table' then shared[#shared + 1] = next(labels) and cjson.encode(labels) or '{}' end
+  end
+  table.sort(older, function(a, b) return a.at < b.at or a.at == b.at and a.fp < b.fp end)
+  for i = #words, 1, -1 do words[i + #older] = words[i] end
+  for i, a in ipairs(older) do words[i] = a end
+  return shared, truncated
 end
 
 -- bump takes the next revision: higher than every one before it, also after Redis was emptied.
@@ -195,11 +239,11 @@ local function end_single(g, name, e, why, now, out)
   transition(out, 'resolved', name, e, g.rev, 1, e.f)
 end
 
--- absorb works on what was open when the last storm began, at most 256 of it and at most as many objects as given: what no
+-- absorb works on what was open when the last storm began, at most MOST of it and at most as many objects as given: what no
 -- pod was told to write never comes to be, the others become part of the storm. It returns how many were absorbed, and how
 -- many it looked at.
 local function absorb(g, now, most, out)
-  local n, pending = 0, redis.call('ZRANGEBYSCORE', g.k.open, '-inf', int(g.pr), 'LIMIT', 0, 256)
+  local n, pending = 0, redis.call('ZRANGEBYSCORE', g.k.open, '-inf', int(g.pr), 'LIMIT', 0, MOST)
   for _, name in ipairs(pending) do
     local e = get_entry(g, name)
     if not e or not e.a then
@@ -241,6 +285,7 @@ local function reschedule(g, due, gid, now)
     (not at or redis.call('EXISTS', g.k.alerts) == 1) then
     at = math.min(at or math.huge, math.max(g.heard + g.p.quiet, g.res + g.p.cooldown))
   end
+  if redis.call('EXISTS', g.k.waiting) == 1 then at = 0 end
   if g.lu > now then at = math.max(at or 0, g.lu) end
   redis.call('ZADD', due, int(at), gid)
   return at

@@ -2,7 +2,7 @@
 -- settle: tells a group what of a snapshot stands in Kubernetes, and gives the lease back. It may run when Redis is out of
 -- memory: it frees some.
 --
--- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-9 the group (see lib.lua)
+-- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 lease token, 3 delay (ms) before the next try (0: none failed), 4 group id, then
 --      for each object: name, revision that stands in Kubernetes (0: the object is gone), its resourceVersion, its namespace
 -- Returns {held 0|1, due (ms), now}; held is 0 when the lease had passed to another pod, which does not matter for what is

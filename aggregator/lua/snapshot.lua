@@ -3,10 +3,10 @@
 -- over, retention over), and tells what has to be written: at most 20 objects. It may run out of memory's way: it adds
 -- nothing that grows, and it leads to what frees memory.
 --
--- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-9 the group (see lib.lua)
+-- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 lease token, 3 lease (ms), 4 group id, 5 1 to write before the flush interval is over
 -- Returns {'none'}: nothing to do (or no such group any more); {'import'}: the shard has not been imported yet; {'lost'}: the group has to be
---      imported, Redis has lost a part of it;
+--      imported, Redis has lost a part of it; {'waiting'}: alerts that came before the import have to be folded first;
 --      {'busy', until (ms)}: leased to another, or the flush interval is not over; or
 --      {'ok', now, revision, group labels, policy, settings for the projection, common labels, records, objects, transitions}
 --      objects: {name, write|delete, entry, facts, revision, members, firing, beyond, truncated, common labels}...
@@ -16,7 +16,7 @@
 local now = clock(ARGV[1])
 local due, gid = KEYS[1], ARGV[4]
 local k = keys_at(4)
-local OBJECTS, PAGE = 20, 256
+local OBJECTS, PAGE = 20, MOST
 
 if not imported(due, KEYS[3]) then return {'import'} end
 local g = load(k, due, gid)
@@ -26,10 +26,11 @@ if g.lost == '1' then
 end
 if not g.pol then
   -- Lost as a whole, and Kubernetes knew nothing of it either.
-  redis.call('UNLINK', k.g)
+  redis.call('UNLINK', k.g, k.waiting)
   redis.call('ZREM', due, gid)
   return {'none'}
 end
+if redis.call('EXISTS', k.waiting) == 1 then return {'waiting'} end
 if g.lu > now then
   if g.lease ~= ARGV[2] then return {'busy', g.lu} end
 elseif g.nf > now and ARGV[5] ~= '1' then

@@ -15,6 +15,8 @@ const (
 	LabelAlertName = "stormfold.io/alert-name"
 	// LabelAlertNamespace is the namespace of the alert that opened the incident.
 	LabelAlertNamespace = "stormfold.io/alert-namespace"
+	// LabelFingerprint is the fingerprint of the alert that opened the incident: 16 hex digits.
+	LabelFingerprint = "stormfold.io/fingerprint"
 )
 
 // State says where an incident is in its life.
