@@ -24,6 +24,7 @@ func await(ctx context.Context, p *Process, what string, check func(context.Cont
 	}
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	var last error
 	for {
 		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
 		err := check(attempt)
@@ -31,11 +32,15 @@ func await(ctx context.Context, p *Process, what string, check func(context.Cont
 		if err == nil {
 			return nil
 		}
+		// A look that the end of time cut short has nothing to say.
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ended:
 			return fmt.Errorf("wait for %s: the process ended (%v)\n%s", what, p.cmd.ProcessState, p.tail())
 		case <-ctx.Done():
-			err = fmt.Errorf("wait for %s: %w, at last: %w", what, context.Cause(ctx), err)
+			err = fmt.Errorf("wait for %s: %w, at last: %w", what, context.Cause(ctx), last)
 			if p != nil {
 				err = fmt.Errorf("%w\n%s", err, p.tail())
 			}

@@ -15,8 +15,8 @@ import (
 )
 
 // Cluster is a Kubernetes control plane without nodes: etcd and kube-apiserver with RBAC, priority and fairness, and
-// anonymous access off. No controller manager runs: nothing creates default service accounts, finishes the deletion of
-// a namespace or collects garbage.
+// anonymous access off. No controller manager runs until StartControllerManager: nothing creates default service
+// accounts, finishes the deletion of a namespace or collects garbage.
 type Cluster struct {
 	// Config is the administrator's (group system:masters, exempt from priority and fairness), without a client-side
 	// rate limit. Copy it before changing it.
