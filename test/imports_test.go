@@ -26,8 +26,9 @@ var mayImport = map[string][]string{
 	"handlers":   {"aggregator"},
 	"projector":  {"aggregator", "api"},
 	"function":   {"handlers", "projector", "aggregator", "config"},
+	"source":     {},
 	"":           {"function"}, // the root package
-	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api"},
+	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api", "source"},
 	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "api", "cmd", ""},
 }
 
@@ -38,6 +39,7 @@ var mayNotImport = map[string][]string{
 	"handlers":   {"github.com/redis", "k8s.io/client-go", "knative.dev/func-go"},
 	"projector":  {"github.com/redis", "github.com/alicebob/miniredis", "github.com/cloudevents", "knative.dev/func-go"},
 	"function":   {"github.com/alicebob/miniredis", "knative.dev/func-go"},
+	"source":     {"github.com/redis", "github.com/alicebob/miniredis", "k8s.io", "knative.dev/func-go"},
 }
 
 // notEvenInTests would make a circle of what is tested and what tests it.

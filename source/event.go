@@ -1,0 +1,90 @@
+package source
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/google/uuid"
+)
+
+const (
+	// EventType is the type of every event that is sent.
+	EventType = "io.prometheus.alertmanager.notification.v1"
+	// defaultOrigin is the source of events about whose Alertmanager nothing is known.
+	defaultOrigin = "/alertmanager"
+	// maxAttribute is the length in bytes up to which a text of the notification becomes an attribute.
+	maxAttribute = 1024
+)
+
+// origin is what all events of one notification have in common.
+type origin struct {
+	notification string // An id of this delivery; a repetition has another.
+	source       string
+	subject      string
+	partitionKey string
+	at           time.Time
+	extensions   map[string]string
+}
+
+// newOrigin makes the attributes:
+//
+//	id            the delivery's id and the chunk's number. Were it made of the content, an alert that fires again as it did
+//	              before would look to a broker like a duplicate.
+//	source        the setting, else Alertmanager's own URL
+//	subject       the receiver, by which a Trigger can tell routes apart; none when it has characters that no header has
+//	time          when the webhook arrived, by which the function orders what it hears
+//	partitionkey  a hash of the group key, so that Kafka keeps a group's notifications in order
+func newOrigin(settings *Settings, n *notification, at time.Time) *origin {
+	o := &origin{
+		notification: uuid.NewString(), source: settings.EventSource, at: at.UTC(), extensions: settings.Extensions,
+	}
+	if o.source == "" {
+		o.source = externalURL(n.externalURL)
+	}
+	if len(n.receiver) <= maxAttribute && headerSafe(n.receiver) {
+		o.subject = n.receiver
+	}
+	if n.groupKey != "" {
+		hash := sha256.Sum256([]byte(n.groupKey))
+		o.partitionKey = hex.EncodeToString(hash[:16])
+	}
+	return o
+}
+
+// id is that of the event with the i-th chunk.
+func (o *origin) id(i int) string { return o.notification + "-" + strconv.Itoa(i+1) }
+
+// event makes the event with the i-th chunk.
+func (o *origin) event(i int, data []byte) event.Event {
+	ev := event.New()
+	ev.SetID(o.id(i))
+	ev.SetType(EventType)
+	ev.SetSource(o.source)
+	ev.SetTime(o.at)
+	if o.subject != "" {
+		ev.SetSubject(o.subject)
+	}
+	if o.partitionKey != "" {
+		ev.SetExtension("partitionkey", o.partitionKey)
+	}
+	for name, value := range o.extensions {
+		ev.SetExtension(name, value)
+	}
+	// Bytes are taken as they are. An event that is wrong is told by Validate, before it is sent.
+	_ = ev.SetData(event.ApplicationJSON, data)
+	return ev
+}
+
+// externalURL is Alertmanager's URL, without a password that someone may have put into it.
+func externalURL(sent string) string {
+	u, err := url.Parse(sent)
+	if err != nil || u.Host == "" || len(sent) > maxAttribute {
+		return defaultOrigin
+	}
+	u.User = nil
+	return u.String()
+}

@@ -1,0 +1,219 @@
+package source
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+)
+
+// Setting is one line of the table of settings.
+type Setting struct {
+	// Key is the name of the environment variable.
+	Key string
+	// Default is the value when nothing is said, as one would write it.
+	Default string
+	// Unit says what the value is.
+	Unit string
+	// Bound says which values are allowed.
+	Bound string
+	// Help says in a sentence what the setting does.
+	Help string
+
+	// read takes the value into the settings and says what is wrong with it.
+	read func(s *Settings, value string) error
+}
+
+// SettingsTable is every setting, in the order of the documentation.
+func SettingsTable() []Setting {
+	return []Setting{
+		{
+			Key: sinkKey, Unit: "URL", Bound: "`http://` or `https://`; required",
+			Help: "Where the events go. A SinkBinding or ContainerSource sets it.", read: readSink,
+		},
+		{
+			Key: overridesKey, Unit: "JSON", Bound: "`{\"extensions\":{\"name\":\"value\"}}`",
+			Help: "Extensions that every event gets, from the same objects' `ceOverrides`.", read: readOverrides,
+		},
+		{
+			Key: caCertsKey, Unit: "PEM", Bound: "certificates",
+			Help: "Whom a sink with `https://` is trusted by, besides the system's authorities. Knative sets it with transport encryption.",
+			read: readCACerts,
+		},
+		{
+			Key: originKey, Unit: "URI reference", Bound: "up to 1024 printable ASCII characters",
+			Help: "The `source` of the events. Empty is the `externalURL` of the Alertmanager that sends.", read: readEventSource,
+		},
+		addressSetting(addressKey, ":8080", false, "Where the webhook is served.", func(s *Settings) *string { return &s.Address }),
+		addressSetting(metricsKey, ":9465", true, "Where metrics are served, on a listener of their own. `off` or empty serves none.",
+			func(s *Settings) *string { return &s.MetricsAddress }),
+		pathSetting(tokenKey, "The bearer tokens that are accepted, one a line. Empty asks for none.", func(s *Settings) *string { return &s.TokenFile }),
+		pathSetting(certKey, "The certificate of the webhook's server, PEM. Empty is plain HTTP.", func(s *Settings) *string { return &s.CertFile }),
+		pathSetting(keyKey, "The private key of that certificate, PEM.", func(s *Settings) *string { return &s.KeyFile }),
+		numberSetting("CONCURRENCY", "16", "notifications", 1, 256, "How many notifications are sent at once; further ones are answered 503. "+
+			"Each may take up to 20 MiB of memory.", func(s *Settings) *int { return &s.Concurrency }),
+		durationSetting("SINK_TIMEOUT", "10s", 100*time.Millisecond, time.Minute, "Bounds one event's way to the sink.",
+			func(s *Settings) *time.Duration { return &s.SinkTimeout }),
+		durationSetting("REQUEST_TIMEOUT", "20s", time.Second, 5*time.Minute, "Bounds a whole notification, and how long a stop may take.",
+			func(s *Settings) *time.Duration { return &s.RequestTimeout }),
+		wordSetting("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "The least severe log lines that are written.",
+			func(s *Settings) *string { return &s.LogLevel }),
+	}
+}
+
+func durationSetting(name, byDefault string, from, to time.Duration, help string, field func(*Settings) *time.Duration) Setting {
+	return Setting{
+		Key: prefix + name, Default: byDefault, Unit: "duration", Bound: plain(from) + " to " + plain(to), Help: help,
+		read: func(s *Settings, value string) error {
+			d, err := time.ParseDuration(value)
+			if err != nil || d < from || d > to {
+				return fmt.Errorf("%s is not a duration between %s and %s, for instance %s", shown(value), plain(from), plain(to), byDefault)
+			}
+			*field(s) = d
+			return nil
+		},
+	}
+}
+
+// plain writes a duration without the zeros that Go ends it with.
+func plain(d time.Duration) string {
+	return strings.TrimSuffix(strings.TrimSuffix(d.String(), "m0s")+"m", "sm")
+}
+
+func numberSetting(name, byDefault, unit string, from, to int, help string, field func(*Settings) *int) Setting {
+	return Setting{
+		Key: prefix + name, Default: byDefault, Unit: unit, Bound: fmt.Sprintf("%d to %d", from, to), Help: help,
+		read: func(s *Settings, value string) error {
+			n, err := strconv.Atoi(value)
+			if err != nil || n < from || n > to {
+				return fmt.Errorf("%s is not a whole number between %d and %d, for instance %s", shown(value), from, to, byDefault)
+			}
+			*field(s) = n
+			return nil
+		},
+	}
+}
+
+func wordSetting(name, byDefault string, words []string, help string, field func(*Settings) *string) Setting {
+	last := len(words) - 1
+	return Setting{
+		Key: prefix + name, Default: byDefault, Unit: "word", Help: help,
+		Bound: "`" + strings.Join(words[:last], "`, `") + "` or `" + words[last] + "`",
+		read: func(s *Settings, value string) error {
+			if !slices.Contains(words, value) {
+				return fmt.Errorf("%s is not %s or %s", shown(value), strings.Join(words[:last], ", "), words[last])
+			}
+			*field(s) = value
+			return nil
+		},
+	}
+}
+
+// pathSetting is not looked at before the file is read, whose error then says more.
+func pathSetting(key, help string, field func(*Settings) *string) Setting {
+	return Setting{
+		Key: key, Unit: "path", Bound: "a file that can be read", Help: help,
+		read: func(s *Settings, value string) error {
+			*field(s) = value
+			return nil
+		},
+	}
+}
+
+func addressSetting(key, byDefault string, off bool, help string, field func(*Settings) *string) Setting {
+	setting := Setting{Key: key, Default: byDefault, Unit: "host:port", Bound: "a port up to 65535", Help: help}
+	what := "host:port"
+	if off {
+		setting.Bound += ", or `off`"
+		what += " or off"
+	}
+	setting.read = func(s *Settings, value string) error {
+		if off && (value == "" || value == "off") {
+			return nil
+		}
+		_, port, err := net.SplitHostPort(value)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return fmt.Errorf("%s is not %s, for instance %s", shown(value), what, byDefault)
+		}
+		*field(s) = value
+		return nil
+	}
+	return setting
+}
+
+// readSink does not repeat a wrong URL: there may be a password in it.
+func readSink(s *Settings, value string) error {
+	u, err := url.Parse(value)
+	switch {
+	case value == "":
+		return errors.New("it is not set, a SinkBinding sets it, for instance to http://broker-ingress.knative-eventing/stormfold/default")
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("it is not an http or https URL, for instance http://broker-ingress.knative-eventing/stormfold/default")
+	}
+	s.Sink = value
+	return nil
+}
+
+// attributes are the names that CloudEvents has given already, and data, which a structured event has beside them.
+var attributes = []string{
+	"specversion", "id", "type", "source", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64",
+}
+
+func readOverrides(s *Settings, value string) error {
+	if value == "" {
+		return nil
+	}
+	// Knative's own type of it would bring in all of its API machinery.
+	var overrides struct {
+		Extensions map[string]string `json:"extensions"`
+	}
+	if err := json.Unmarshal([]byte(value), &overrides); err != nil {
+		return fmt.Errorf(`%s is not JSON like {"extensions":{"name":"value"}}`, shown(value))
+	}
+	for name, v := range overrides.Extensions {
+		switch {
+		case !event.IsExtensionNameValid(name) || strings.ToLower(name) != name:
+			return fmt.Errorf("%s is not the name of an extension, which has a-z and 0-9 only", shown(name))
+		case slices.Contains(attributes, name):
+			return fmt.Errorf("%s is an attribute of every event and no extension", name)
+		case !headerSafe(v):
+			return fmt.Errorf(`the value of %s is not printable ASCII without " and %%`, name)
+		}
+	}
+	s.Extensions = overrides.Extensions
+	return nil
+}
+
+func readCACerts(s *Settings, value string) error {
+	if value == "" {
+		return nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return fmt.Errorf("the system's certificates cannot be read: %w", err)
+	}
+	if !pool.AppendCertsFromPEM([]byte(value)) {
+		return errors.New("there is no PEM certificate in it")
+	}
+	s.SinkCAs = pool
+	return nil
+}
+
+func readEventSource(s *Settings, value string) error {
+	if _, err := url.Parse(value); err != nil || len(value) > maxAttribute || !headerSafe(value) {
+		return fmt.Errorf("%s is not a URI reference, for instance /clusters/east/alertmanager", shown(value))
+	}
+	s.EventSource = value
+	return nil
+}
