@@ -1,0 +1,31 @@
+#!/bin/sh
+# Writes the configuration of this Sentinel on its first start, and starts it. From then on the Sentinel itself keeps the file:
+# it holds who the master is.
+#
+# HOST and PORT are this Sentinel's, FIRST and FIRST_PORT the first server's, DATA is a directory.
+set -eu
+umask 077
+config="$DATA/sentinel.conf"
+
+if [ ! -f "$config" ]; then
+	# A Sentinel does not start with a master whose name is not known yet.
+	until getent hosts "$FIRST" >/dev/null; do sleep 1; done
+	cat >"$config.new" <<END
+port $PORT
+dir $DATA
+sentinel resolve-hostnames yes
+sentinel announce-hostnames yes
+sentinel announce-ip $HOST
+sentinel announce-port $PORT
+sentinel monitor stormfold $FIRST $FIRST_PORT 2
+sentinel auth-user stormfold sentinel
+sentinel auth-pass stormfold $SENTINEL_PASSWORD
+sentinel down-after-milliseconds stormfold 5000
+sentinel failover-timeout stormfold 30000
+sentinel parallel-syncs stormfold 1
+requirepass $SENTINEL_PASSWORD
+sentinel sentinel-pass $SENTINEL_PASSWORD
+END
+	mv "$config.new" "$config"
+fi
+exec redis-server "$config" --sentinel
