@@ -8,6 +8,14 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
+// The values of Policy.OnRedisFailure: what becomes of a firing alert that cannot be folded because Redis fails.
+const (
+	// OnRedisFailureRetry leaves it to the next delivery of its event.
+	OnRedisFailureRetry = "retry"
+	// OnRedisFailurePassthrough writes an incident for it at once, and leaves the rest to the next delivery.
+	OnRedisFailurePassthrough = "passthrough"
+)
+
 // Policies is an ordered list of policies, of which the last one takes every alert. It is not changed once it is made, so
 // that it may be shared.
 type Policies []Policy
@@ -37,6 +45,8 @@ type Policy struct {
 	// MaxAlerts is how many alerts of a group are tracked, MaxListed how many resources an incident lists, MaxGroups how many
 	// groups the policy has in a shard of Redis.
 	MaxAlerts, MaxListed, MaxGroups int
+	// OnRedisFailure is OnRedisFailureRetry or OnRedisFailurePassthrough.
+	OnRedisFailure string
 	// Breakdown are the labels over which hotspots are counted.
 	Breakdown []string
 }

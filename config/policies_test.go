@@ -19,6 +19,7 @@ func TestDefaultPolicy(t *testing.T) {
 		Quiet: 5 * time.Hour, MaxDuration: 24 * time.Hour, Cooldown: 5 * time.Minute, Retention: 168 * time.Hour,
 		Flush:     Flush{Min: time.Second, Max: 15 * time.Second},
 		MaxAlerts: 10000, MaxListed: 500, MaxGroups: 1000, Breakdown: []string{"namespace", "node", "severity", "workload"},
+		OnRedisFailure: OnRedisFailureRetry,
 	}}, Default())
 
 	changed := Default()
@@ -85,22 +86,23 @@ func TestParsePoliciesEveryBound(t *testing.T) {
 	}
 	matchers := func(n int) string { return "['a=b" + strings.Repeat(",a=b", n-1) + "']" }
 	tests := map[string]struct{ good, bad []string }{
-		"name":        {[]string{"a", strings.Repeat("a", 63)}, []string{"", "null", "A", "a.b", "1.5", "on", strings.Repeat("a", 64), "[a]"}},
-		"match":       {[]string{`['a="b"']`, matchers(16), "['" + strings.Repeat("a", 1020) + "=b']"}, []string{"", "[]", "a=b", "['']", "['{}']", "[a]", "[null]", "['a=~\"(\"']", matchers(17), "['" + strings.Repeat("a", 1023) + "=b']"}},
-		"groupBy":     {[]string{"[]", "[" + label128 + "]", list(16)}, []string{"", "a", "[a, a]", "[1a]", "['a.b']", "['']", "[null]", "[" + label129 + "]", list(17)}},
-		"threshold":   {[]string{"1", "1000"}, []string{"0", "1001", "-1", `"5"`, "1.5", "", "[5]"}},
-		"window":      {[]string{"1s", "1h", "60m"}, []string{"999ms", "3601s", "0", "60", "1.5m", "-1m", "", "{}"}},
-		"quiet":       {[]string{"2m", "30d"}, []string{"999ms", "31d", ""}},
-		"maxDuration": {[]string{"1s", "30d"}, []string{"999ms", "31d", ""}},
-		"cooldown":    {[]string{"0", "0s", "24h"}, []string{"24h1ms", "x"}},
-		"retention":   {[]string{"0", "365d", "1y"}, []string{"366d", "x"}},
-		"hold":        {[]string{"0", "10m"}, []string{"10m1ms", "x"}},
-		"flush.min":   {[]string{"100ms", "15s"}, []string{"99ms", "1m1ms", "0"}},
-		"flush.max":   {[]string{"1s", "10m"}, []string{"999ms", "10m1ms", "0"}},
-		"maxAlerts":   {[]string{"5", "10000"}, []string{"4", "0", "10001"}},
-		"maxListed":   {[]string{"1", "500"}, []string{"0", "501"}},
-		"maxGroups":   {[]string{"1", "100000"}, []string{"0", "100001"}},
-		"breakdown":   {[]string{"[]", list(8)}, []string{"", "[a, a]", list(9)}},
+		"name":           {[]string{"a", strings.Repeat("a", 63)}, []string{"", "null", "A", "a.b", "1.5", "on", strings.Repeat("a", 64), "[a]"}},
+		"match":          {[]string{`['a="b"']`, matchers(16), "['" + strings.Repeat("a", 1020) + "=b']"}, []string{"", "[]", "a=b", "['']", "['{}']", "[a]", "[null]", "['a=~\"(\"']", matchers(17), "['" + strings.Repeat("a", 1023) + "=b']"}},
+		"groupBy":        {[]string{"[]", "[" + label128 + "]", list(16)}, []string{"", "a", "[a, a]", "[1a]", "['a.b']", "['']", "[null]", "[" + label129 + "]", list(17)}},
+		"threshold":      {[]string{"1", "1000"}, []string{"0", "1001", "-1", `"5"`, "1.5", "", "[5]"}},
+		"window":         {[]string{"1s", "1h", "60m"}, []string{"999ms", "3601s", "0", "60", "1.5m", "-1m", "", "{}"}},
+		"quiet":          {[]string{"2m", "30d"}, []string{"999ms", "31d", ""}},
+		"maxDuration":    {[]string{"1s", "30d"}, []string{"999ms", "31d", ""}},
+		"cooldown":       {[]string{"0", "0s", "24h"}, []string{"24h1ms", "x"}},
+		"retention":      {[]string{"0", "365d", "1y"}, []string{"366d", "x"}},
+		"hold":           {[]string{"0", "10m"}, []string{"10m1ms", "x"}},
+		"flush.min":      {[]string{"100ms", "15s"}, []string{"99ms", "1m1ms", "0"}},
+		"flush.max":      {[]string{"1s", "10m"}, []string{"999ms", "10m1ms", "0"}},
+		"maxAlerts":      {[]string{"5", "10000"}, []string{"4", "0", "10001"}},
+		"maxListed":      {[]string{"1", "500"}, []string{"0", "501"}},
+		"maxGroups":      {[]string{"1", "100000"}, []string{"0", "100001"}},
+		"onRedisFailure": {[]string{"retry", "passthrough"}, []string{"", "Retry", "null", "true", "[retry]"}},
+		"breakdown":      {[]string{"[]", list(8)}, []string{"", "[a, a]", list(9)}},
 	}
 	for _, field := range PolicyFields() {
 		test, ok := tests[field.Key]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -81,6 +82,10 @@ func PolicyFields() []Field {
 		numberField("maxGroups", "1000", "groups per shard", 1, 100000,
 			"So many groups the policy has in each of Redis' shards; alerts of further ones fold into one overflow group.",
 			func(p *Policy) *int { return &p.MaxGroups }),
+		wordField("onRedisFailure", OnRedisFailureRetry, []string{OnRedisFailureRetry, OnRedisFailurePassthrough},
+			"While Redis fails, events are refused and delivered again. With `passthrough` each firing alert gets an incident all the same, "+
+				"written directly, which its group takes over when Redis is back. Costs one more list for each incident that is opened.",
+			func(p *Policy) *string { return &p.OnRedisFailure }),
 		labelsField("breakdown", "[namespace, node, severity, workload]", 8,
 			"The labels over which an incident counts its hotspots; `workload` is derived from the pod's name.",
 			func(p *Policy) *[]string { return &p.Breakdown }),
@@ -148,6 +153,24 @@ func numberField(key, byDefault, unit string, from, to int, help string, field f
 				return wrong("%s", within.refuse(shownJSON(value), byDefault))
 			}
 			*field(p) = n
+			return nil
+		},
+	}
+}
+
+func wordField(key, byDefault string, words []string, help string, field func(*Policy) *string) Field {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = "`" + word + "`"
+	}
+	return Field{
+		Key: key, Default: byDefault, Unit: "word", Bound: strings.Join(quoted, " or "), Help: help,
+		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+			var word string
+			if err := json.Unmarshal(value, &word); err != nil || !slices.Contains(words, word) {
+				return wrong("%s is not %s", shownJSON(value), strings.Join(words, " or "))
+			}
+			*field(p) = word
 			return nil
 		},
 	}

@@ -34,6 +34,10 @@ type Settings struct {
 	RedisURL RedisURL
 	// RedisTimeout bounds a dial, a read and a write, each, where the URL does not.
 	RedisTimeout time.Duration
+	// RedisWaitReplicas is how many replicas must have an event's alerts before it is accepted.
+	RedisWaitReplicas int
+	// RedisBreaker is how long no fold is tried after several in a row found no Redis; 0 tries always.
+	RedisBreaker time.Duration
 	// Namespace is where the function writes incidents.
 	Namespace string
 	// NamespaceMode is NamespaceFunction or NamespaceAlert.
@@ -50,6 +54,8 @@ type Settings struct {
 	PoliciesReload time.Duration
 	// RequestTimeout bounds the work on one event.
 	RequestTimeout time.Duration
+	// Concurrency is how many events a pod works on at once.
+	Concurrency int
 	// Lease is how long a pod may hold the right to project a group.
 	Lease time.Duration
 	// SweepInterval is how often a pod looks for groups that are due.

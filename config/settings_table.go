@@ -40,6 +40,10 @@ func SettingsTable() []Setting {
 		},
 		durationSetting("REDIS_TIMEOUT", "2s", "50ms", "30s", "Bounds a dial, a read and a write, each, where the URL does not say otherwise.",
 			func(s *Settings) *time.Duration { return &s.RedisTimeout }),
+		numberSetting("REDIS_WAIT_REPLICAS", "0", "replicas", 0, 16, "An event is accepted once so many replicas have its alerts too; 503 when that "+
+			"takes half of the timeout above. 0 does not wait: see [Redis](#redis).", func(s *Settings) *int { return &s.RedisWaitReplicas }),
+		durationSetting("REDIS_BREAKER", "1s", "0s", "1m", "After five folds in a row without an answer of Redis, events are refused at once for that long; "+
+			"then one is tried. 0s tries all of them, always.", func(s *Settings) *time.Duration { return &s.RedisBreaker }),
 		{
 			Key: namespaceKey, Default: "stormfold", Unit: "name", Bound: "a DNS label",
 			Help: "Where incidents are written. In a pod the default is the pod's own namespace.", read: readNamespace,
@@ -57,8 +61,11 @@ func SettingsTable() []Setting {
 		pathSetting(prefix+"POLICIES", "The policies file. Empty is the built-in policy.", func(s *Settings) *string { return &s.Policies }),
 		durationSetting("POLICIES_RELOAD", "10s", "1s", "1h", "How often the policies file is looked at.",
 			func(s *Settings) *time.Duration { return &s.PoliciesReload }),
-		durationSetting("REQUEST_TIMEOUT", "15s", "1s", "5m", "Bounds the work on one event, Redis and Kubernetes together.",
+		durationSetting("REQUEST_TIMEOUT", "15s", "1s", "25s", "Bounds the work on one event, Redis with all retries and Kubernetes together. "+
+			"The runtime cuts an answer off after 30 s.",
 			func(s *Settings) *time.Duration { return &s.RequestTimeout }),
+		numberSetting("CONCURRENCY", "256", "events", 1, 10000, "How many events a pod works on at once. Further ones are refused with 503, to be delivered again.",
+			func(s *Settings) *int { return &s.Concurrency }),
 		durationSetting("LEASE", "20s", "5s", "5m", "How long a pod may hold the right to write a group's incidents. When a pod dies, "+
 			"its groups wait that long for another.", func(s *Settings) *time.Duration { return &s.Lease }),
 		durationSetting("SWEEP_INTERVAL", "15s", "1s", "10m", "How often a pod looks for groups that are due, give or take some jitter.",

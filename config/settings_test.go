@@ -22,10 +22,10 @@ func TestParseDefaults(t *testing.T) {
 	s, err := outside(t, map[string]string{"PATH": "/bin", "K_SERVICE": "stormfold"})
 	require.NoError(t, err)
 	assert.Equal(t, &Settings{
-		RedisURL: "redis://127.0.0.1:6379/0", RedisTimeout: 2 * time.Second,
+		RedisURL: "redis://127.0.0.1:6379/0", RedisTimeout: 2 * time.Second, RedisBreaker: time.Second,
 		Namespace: "stormfold", NamespaceMode: NamespaceFunction,
 		KubeTimeout: 5 * time.Second, KubeQPS: 50, KubeBurst: 100,
-		PoliciesReload: 10 * time.Second, RequestTimeout: 15 * time.Second, Lease: 20 * time.Second,
+		PoliciesReload: 10 * time.Second, RequestTimeout: 15 * time.Second, Concurrency: 256, Lease: 20 * time.Second,
 		SweepInterval: 15 * time.Second, Projections: 16, MetricsAddress: ":9464", LogLevel: "info",
 	}, s)
 
@@ -36,22 +36,25 @@ func TestParseDefaults(t *testing.T) {
 func TestParseEveryBound(t *testing.T) {
 	label63 := strings.Repeat("a", 63)
 	tests := map[string]struct{ good, bad []string }{
-		"REDIS_URL":       {[]string{"redis://h", "rediss://h:1/2", "unix:///s", " redis://h "}, []string{"", "http://h", "h:6379", "redis://h/x", "redis://h?what=1"}},
-		"REDIS_TIMEOUT":   {[]string{"50ms", "30s", " 1s "}, []string{"49ms", "30001ms", "", "1", "-1s", "x"}},
-		"NAMESPACE":       {[]string{"a", label63, "a-1"}, []string{"", label63 + "a", "A", "a.b", "-a", "a_b"}},
-		"NAMESPACE_MODE":  {[]string{"function", "alert"}, []string{"", "Alert", "all"}},
-		"KUBE_TIMEOUT":    {[]string{"100ms", "60s", "1m"}, []string{"99ms", "60001ms", ""}},
-		"KUBE_QPS":        {[]string{"1", "1000"}, []string{"0", "1001", "", "1.5", "x"}},
-		"KUBE_BURST":      {[]string{"1", "2000"}, []string{"0", "2001", ""}},
-		"POLICIES":        {[]string{"", "/etc/stormfold/policies.yaml"}, nil},
-		"POLICIES_RELOAD": {[]string{"1s", "1h"}, []string{"999ms", "3600001ms", ""}},
-		"REQUEST_TIMEOUT": {[]string{"1s", "5m"}, []string{"999ms", "300001ms", ""}},
-		"LEASE":           {[]string{"5s", "5m"}, []string{"4999ms", "300001ms", "", "3"}},
-		"SWEEP_INTERVAL":  {[]string{"1s", "10m"}, []string{"999ms", "600001ms", ""}},
-		"PROJECTIONS":     {[]string{"1", "256"}, []string{"0", "257", ""}},
-		"METRICS_ADDRESS": {[]string{"", "off", ":0", "127.0.0.1:65535", "[::1]:9464"}, []string{"9464", ":65536", ":x", "on"}},
-		"LOG_LEVEL":       {[]string{"debug", "info", "warn", "error"}, []string{"", "INFO", "trace"}},
-		"KUBECONFIG":      {[]string{"", "/etc/stormfold/kubeconfig"}, nil},
+		"REDIS_URL":           {[]string{"redis://h", "rediss://h:1/2", "unix:///s", " redis://h "}, []string{"", "http://h", "h:6379", "redis://h/x", "redis://h?what=1"}},
+		"REDIS_TIMEOUT":       {[]string{"50ms", "30s", " 1s "}, []string{"49ms", "30001ms", "", "1", "-1s", "x"}},
+		"NAMESPACE":           {[]string{"a", label63, "a-1"}, []string{"", label63 + "a", "A", "a.b", "-a", "a_b"}},
+		"NAMESPACE_MODE":      {[]string{"function", "alert"}, []string{"", "Alert", "all"}},
+		"KUBE_TIMEOUT":        {[]string{"100ms", "60s", "1m"}, []string{"99ms", "60001ms", ""}},
+		"KUBE_QPS":            {[]string{"1", "1000"}, []string{"0", "1001", "", "1.5", "x"}},
+		"KUBE_BURST":          {[]string{"1", "2000"}, []string{"0", "2001", ""}},
+		"POLICIES":            {[]string{"", "/etc/stormfold/policies.yaml"}, nil},
+		"POLICIES_RELOAD":     {[]string{"1s", "1h"}, []string{"999ms", "3600001ms", ""}},
+		"REQUEST_TIMEOUT":     {[]string{"1s", "25s"}, []string{"999ms", "25001ms", ""}},
+		"CONCURRENCY":         {[]string{"1", "10000"}, []string{"0", "10001", ""}},
+		"REDIS_BREAKER":       {[]string{"0s", "1m"}, []string{"-1s", "60001ms", ""}},
+		"REDIS_WAIT_REPLICAS": {[]string{"0", "16"}, []string{"-1", "17", ""}},
+		"LEASE":               {[]string{"5s", "5m"}, []string{"4999ms", "300001ms", "", "3"}},
+		"SWEEP_INTERVAL":      {[]string{"1s", "10m"}, []string{"999ms", "600001ms", ""}},
+		"PROJECTIONS":         {[]string{"1", "256"}, []string{"0", "257", ""}},
+		"METRICS_ADDRESS":     {[]string{"", "off", ":0", "127.0.0.1:65535", "[::1]:9464"}, []string{"9464", ":65536", ":x", "on"}},
+		"LOG_LEVEL":           {[]string{"debug", "info", "warn", "error"}, []string{"", "INFO", "trace"}},
+		"KUBECONFIG":          {[]string{"", "/etc/stormfold/kubeconfig"}, nil},
 	}
 	for _, setting := range SettingsTable() {
 		name := strings.TrimPrefix(setting.Key, prefix)
