@@ -29,6 +29,10 @@ type Options struct {
 	Redis redis.UniversalClient
 	// Lease is for how long a pod may project a group before another may take over.
 	Lease time.Duration
+	// Replicas is how many replicas of Redis must have what a fold wrote before Fold returns, and ReplicaTimeout how long they
+	// have for it. None: Fold does not wait.
+	Replicas       int
+	ReplicaTimeout time.Duration
 	// Clock replaces Redis' own clock, for tests and replays. Nil: Redis' clock, the only one that all pods share.
 	Clock func() time.Time
 	// Embedded is for an in-process Redis for trials: it knows neither script flags nor a version.
@@ -42,6 +46,9 @@ type Aggregator struct {
 	lease   time.Duration
 	clock   func() time.Time
 	plain   bool
+	// replicas and replicaTimeout are those of the Options.
+	replicas       int
+	replicaTimeout time.Duration
 	// offset is Redis' clock less ours, in ms, as last seen.
 	offset atomic.Int64
 }
@@ -50,6 +57,7 @@ type Aggregator struct {
 func New(o Options) *Aggregator {
 	return &Aggregator{
 		rdb: o.Redis, scripts: newScripts(!o.Embedded), lease: o.Lease, clock: o.Clock, plain: o.Embedded,
+		replicas: o.Replicas, replicaTimeout: o.ReplicaTimeout,
 	}
 }
 

@@ -19,6 +19,8 @@ var (
 	ErrTimeout = errors.New("redis did not answer in time")
 	// ErrUnavailable: Redis cannot be reached, is loading, read-only, failing over, or refuses us.
 	ErrUnavailable = errors.New("redis is not available")
+	// ErrReplicas: the alerts are in Redis, but too few of its replicas had them in time.
+	ErrReplicas = errors.New("too few replicas of redis have the alerts")
 	// ErrRefused: Redis does not let us in, or not do what we have to. Only its configuration or ours can mend that.
 	ErrRefused = errors.New("redis refuses us: check user, password and ACL in STORMFOLD_REDIS_URL")
 	// ErrScript: a script failed. That is a fault of ours.

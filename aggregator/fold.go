@@ -1,15 +1,16 @@
 package aggregator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/stormfold/stormfold/config"
 )
@@ -41,11 +42,14 @@ type Folded struct {
 	// Now is Redis' clock.
 	Now         time.Time
 	Transitions []Transition
+	// Err is why the group did not take all of the alerts, nil when it did; the other fields say nothing then. With
+	// ErrReplicas it has taken them, the fields hold, and yet the event has to be delivered again.
+	Err error
 }
 
 // Fold joins the alerts of every group with what Redis holds, all groups in one round trip. The namespace is where a new
-// incident of a group is to be written. On an error some groups may have taken their alerts and others not: the event has
-// to be delivered again, which changes nothing for the former.
+// incident of a group is to be written. On an error some groups may have taken their alerts and others not, as each one's Err
+// says: the event has to be delivered again, which changes nothing for the former. The error is the first of those.
 func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Group) string) ([]Folded, error) {
 	var calls []call
 	last := make([]int, len(groups))
@@ -65,19 +69,24 @@ func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Gr
 		}
 		last[i] = len(calls) - 1
 	}
-	replies, err := a.run(ctx, a.scripts.fold, calls)
-	if err != nil {
-		return nil, fmt.Errorf("folding: %w", classify(err))
-	}
+	results := a.run(ctx, a.scripts.fold, calls)
 	out := make([]Folded, len(groups))
 	next := 0
 	for i, group := range groups {
 		var transitions []Transition
 		changed, newly := false, 0
+		var failed error
 		for ; next <= last[i]; next++ {
-			f, err := decodeFolded(replies[next], group)
+			if err := results[next].err; err != nil {
+				failed = cmp.Or(failed, fmt.Errorf("folding: %w", classify(err)))
+				if !errors.Is(err, ErrReplicas) {
+					continue
+				}
+			}
+			f, err := decodeFolded(results[next].reply, group)
 			if err != nil {
-				return nil, err
+				failed = cmp.Or(failed, err)
+				continue
 			}
 			transitions = append(transitions, f.Transitions...)
 			changed, newly = changed || f.Changed, newly+f.NewlyFiring
@@ -86,12 +95,16 @@ func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Gr
 			}
 			out[i] = f
 		}
-		out[i].Transitions, out[i].Changed, out[i].NewlyFiring = transitions, changed, newly
+		out[i].Transitions, out[i].Changed, out[i].NewlyFiring, out[i].Err = transitions, changed, newly, failed
 	}
-	if a.clock == nil && len(out) > 0 {
-		a.sawClock(out[len(out)-1].Now)
+	var first error
+	for _, f := range out {
+		if a.clock == nil && !f.Now.IsZero() {
+			a.sawClock(f.Now)
+		}
+		first = cmp.Or(first, f.Err)
 	}
-	return out, nil
+	return out, first
 }
 
 // Replay folds alerts of a group that have waited for its import, at most 256 of them; Snapshot tells of more.
@@ -108,6 +121,7 @@ func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 
 // call is one run of a script.
 type call struct {
+	shard int
 	keys  []string
 	args  []any
 	token string
@@ -149,7 +163,7 @@ func (a *Aggregator) foldCall(g Group, namespace, token string) (call, error) {
 		args = append(args, alert.Fingerprint, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.Unix(), ends,
 			recordRest(alert, g.Policy.Breakdown), slug(alert.Labels["alertname"]), facts)
 	}
-	return call{keys: keys, args: args, token: token}, nil
+	return call{shard: shard, keys: keys, args: args, token: token}, nil
 }
 
 // params are the numbers of a policy in the order of PARAMS in lib.lua, durations in ms.
@@ -177,46 +191,6 @@ func flag(b bool) string {
 		return "1"
 	}
 	return "0"
-}
-
-// run runs the calls of one script in one round trip. A script that Redis has forgotten, after a restart or a failover,
-// is sent again with its text; that it runs after its neighbours then makes no difference to a fold.
-func (a *Aggregator) run(ctx context.Context, script *redis.Script, calls []call) ([]any, error) {
-	if len(calls) == 1 {
-		reply, err := script.Run(ctx, a.rdb, calls[0].keys, calls[0].args...).Result()
-		return []any{reply}, err
-	}
-	pipe := a.rdb.Pipeline()
-	cmds := make([]*redis.Cmd, len(calls))
-	for i, c := range calls {
-		cmds[i] = script.EvalSha(ctx, pipe, c.keys, c.args...)
-	}
-	_, _ = pipe.Exec(ctx) // Each command carries its own error.
-	var again []int
-	for i, cmd := range cmds {
-		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			again = append(again, i)
-		}
-	}
-	if len(again) > 0 {
-		pipe = a.rdb.Pipeline()
-		for _, i := range again {
-			cmds[i] = script.Eval(ctx, pipe, calls[i].keys, calls[i].args...)
-		}
-		_, _ = pipe.Exec(ctx)
-	}
-	replies, errs := make([]any, len(calls)), make([]error, 0)
-	for i, cmd := range cmds {
-		reply, err := cmd.Result()
-		replies[i] = reply
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if len(errs) > 0 {
-		return nil, errs[0]
-	}
-	return replies, nil
 }
 
 // slug makes an alert's name the beginning of an object's name: lower-case letters, digits and dashes, at most 50 bytes

@@ -33,6 +33,9 @@ func epochKey(shard int) string { return "{sf:" + ShardName(shard) + "}:epoch" }
 // importKey is the lease for the import of a shard.
 func importKey(shard int) string { return "{sf:" + ShardName(shard) + "}:import" }
 
+// waitKey is written before a WAIT, see exec. It holds nothing.
+func waitKey(shard int) string { return "{sf:" + ShardName(shard) + "}:wait" }
+
 // shardKeys are the first keys of every script that works on one group.
 func shardKeys(shard int) []string {
 	return []string{dueKey(shard), groupsKey(shard), epochKey(shard)}

@@ -231,9 +231,9 @@ func TestAFoldSentAgainKeepsItsLease(t *testing.T) {
 	c, err := l.foldCall(g[0], "stormfold", "token")
 	require.NoError(t, err)
 	for range 2 {
-		r, err := l.run(l.ctx, l.scripts.fold, []call{c})
-		require.NoError(t, err)
-		f, err := decodeFolded(r[0], g[0])
+		r := l.run(l.ctx, l.scripts.fold, []call{c})
+		require.NoError(t, r[0].err)
+		f, err := decodeFolded(r[0].reply, g[0])
 		require.NoError(t, err)
 		require.NotEmpty(t, f.Token, "else nobody writes the group before the lease is over")
 	}

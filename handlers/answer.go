@@ -21,6 +21,7 @@ const (
 	ReasonRedisOOM         Reason = "redis_oom"
 	ReasonRedisTimeout     Reason = "redis_timeout"
 	ReasonRedisUnavailable Reason = "redis_unavailable"
+	ReasonRedisReplicas    Reason = "redis_replicas"
 	ReasonKubernetes       Reason = "kubernetes_unavailable"
 	ReasonInternal         Reason = "internal"
 )
@@ -34,6 +35,7 @@ var sentences = map[Reason]string{
 	ReasonRedisOOM:         "Redis is out of memory",
 	ReasonRedisTimeout:     "Redis did not answer in time",
 	ReasonRedisUnavailable: "Redis is not available",
+	ReasonRedisReplicas:    "too few replicas of Redis have the alerts",
 	ReasonKubernetes:       "the Kubernetes API is not available",
 	ReasonInternal:         "something unexpected went wrong, see the function's log",
 }

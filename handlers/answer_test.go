@@ -46,9 +46,10 @@ func TestAnswer(t *testing.T) {
 
 func TestEveryReasonForNowHasASentence(t *testing.T) {
 	for _, reason := range []Reason{
-		ReasonNotReady, ReasonDraining, ReasonOverload, ReasonRedisOOM, ReasonRedisTimeout, ReasonRedisUnavailable, ReasonKubernetes, ReasonInternal,
+		ReasonNotReady, ReasonDraining, ReasonOverload, ReasonRedisOOM, ReasonRedisTimeout, ReasonRedisUnavailable, ReasonRedisReplicas,
+		ReasonKubernetes, ReasonInternal,
 	} {
 		require.NotEmpty(t, sentences[reason], reason)
 	}
-	require.Len(t, sentences, 8)
+	require.Len(t, sentences, 9)
 }
