@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -165,3 +166,6 @@ func valueOf(t testing.TB, metric prometheus.Metric) float64 {
 	require.NoError(t, metric.Write(&m))
 	return m.GetCounter().GetValue() + m.GetGauge().GetValue()
 }
+
+// quiet is for servers whose clients fail on purpose.
+var quiet = log.New(io.Discard, "", 0)

@@ -97,15 +97,16 @@ func alerts(list json.RawMessage) ([]json.RawMessage, error) {
 		return nil, fmt.Errorf("alerts: %w", err)
 	}
 	var out []json.RawMessage
+	var alert json.RawMessage // One memory for all of them: what is kept are parts of the list.
 	for decoder.More() {
-		var alert json.RawMessage
 		if err := decoder.Decode(&alert); err != nil {
 			return nil, fmt.Errorf("alerts[%d]: %w", len(out), err)
 		}
 		if err := checkAlert(alert); err != nil {
 			return nil, fmt.Errorf("alerts[%d].%w", len(out), err)
 		}
-		out = append(out, alert)
+		end := int(decoder.InputOffset())
+		out = append(out, list[end-len(alert):end:end])
 	}
 	if len(out) == 0 {
 		return nil, errors.New("alerts: there are none")

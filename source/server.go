@@ -29,7 +29,8 @@ type served struct {
 // Start serves the webhook, and the metrics when they have an address. Its error names the setting that is wrong.
 func Start(settings *Settings) (*Server, error) {
 	logger, _ := logging.NewLogger("", settings.LogLevel)
-	log := logger.Named("stormfold-source")
+	// What is logged as an error is about others: where it was logged tells nothing.
+	log := logger.Named("stormfold-source").WithOptions(zap.AddStacktrace(zap.DPanicLevel))
 	handler, err := New(settings, log)
 	if err != nil {
 		return nil, err

@@ -60,22 +60,23 @@ func SettingsTable() []Setting {
 		pathSetting(keyKey, "The private key of that certificate, PEM.", func(s *Settings) *string { return &s.KeyFile }),
 		numberSetting("CONCURRENCY", "16", "notifications", 1, 256, "How many notifications are sent at once; further ones are answered 503. "+
 			"Each may take up to 20 MiB of memory.", func(s *Settings) *int { return &s.Concurrency }),
-		durationSetting("SINK_TIMEOUT", "10s", 100*time.Millisecond, time.Minute, "Bounds one event's way to the sink.",
+		durationSetting("SINK_TIMEOUT", "10s", "100ms", "1m", "Bounds one event's way to the sink.",
 			func(s *Settings) *time.Duration { return &s.SinkTimeout }),
-		durationSetting("REQUEST_TIMEOUT", "20s", time.Second, 5*time.Minute, "Bounds a whole notification, and how long a stop may take.",
+		durationSetting("REQUEST_TIMEOUT", "20s", "1s", "5m", "Bounds a whole notification, and how long a stop may take.",
 			func(s *Settings) *time.Duration { return &s.RequestTimeout }),
 		wordSetting("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "The least severe log lines that are written.",
 			func(s *Settings) *string { return &s.LogLevel }),
 	}
 }
 
-func durationSetting(name, byDefault string, from, to time.Duration, help string, field func(*Settings) *time.Duration) Setting {
+func durationSetting(name, byDefault, from, to, help string, field func(*Settings) *time.Duration) Setting {
+	least, most := mustDuration(from), mustDuration(to)
 	return Setting{
-		Key: prefix + name, Default: byDefault, Unit: "duration", Bound: plain(from) + " to " + plain(to), Help: help,
+		Key: prefix + name, Default: byDefault, Unit: "duration", Bound: from + " to " + to, Help: help,
 		read: func(s *Settings, value string) error {
 			d, err := time.ParseDuration(value)
-			if err != nil || d < from || d > to {
-				return fmt.Errorf("%s is not a duration between %s and %s, for instance %s", shown(value), plain(from), plain(to), byDefault)
+			if err != nil || d < least || d > most {
+				return fmt.Errorf("%s is not a duration between %s and %s, for instance %s", shown(value), from, to, byDefault)
 			}
 			*field(s) = d
 			return nil
@@ -83,9 +84,13 @@ func durationSetting(name, byDefault string, from, to time.Duration, help string
 	}
 }
 
-// plain writes a duration without the zeros that Go ends it with.
-func plain(d time.Duration) string {
-	return strings.TrimSuffix(strings.TrimSuffix(d.String(), "m0s")+"m", "sm")
+// mustDuration reads a duration of the table; the tests read all of it.
+func mustDuration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		panic(err)
+	}
+	return d
 }
 
 func numberSetting(name, byDefault, unit string, from, to int, help string, field func(*Settings) *int) Setting {

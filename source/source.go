@@ -52,9 +52,9 @@ func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	alerts, refused := s.serve(w, r, arrived)
 	if refused != nil && r.Context().Err() != nil {
 		// Whatever went wrong, it did because nobody waits for the answer any more.
-		refused.reason = gone
+		refused = refuse(gone, "nobody waits for this answer any more: %s", refused.text)
 	}
-	s.metrics.answered(refused.Reason(), alerts, s.now().Sub(arrived))
+	s.metrics.answered(refused.why(), alerts, s.now().Sub(arrived))
 	if refused == nil {
 		s.log.Debugw("notification accepted", "alerts", alerts)
 		return
