@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,11 +81,13 @@ func TestServerWithoutMetrics(t *testing.T) {
 // TestStopFinishesWhatItAccepted: a notification in the middle of its chunks is completed and answered.
 func TestStopFinishesWhatItAccepted(t *testing.T) {
 	sink := newRecorder(t)
-	begun, release := make(chan struct{}), make(chan struct{})
+	begun, wait := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(wait) })
+	t.Cleanup(release) // Whatever fails here, the sink can be closed.
 	sink.answer = func(n int, _ event.Event) int {
 		if n == 1 {
 			close(begun)
-			<-release
+			<-wait
 		}
 		return http.StatusOK
 	}
@@ -112,7 +115,7 @@ func TestStopFinishesWhatItAccepted(t *testing.T) {
 		t.Fatal("it was answered before the sink had all of it")
 	default:
 	}
-	close(release)
+	release()
 	assert.Equal(t, http.StatusOK, <-answered)
 	assert.NoError(t, <-stopped)
 	assert.Len(t, sink.accepted(), 4)

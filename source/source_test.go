@@ -249,10 +249,12 @@ func TestASenderThatHasGone(t *testing.T) {
 // TestOnlySoManyAtOnce: a notification beyond the bound is refused at once, and the next is taken when there is room.
 func TestOnlySoManyAtOnce(t *testing.T) {
 	sink := newRecorder(t)
-	release, waiting := make(chan struct{}), make(chan struct{}, 3)
+	wait, waiting := make(chan struct{}), make(chan struct{}, 5)
+	release := sync.OnceFunc(func() { close(wait) })
+	t.Cleanup(release) // Whatever fails here, the sink can be closed.
 	sink.answer = func(int, event.Event) int {
 		waiting <- struct{}{}
-		<-release
+		<-wait
 		return http.StatusOK
 	}
 	s := newSource(t, sink.URL, prefix+"CONCURRENCY", "3")
@@ -268,7 +270,7 @@ func TestOnlySoManyAtOnce(t *testing.T) {
 	code, text := post(s, aWebhook(anAlert(9, 0)))
 	assert.Equal(t, http.StatusServiceUnavailable, code)
 	assert.Equal(t, "3 notifications are being sent already, send this one again later", text)
-	close(release)
+	release()
 	all.Wait()
 	assert.Equal(t, []int{200, 200, 200}, codes)
 	code, text = post(s, aWebhook(anAlert(9, 0)))

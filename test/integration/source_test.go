@@ -156,14 +156,16 @@ func newFront(t testing.TB, to string, fails func(n int64) bool) *front {
 func TestSourceStopsAfterWhatItAccepted(t *testing.T) {
 	p := startPod(t)
 	s := newScene(t, p)
-	begun, release := make(chan struct{}), make(chan struct{})
+	begun, wait := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(wait) })
 	f := newFront(t, p.url, func(n int64) bool {
 		if n == 2 {
 			close(begun)
-			<-release
+			<-wait
 		}
 		return false
 	})
+	t.Cleanup(release) // Whatever fails here, the front can be closed.
 	src := startSource(t, f.URL)
 	body, err := json.Marshal(notification(long(s.pods("PodDown", 500, "firing"))...))
 	require.NoError(t, err)
@@ -188,7 +190,7 @@ func TestSourceStopsAfterWhatItAccepted(t *testing.T) {
 		}
 		return nil
 	})
-	close(release)
+	release()
 	require.Equal(t, http.StatusOK, <-answered)
 	require.NoError(t, <-stopped)
 	require.NoError(t, src.Wait(), "exit status 0")
