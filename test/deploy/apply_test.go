@@ -1,0 +1,90 @@
+package deploy
+
+import (
+	"encoding/json"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestTrialIsOneApply: one command on a cluster that has Knative and nothing of ours, and again without a change.
+func TestTrialIsOneApply(t *testing.T) {
+	trial := filepath.Join(root, "deploy/trial")
+	out := cluster.Kubectl(t, "apply", "--kustomize", trial)
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		require.Regexp(t, " created$", line)
+	}
+	require.Contains(t, out, "service.serving.knative.dev/stormfold")
+	require.NotContains(t, cluster.Kubectl(t, "apply", "--kustomize", trial), "created")
+
+	// What follows wants an empty namespace. Nobody here could finish the deletion of the namespace itself.
+	objects := render(t, trial)
+	for _, o := range objects {
+		if kind := o.GetKind(); kind == "Namespace" || kind == "CustomResourceDefinition" {
+			continue
+		}
+		manifest, err := json.Marshal(o.Object)
+		require.NoError(t, err)
+		_, err = cluster.RunKubectl(t.Context(), string(manifest), "delete", "--cascade=background", "--wait=false", "--filename=-")
+		require.NoError(t, err)
+	}
+}
+
+// TestAPIServerTakes: the server takes every piece, and its strictest profile of pod security takes every pod that they lead
+// to.
+func TestAPIServerTakes(t *testing.T) {
+	defaultAccount(t)
+	all := pieces(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		t.Run(name, func(t *testing.T) {
+			// Both ways in which people apply, each refusing fields that do not exist.
+			for _, way := range []string{"--server-side=false", "--server-side=true"} {
+				_, err := cluster.RunKubectl(t.Context(), "", "apply", "--dry-run=server", "--validate=strict", way, "--kustomize", all[name])
+				require.NoError(t, err, way)
+			}
+			for _, w := range workloads(t, render(t, all[name])) {
+				require.NoError(t, createPod(t, w.template), w.name)
+			}
+		})
+	}
+}
+
+// TestAPIServerTakesNot: the server refuses what it should, so that the test above can fail.
+func TestAPIServerTakesNot(t *testing.T) {
+	defaultAccount(t)
+	for says, manifest := range map[string]string{
+		`unknown field "spec.schedul"`:    `{"apiVersion": "sources.knative.dev/v1", "kind": "PingSource", "metadata": {"name": "p"}, "spec": {"schedul": "x"}}`,
+		`spec.delivery.retry`:             `{"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"name": "b"}, "spec": {"delivery": {"retry": "x"}}}`,
+		`no matches for kind "PodMonkey"`: `{"apiVersion": "eventing.knative.dev/v1", "kind": "PodMonkey", "metadata": {"name": "p"}}`,
+	} {
+		_, err := cluster.RunKubectl(t.Context(), manifest, "apply", "--namespace=stormfold", "--dry-run=server", "--validate=strict", "--filename=-")
+		require.ErrorContains(t, err, says)
+	}
+	root := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "root", Image: "busybox:1.37"}}}}
+	require.ErrorContains(t, createPod(t, root), `violates PodSecurity "restricted:latest"`)
+}
+
+// defaultAccount makes what a controller would make, in the namespace of deploy/.
+func defaultAccount(t *testing.T) {
+	t.Helper()
+	cluster.Apply(t, filepath.Join(root, "deploy/namespace"))
+	cluster.ServiceAccountConfig(t, "stormfold", "default")
+	cluster.ServiceAccountConfig(t, "stormfold", "stormfold")
+}
+
+// createPod asks the server whether it would take a pod.
+func createPod(t *testing.T, template corev1.PodTemplateSpec) error {
+	t.Helper()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "pod-", Labels: template.Labels}, Spec: template.Spec}
+	if pod.Spec.Containers[0].Name == "" {
+		pod.Spec.Containers[0].Name = "user-container" // Knative's default.
+	}
+	_, err := cluster.Client.CoreV1().Pods("stormfold").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	return err
+}

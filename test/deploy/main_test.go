@@ -1,0 +1,87 @@
+// Package deploy tests what is in deploy/: that a real API server takes every piece and overlay, and that what they bring
+// into a cluster keeps to the rules of rules_test.go. Knative's definitions come from its own modules, in the versions that
+// the testbed pins.
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stormfold/stormfold/test/testbed"
+)
+
+const root = "../.."
+
+var cluster *testbed.Cluster
+
+// definitions are the kinds of Knative that deploy/ uses: the files of a module, and the definition that each has.
+var definitions = map[string]map[string]string{
+	"knative.dev/serving": {
+		"config/core/300-resources/service.yaml": "services.serving.knative.dev",
+	},
+	"knative.dev/eventing": {
+		"config/core/resources/broker.yaml":          "brokers.eventing.knative.dev",
+		"config/core/resources/trigger.yaml":         "triggers.eventing.knative.dev",
+		"config/core/resources/eventtransform.yaml":  "eventtransforms.eventing.knative.dev",
+		"config/core/resources/pingsource.yaml":      "pingsources.sources.knative.dev",
+		"config/core/resources/sinkbindings.yaml":    "sinkbindings.sources.knative.dev",
+		"config/core/resources/apiserversource.yaml": "apiserversources.sources.knative.dev",
+	},
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(testbed.RunWithControlPlane(m, func(c *testbed.Cluster) error {
+		cluster = c
+		return installDefinitions(context.Background())
+	}))
+}
+
+func installDefinitions(ctx context.Context) error {
+	var names []string
+	for module, files := range definitions {
+		dir, err := moduleDir(ctx, module)
+		if err != nil {
+			return err
+		}
+		for file, name := range files {
+			if err := cluster.ApplyPaths(ctx, filepath.Join(dir, file)); err != nil {
+				return err
+			}
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		if err := cluster.AwaitCRD(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moduleDir is where the go command keeps a module in the version that the testbed's servers are built from.
+func moduleDir(ctx context.Context, module string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
+	cmd.Dir = filepath.Join(root, "test/testbed/servers")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("download %s: %w: %s%s", module, err, out, stderr.String())
+	}
+	var downloaded struct{ Dir string }
+	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&downloaded); err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read where %s is: %w", module, err)
+	}
+	if downloaded.Dir == "" {
+		return "", fmt.Errorf("the go command does not say where %s is: %s", module, out)
+	}
+	return downloaded.Dir, nil
+}
