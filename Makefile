@@ -13,7 +13,7 @@ FUNC_ADDRESS ?= 127.0.0.1:8080
 STORMFOLD_REDIS_URL ?= redis://127.0.0.1:6379/0
 
 # What make generate writes.
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd docs/configuration.md
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd docs/configuration.md docs/source.md
 
 .PHONY: help
 help: ## Say what there is to make.
@@ -70,7 +70,7 @@ verify: ## Check generated files, formatting, imports, documented tables and go.
 generate: ## Write what is generated: deepcopy, CRD, tables in docs.
 	go tool controller-gen object paths=./api/...
 	go tool controller-gen crd paths=./api/... output:crd:dir=deploy/crd
-	go test ./config -run TestDocumentationHoldsTheTables -update
+	go test ./config ./source -run TestDocumentationHoldsTheTables -update
 
 .PHONY: clean
 clean: ## Remove what was built here.

@@ -59,7 +59,7 @@ func SettingsTable() []Setting {
 		pathSetting(certKey, "The certificate of the webhook's server, PEM. Empty is plain HTTP.", func(s *Settings) *string { return &s.CertFile }),
 		pathSetting(keyKey, "The private key of that certificate, PEM.", func(s *Settings) *string { return &s.KeyFile }),
 		numberSetting("CONCURRENCY", "16", "notifications", 1, 256, "How many notifications are sent at once; further ones are answered 503. "+
-			"Each may take up to 20 MiB of memory.", func(s *Settings) *int { return &s.Concurrency }),
+			"Each takes up to 12 MiB of memory.", func(s *Settings) *int { return &s.Concurrency }),
 		durationSetting("SINK_TIMEOUT", "10s", "100ms", "1m", "Bounds one event's way to the sink.",
 			func(s *Settings) *time.Duration { return &s.SinkTimeout }),
 		durationSetting("REQUEST_TIMEOUT", "20s", "1s", "5m", "Bounds a whole notification, and how long a stop may take.",
