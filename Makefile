@@ -11,6 +11,8 @@ SOAK ?= 10m
 # Where make func-run serves and make func-invoke sends to, and the servers behind it: make testbed starts some.
 FUNC_ADDRESS ?= 127.0.0.1:8080
 STORMFOLD_REDIS_URL ?= redis://127.0.0.1:6379/0
+# The policies file, and none for the built-in policy. It is named since func.yaml has the one that is mounted in a pod.
+STORMFOLD_POLICIES ?=
 
 # What make generate writes.
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd docs/configuration.md docs/source.md
@@ -38,7 +40,8 @@ func = $$(go run ./test/testbed/up -build func)
 
 .PHONY: func-run
 func-run: ## Run the function with the func CLI on STORMFOLD_REDIS_URL and KUBECONFIG.
-	func="$(func)"; "$$func" run --builder=host --address '$(FUNC_ADDRESS)' --env 'STORMFOLD_REDIS_URL=$(STORMFOLD_REDIS_URL)'
+	func="$(func)"; "$$func" run --builder=host --address '$(FUNC_ADDRESS)' --env 'STORMFOLD_REDIS_URL=$(STORMFOLD_REDIS_URL)' \
+		--env 'STORMFOLD_POLICIES=$(STORMFOLD_POLICIES)'
 
 .PHONY: func-invoke
 func-invoke: ## Send an alert to what make func-run has started.
@@ -51,6 +54,10 @@ func-invoke: ## Send an alert to what make func-run has started.
 .PHONY: test
 test: ## Run all tests, on real servers where it matters.
 	go test -race -timeout 20m ./...
+
+.PHONY: e2e
+e2e: ## Run the tests of the whole way: Alertmanagers, source, Knative's broker, function, Redis, incidents.
+	go test -race -count=1 -timeout 20m ./test/e2e
 
 .PHONY: seed-tests
 seed-tests: ## Run the storm tests COUNT times.
