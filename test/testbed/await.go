@@ -3,6 +3,7 @@ package testbed
 import (
 	"context"
 	"fmt"
+	"testing"
 	"time"
 )
 
@@ -55,4 +56,14 @@ func awaitReady(p *Process, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
 	return await(ctx, p, p.name, check)
+}
+
+// Eventually polls check until it succeeds, and fails the test with what it said last when time is up.
+func Eventually(t testing.TB, within time.Duration, what string, check func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	if err := await(ctx, nil, what, check); err != nil {
+		t.Fatalf("testbed: %v", err)
+	}
 }

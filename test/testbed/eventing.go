@@ -125,6 +125,9 @@ func (e *EventingServer) LogOnFailure(t testing.TB) {
 	}
 }
 
+// ProxyURL is an HTTP proxy that knows the names of the cluster's Services.
+func (e *EventingServer) ProxyURL() string { return e.names.url }
+
 // Env is what a process of this machine needs, on top of its own environment, to reach the addresses that Knative hands
 // out, like a K_SINK: they are names of the cluster's DNS, which nobody serves here.
 func (e *EventingServer) Env() []string {

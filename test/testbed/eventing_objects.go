@@ -18,6 +18,7 @@ var (
 	triggers         = schema.GroupVersionResource{Group: "eventing.knative.dev", Version: "v1", Resource: "triggers"}
 	channels         = schema.GroupVersionResource{Group: "messaging.knative.dev", Version: "v1", Resource: "inmemorychannels"}
 	pingSources      = schema.GroupVersionResource{Group: "sources.knative.dev", Version: "v1", Resource: "pingsources"}
+	sinkBindings     = schema.GroupVersionResource{Group: "sources.knative.dev", Version: "v1", Resource: "sinkbindings"}
 	apiServerSources = schema.GroupVersionResource{Group: "sources.knative.dev", Version: "v1", Resource: "apiserversources"}
 )
 
@@ -48,7 +49,7 @@ func (e *EventingServer) tryCreate(ctx context.Context, kind schema.GroupVersion
 // accepted and lost.
 func (e *EventingServer) WaitBroker(t testing.TB, namespace, name string) {
 	t.Helper()
-	e.wait(t, "broker "+namespace+"/"+name, func(ctx context.Context) error {
+	Eventually(t, time.Minute, "broker "+namespace+"/"+name, func(ctx context.Context) error {
 		broker, err := e.objects.Resource(brokers).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -100,6 +101,12 @@ func (e *EventingServer) WaitPingSource(t testing.TB, namespace, name string) {
 	e.waitReady(t, pingSources, namespace, name)
 }
 
+// WaitSinkBinding waits until the subject of a SinkBinding knows its sink.
+func (e *EventingServer) WaitSinkBinding(t testing.TB, namespace, name string) {
+	t.Helper()
+	e.waitReady(t, sinkBindings, namespace, name)
+}
+
 // BrokerURL is a broker's address for processes of this machine, with nothing to set for it. What Knative itself hands
 // out is SinkURL.
 func (e *EventingServer) BrokerURL(namespace, name string) string {
@@ -111,7 +118,7 @@ func (e *EventingServer) BrokerURL(namespace, name string) string {
 func (e *EventingServer) SinkURL(t testing.TB, namespace, name string) string {
 	t.Helper()
 	var address string
-	e.wait(t, "the address of broker "+namespace+"/"+name, func(ctx context.Context) error {
+	Eventually(t, time.Minute, "the address of broker "+namespace+"/"+name, func(ctx context.Context) error {
 		broker, err := e.objects.Resource(brokers).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -126,22 +133,13 @@ func (e *EventingServer) SinkURL(t testing.TB, namespace, name string) string {
 
 func (e *EventingServer) waitReady(t testing.TB, kind schema.GroupVersionResource, namespace, name string) {
 	t.Helper()
-	e.wait(t, kind.Resource+" "+namespace+"/"+name, func(ctx context.Context) error {
+	Eventually(t, time.Minute, kind.Resource+" "+namespace+"/"+name, func(ctx context.Context) error {
 		object, err := e.objects.Resource(kind).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
 		return isReady(object)
 	})
-}
-
-func (e *EventingServer) wait(t testing.TB, what string, check func(context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	if err := await(ctx, nil, what, check); err != nil {
-		t.Fatalf("testbed: %v", err)
-	}
 }
 
 // isReady reports as an error when the condition Ready does not hold for the newest version of an object.

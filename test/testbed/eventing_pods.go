@@ -1,13 +1,17 @@
 package testbed
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -20,7 +24,7 @@ func (e *EventingServer) RunAPIServerSource(t testing.TB, namespace, name string
 		t.Fatalf("testbed: %v", err)
 	}
 	var deployment string
-	e.wait(t, "the adapter of ApiServerSource "+namespace+"/"+name, func(ctx context.Context) error {
+	Eventually(t, time.Minute, "the adapter of ApiServerSource "+namespace+"/"+name, func(ctx context.Context) error {
 		list, err := e.cluster.Client.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -39,8 +43,8 @@ func (e *EventingServer) RunAPIServerSource(t testing.TB, namespace, name string
 }
 
 // RunDeployment runs the program of a Deployment's first container until the test ends, since no pods run here: with the
-// container's environment, what Knative put into it included, and the token of the Deployment's service account. Entries
-// of env, "KEY=value", come on top. From then on the Deployment is available.
+// container's environment, what Knative put into it included, and the token of the service account when its pods have
+// one. Entries of env, "KEY=value", come on top. From then on the Deployment is available.
 func (e *EventingServer) RunDeployment(t testing.TB, namespace, name, binary string, env ...string) *Process {
 	t.Helper()
 	deployment, err := e.cluster.Client.AppsV1().Deployments(namespace).Get(t.Context(), name, metav1.GetOptions{})
@@ -48,11 +52,11 @@ func (e *EventingServer) RunDeployment(t testing.TB, namespace, name, binary str
 		t.Fatalf("testbed: %v", err)
 	}
 	pod := deployment.Spec.Template.Spec
-	account := pod.ServiceAccountName
-	if account == "" {
-		account = "default"
+	kubeconfig := ""
+	if mount := pod.AutomountServiceAccountToken; mount == nil || *mount {
+		kubeconfig = e.cluster.ServiceAccountKubeconfig(t, namespace, cmp.Or(pod.ServiceAccountName, "default"))
 	}
-	all, err := e.componentEnv(name, e.cluster.ServiceAccountKubeconfig(t, namespace, account))
+	all, err := e.componentEnv(name, kubeconfig)
 	if err != nil {
 		t.Fatalf("testbed: %v", err)
 	}
@@ -65,6 +69,26 @@ func (e *EventingServer) RunDeployment(t testing.TB, namespace, name, binary str
 		t.Fatalf("testbed: %v", err)
 	}
 	return process
+}
+
+// Serve makes a Service of the cluster lead to a server of this machine, for as long as the test runs. The Service is
+// created when it is absent.
+func (e *EventingServer) Serve(t testing.TB, namespace, service, address string) {
+	t.Helper()
+	target, err := url.Parse(address)
+	if err != nil {
+		t.Fatalf("testbed: %v", err)
+	}
+	_, err = e.cluster.Client.CoreV1().Services(namespace).Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: service},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatalf("testbed: create Service %s/%s: %v", namespace, service, err)
+	}
+	host := service + "." + namespace + clusterDomain
+	e.names.set(host, target.Host)
+	t.Cleanup(func() { e.names.set(host, "") })
 }
 
 // containerEnv is the environment of a Deployment's first container, as a node would make it.

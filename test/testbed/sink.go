@@ -72,10 +72,8 @@ func (s *EventSink) Deliveries() []Delivery {
 // Wait waits until an event that matches was accepted and returns the first.
 func (s *EventSink) Wait(t testing.TB, what string, match func(cloudevents.Event) bool) cloudevents.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
 	var found cloudevents.Event
-	if err := await(ctx, nil, what, func(context.Context) error {
+	Eventually(t, time.Minute, what, func(context.Context) error {
 		deliveries := s.Deliveries()
 		for _, d := range deliveries {
 			if d.Code/100 == 2 && match(d.Event) {
@@ -84,8 +82,6 @@ func (s *EventSink) Wait(t testing.TB, what string, match func(cloudevents.Event
 			}
 		}
 		return fmt.Errorf("not among %d deliveries", len(deliveries))
-	}); err != nil {
-		t.Fatalf("testbed: %v", err)
-	}
+	})
 	return found
 }

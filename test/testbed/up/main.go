@@ -1,8 +1,10 @@
 // Command up runs the testbed for people: a Kubernetes API server with Stormfold's namespace, CRD and RBAC, Redis and, when it
-// is given a configuration, an Alertmanager. It prints what to set in a shell and runs until it is interrupted.
+// is given a configuration, an Alertmanager; Knative Eventing when it is asked for. It prints what to set in a shell and
+// runs until it is interrupted.
 //
 //	go run ./test/testbed/up                          # start, print, wait for Ctrl-C
 //	go run ./test/testbed/up -alertmanager FILE.yml   # with an Alertmanager
+//	go run ./test/testbed/up -eventing                # with Knative Eventing
 //	go run ./test/testbed/up -build                   # only build and install what the tests need
 //	go run ./test/testbed/up -build func kubectl      # only these of it
 package main
@@ -25,11 +27,12 @@ import (
 func main() {
 	build := flag.Bool("build", false, "only build and install the servers, or those that are named")
 	config := flag.String("alertmanager", "", "start an Alertmanager with this configuration `file`")
+	eventing := flag.Bool("eventing", false, "start Knative Eventing")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	run := func() error { return up(ctx, os.Stdout, *config) }
+	run := func() error { return up(ctx, os.Stdout, *config, *eventing) }
 	if *build {
 		run = func() error { return prepare(os.Stdout, flag.Args()) }
 	}
@@ -76,7 +79,7 @@ func prepare(out io.Writer, names []string) error {
 }
 
 // up starts the servers, prints how to reach them, and stops them when the context is done.
-func up(ctx context.Context, out io.Writer, alertmanagerConfig string) (err error) {
+func up(ctx context.Context, out io.Writer, alertmanagerConfig string, withEventing bool) (err error) {
 	dir, err := os.MkdirTemp("", "stormfold-up-")
 	if err != nil {
 		return fmt.Errorf("create a directory for the servers: %w", err)
@@ -116,6 +119,15 @@ func up(ctx context.Context, out io.Writer, alertmanagerConfig string) (err erro
 		}
 		closers = append(closers, alertmanager.Kill)
 		lines += fmt.Sprintf("export ALERTMANAGER_URL=%s\n", alertmanager.URL)
+	}
+	if withEventing {
+		eventing, err := testbed.StartEventing(ctx, cluster)
+		if err != nil {
+			return err
+		}
+		closers = append(closers, eventing.Stop)
+		// What a process needs that is given a K_SINK, and where a Broker is for those that are not.
+		lines += fmt.Sprintf("export HTTP_PROXY=%s\nexport BROKER_URL=%s\n", eventing.ProxyURL(), eventing.BrokerURL("stormfold", "stormfold"))
 	}
 	if _, err := fmt.Fprint(out, lines); err != nil {
 		return err
