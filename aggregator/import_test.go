@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/config"
 )
 
 // reimport gives Redis back what was written, as the function does from Kubernetes.
@@ -191,4 +193,68 @@ func TestAGroupThatIsWhollyLostIsForgotten(t *testing.T) {
 	require.Nil(t, s)
 	require.EqualValues(t, 1, l.rdb.ZCard(l.ctx, dueKey(ShardOf(f.Group))).Val(), "the import's mark")
 	require.Empty(t, l.rdb.Keys(l.ctx, "*:g:*").Val())
+}
+
+// One pod at a time imports a shard; who lost the lease cannot mark it as imported.
+func TestImportLease(t *testing.T) {
+	l := newLab(t, nil)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	first, err := l.BeginImport(l.ctx, 3, "", time.Minute)
+	require.NoError(t, err)
+	require.NotNil(t, first)
+	second, err := l.BeginImport(l.ctx, 3, "", time.Minute)
+	require.NoError(t, err)
+	require.Nil(t, second, "it is leased")
+	require.NoError(t, l.ExtendImport(l.ctx, first))
+	require.NoError(t, l.AbortImport(l.ctx, first))
+	second, err = l.BeginImport(l.ctx, 3, "", time.Minute)
+	require.NoError(t, err)
+	require.NotNil(t, second, "it was given back")
+	require.ErrorIs(t, l.ExtendImport(l.ctx, first), ErrUnavailable)
+	require.ErrorIs(t, l.FinishImport(l.ctx, first), ErrUnavailable)
+	require.NoError(t, l.AbortImport(l.ctx, first), "nothing is left to give back, and what another has stays")
+	require.NoError(t, l.FinishImport(l.ctx, second))
+	third, err := l.BeginImport(l.ctx, 3, "", time.Minute)
+	require.NoError(t, err)
+	require.Nil(t, third, "it is imported")
+}
+
+// What waits for an import is bounded, and what does not fit is refused, not dropped.
+func TestTooManyWaitForTheImport(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.MaxAlerts = 100 })
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	groups := Split(config.Policies{l.policy}, Batch{Alerts: l.pods(1000, Firing)})
+	_, err := l.Fold(l.ctx, groups, func(Group) string { return "stormfold" })
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.ErrorContains(t, err, "imported")
+	waiting := groupKeys(ShardOf(groups[0].ID), groups[0].ID)[6]
+	require.LessOrEqual(t, l.rdb.HLen(l.ctx, waiting).Val(), int64(3*100+foldAlerts))
+	require.Positive(t, l.rdb.HLen(l.ctx, waiting).Val())
+}
+
+// Of what waits the latest word counts, whatever the order, and its replay is one fold.
+func TestWhatWaitsIsJoined(t *testing.T) {
+	l := newLab(t, nil)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	old := l.pods(15, Firing)
+	l.pass(time.Second)
+	over := l.pods(5, Resolved)
+	require.Equal(t, "waiting", l.fold(over...).State)
+	f := l.fold(old...)
+	require.Equal(t, "waiting", f.State)
+	require.Empty(t, f.Token)
+	require.Empty(t, f.Transitions)
+	l.imported()
+	l.flush(f.Group, "")
+	require.Zero(t, l.rdb.Exists(l.ctx, groupKeys(ShardOf(f.Group), f.Group)[6]).Val())
+	storm := l.one(Open)
+	require.True(t, storm.Storm)
+	require.Equal(t, 10, storm.Firing)
+	require.Equal(t, map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"}, storm.CommonLabels)
+	alerts := storm.Total
+	for _, o := range l.in(Ended) {
+		require.Equal(t, 1, o.Total)
+		alerts++
+	}
+	require.Equal(t, 15, alerts)
 }

@@ -223,12 +223,12 @@ func (w *twin) compare() {
 	require.ElementsMatch(w.t, slices.Collect(maps.Keys(w.m.recent)), recent.Val())
 
 	want, have := map[string]string{}, map[string]string{}
-	unwritten := false
+	unwritten, entries := false, w.name()
 	for key, i := range w.m.incidents {
 		want[key] = fmt.Sprint(w.describe(i), " told=", i.told, " unwritten=", i.want > i.done)
 		unwritten = unwritten || i.want > i.done
 	}
-	for key, e := range w.name() {
+	for key, e := range entries {
 		if e.Type == "S" && g["obj"] == w.names[key] && e.State == Open {
 			e.Revision, e.Beyond, e.Truncated = number("srev"), int(number("x")), int(number("tr"))
 		}

@@ -50,6 +50,17 @@ func (g *modelGroup) absorb(now time.Time) {
 	}
 }
 
+// takeOver makes an incident that ended lately, whose alert joins the storm, a part of it.
+func (g *modelGroup) takeOver(i *modelIncident) {
+	if !i.told {
+		delete(g.incidents, i.key)
+		return
+	}
+	i.state, i.reason, i.absorbing, i.over = TakenOver, "", g.storm, true
+	g.changed(i)
+	g.say(Absorbed)
+}
+
 // promote makes the oldest open incident the storm. The others are to be absorbed; those that this very event opened never
 // come to be.
 func (g *modelGroup) promote(ev *modelEvent) {
@@ -213,7 +224,7 @@ func (g *modelGroup) counts(i *modelIncident) (total, firing int) {
 		return len(all), n
 	case i.storm:
 		return i.total, i.firing
-	case i.reason == "AllResolved":
+	case i.reason == "AllResolved", i.over:
 		return 1, 0
 	}
 	return 1, 1

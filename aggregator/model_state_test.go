@@ -43,6 +43,7 @@ type modelIncident struct {
 	firing    int
 	beyond    int
 	truncated bool
+	over      bool // Its alert was over when it was absorbed.
 	told      bool // A pod was told to write it.
 	want      int  // The change to be written, and the one that is.
 	done      int
@@ -220,7 +221,12 @@ func (g *modelGroup) current(x *modelAlert, now time.Time) bool {
 	if x.in == nil || g.storm != nil {
 		return x.in != nil && x.in == g.storm
 	}
-	return x.in.state == Ended && x.in.reason == "AllResolved" && now.Before(x.in.ended.Add(g.p.Cooldown))
+	return g.lately(x.in, now)
+}
+
+// lately says whether an incident is over and may be reopened.
+func (g *modelGroup) lately(i *modelIncident, now time.Time) bool {
+	return i.state == Ended && i.reason == "AllResolved" && now.Before(i.ended.Add(g.p.Cooldown))
 }
 
 // fires takes in an alert that begins to fire.
@@ -263,6 +269,9 @@ func (g *modelGroup) join(ev *modelEvent, alert string, at int64, over bool) {
 			g.changed(g.storm)
 		}
 		return
+	}
+	if x != nil && x.in != nil && !x.in.storm && g.lately(x.in, ev.now) {
+		g.takeOver(x.in)
 	}
 	g.alerts[alert] = &modelAlert{at: at, over: over, in: g.storm}
 	g.changed(g.storm)

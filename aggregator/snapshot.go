@@ -142,7 +142,10 @@ type members struct {
 // addMembers fills in an object's alerts: one from its facts, or those of a storm from the records, which came with the
 // snapshot when they were few and are scanned here when they are many.
 func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, alertsKey string) error {
-	if !o.Storm {
+	switch {
+	case o.Total == 0 && o.State != Open:
+		return nil // Nobody knows for which alert it was made, or that one is in another incident.
+	case !o.Storm:
 		o.Members = []Member{o.Facts.member(from.single, o.Firing > 0, from.breakdown)}
 		return nil
 	}

@@ -60,3 +60,21 @@ func TestAStormThatIsOverKeepsItsLists(t *testing.T) {
 		require.Equal(t, before.Severity, after.Severity)
 	})
 }
+
+// Created, and then the pod died: the label tells which alert it was for.
+func TestAnObjectWithoutStatusIsKnownByItsLabel(t *testing.T) {
+	m := &Memory{}
+	_, err := m.Create(t.Context(), &v1alpha1.Incident{ObjectMeta: metav1.ObjectMeta{Namespace: "stormfold", Name: "a", Labels: map[string]string{
+		v1alpha1.LabelShard: "03", v1alpha1.LabelGroup: "0300000000000000", v1alpha1.LabelFingerprint: "00000000000000ff",
+	}}})
+	require.NoError(t, err)
+	var taken []aggregator.Imported
+	require.NoError(t, New(Options{Incidents: m, Timeout: time.Second}).ImportShard(t.Context(), "stormfold", 3, func(i aggregator.Imported) error {
+		taken = append(taken, i)
+		return nil
+	}))
+	require.Len(t, taken, 1)
+	require.Equal(t, "00000000000000ff", taken[0].Object.Fingerprint)
+	require.Equal(t, []aggregator.Member{{Fingerprint: "00000000000000ff", Firing: true}}, taken[0].Object.Members)
+	require.Equal(t, aggregator.Open, taken[0].Object.State)
+}

@@ -184,14 +184,15 @@ local function member(r)
   return r and r.gen == g.gen and (r.s == 'f' or r.m == 'm')
 end
 
--- takes_over makes the ended incident of an alert a part of the storm. It came out of Kubernetes, and when the alert was last
--- spoken of had been forgotten: an old word may have brought the alert back.
+-- takes_over makes the incident of an alert that ended lately a part of the storm: in a calm group it would be reopened.
 local function takes_over(r)
-  local e = r.obj ~= '' and get_entry(g, r.obj)
-  if not e or e.t ~= 'A' or e.s ~= 'resolved' then return end
+  local e = r.m == '-' and r.obj ~= '' and get_entry(g, r.obj)
+  if not e or e.t ~= 'A' or e.s ~= 'resolved' or e.why ~= 'AllResolved' or now >= e.e + p.cooldown then return end
+  if not e.a then return drop_object(g, r.obj) end
   e.s, e.why, e.by, e.lc, e.rev = 'absorbed', nil, g.obj, now, bump(g, now)
   put_entry(g, r.obj, e)
   redis.call('ZADD', k.todo, 1, r.obj)
+  transition(out, 'absorbed', r.obj, e, e.rev, 1, 0)
 end
 
 -- join_storm adds an alert to the storm, firing or resolved; beyond maxAlerts it is only counted.
@@ -208,7 +209,7 @@ local function join_storm(a, r, s)
       return
     end
     set(g, 'n', g.n + 1)
-    if r and r.at == 0 and r.m == '-' then takes_over(r) end
+    if r then takes_over(r) end
   end
   if s == 'f' then set(g, 'f', g.f + 1) end
   record(a, r, s, 'm', '')
@@ -305,8 +306,9 @@ local function apply(a)
   if a.s == 'r' then
     if live then return resolves(a, r) end
     -- Its incident is a thing of the past. Whether it fired since, only a word that is still on its way can tell.
-    if r.m ~= 't' and not (member(r) and g.st ~= 'calm') and not ended_lately(r) then
-      r.m, r.obj = 't', int(r.at)
+    if r.m ~= 't' and not (member(r) and g.st ~= 'calm') and not ended_lately(r) or r.m == 't' and r.at == 0 then
+      -- What came out of Kubernetes knew nothing of when it was last spoken of.
+      r.m, r.obj = 't', int(r.at > 0 and r.at or a.at)
     end
     r.s, r.at, r.gen = 'r', a.at, g.gen
     put_record(g, a.fp, r)

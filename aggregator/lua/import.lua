@@ -21,6 +21,8 @@ if ARGV[12] == 'end' then
   if g.lost == '1' then
     set(g, 'lost', '0')
     save(g)
+    -- A create may have been on its way: the shard is looked at once more.
+    if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('SET', KEYS[3], int(now)) end
   end
   return {1, 0}
 end
@@ -50,6 +52,13 @@ local function over(e, state, why, by)
   store(e, 1)
 end
 
+-- superfluous ends an object without any alert: it came too late, for one that is over and was in another incident, or nobody
+-- knows for which; that one will make an incident of its own.
+local function superfluous(e)
+  e.n, e.f = 0, 0
+  over(e, 'resolved', 'AllResolved')
+end
+
 -- member tells whether the storm, open or within its cooldown, counts the alert of a record.
 local function member(r) return r.gen == g.gen and g.st ~= 'calm' and (r.m == 'm' or r.s == 'f') end
 
@@ -69,6 +78,16 @@ local function home(r)
   if e then return at, e end
 end
 
+-- part makes an incident of a single alert, over for less than the cooldown when the other one began, a part of that: had
+-- all been known, it would have been reopened, or would have joined the storm.
+local function part(at, e, began, by)
+  if not e or e.t ~= 'A' or e.s ~= 'resolved' or e.why ~= 'AllResolved' or began >= e.e + g.p.cooldown then return end
+  if not e.a then return drop_object(g, at) end
+  e.s, e.why, e.by, e.lc, e.rev = 'absorbed', nil, by, now, bump(g, now)
+  put_entry(g, at, e)
+  redis.call('ZADD', k.todo, 1, at)
+end
+
 -- adopt makes the object the open incident of its alert.
 local function adopt(e, r)
   r = r or {at = 0, starts = 0, rest = ''}
@@ -82,16 +101,12 @@ local function adopt(e, r)
 end
 
 local function import_single(e)
-  -- Nobody knows any more which alert it was for. That will make an incident of its own.
-  if not e.fp then
-    e.n, e.f = 0, 0
-    return over(e, 'resolved', 'Quiet')
-  end
+  if not e.fp then return superfluous(e) end
   local r = get_record(g, e.fp)
   local at, known = home(r)
-  -- What is known of the alert is older than the object, and from Kubernetes like it.
-  local older = known and r.at == 0 and r.s == 'r' and first and known.e and known.e < e.at
-  if known and not older and not (r.m == '-' and imported_only(r)) then
+  -- What is known of the alert is over, older than the object, and from Kubernetes like it.
+  local older = known and r.at == 0 and r.s == 'r' and known.s == 'resolved' and known.rev < e.rev
+  if known and not older then
     if known.t == 'A' and known.s == 'open' and not known.a then
       -- The same alert's, but no pod was told to write that one.
       drop_object(g, at)
@@ -99,19 +114,24 @@ local function import_single(e)
     end
     return over(e, 'absorbed', nil, at)
   end
+  local ended = r and r.s ~= 'f' and not older and not imported_only(r)
+  if ended and r.m == 't' and r.obj ~= '' then return superfluous(e) end
   if g.st == 'storm' then
+    r = r or {at = 0, starts = 0, rest = ''}
+    r.s, r.m, r.gen, r.obj = ended and 'r' or 'f', 'm', g.gen, ''
+    put_record(g, e.fp, r)
     set(g, 'n', g.n + 1)
-    set(g, 'f', g.f + 1)
-    put_record(g, e.fp, {s = 'f', m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, rest = ''})
+    if r.s == 'f' then set(g, 'f', g.f + 1) end
     set(g, 'srev', bump(g, now))
     redis.call('ZADD', k.todo, 0, g.obj)
     return over(e, 'absorbed', nil, g.obj)
   end
-  if r and r.s ~= 'f' and not older and not imported_only(r) then
+  if ended then
     r.s, r.m, r.gen, r.obj = 'r', '-', g.gen, name
     put_record(g, e.fp, r)
     return over(e, 'resolved', 'AllResolved')
   end
+  if older then part(at, known, e.at, name) end
   if g.st == 'cool' then close(g) end -- An incident beside it is open: that storm will not be reopened.
   adopt(e, r)
 end
@@ -169,6 +189,8 @@ local function import_over(e)
       end
     elseif known then
       return over(e, 'absorbed', nil, at)
+    elseif r and r.m == 't' and r.obj ~= '' then
+      return superfluous(e)
     end
   end
   store(e, e.e + g.p.retention)
@@ -185,12 +207,23 @@ local function import_over(e)
 end
 
 if ARGV[12] == '0' then
-  if redis.call('HEXISTS', k.objects, name) == 1 then
+  local e = get_entry(g, name)
+  if e then
+    local own = e.t == 'S' and name == g.obj and e.s == 'open'
+    local rev = tonumber(ARGV[10])
+    if rev > e.frev and rev ~= (own and g.srev or e.rev) then
+      -- Written meanwhile by a pod that did not know that Redis had been emptied.
+      set(g, 'rev', math.max(g.rev, rev))
+      e.rev = bump(g, now)
+      if own then set(g, 'srev', g.rev) end
+      put_entry(g, name, e)
+      redis.call('ZADD', k.todo, e.t == 'S' and 0 or 1, name)
+    end
     local at = reschedule(g, due, gid, now)
     save(g)
     return {0, at}
   end
-  local e = cjson.decode(ARGV[8])
+  e = cjson.decode(ARGV[8])
   e.a = 1
   set(g, 'rev', math.max(g.rev, tonumber(ARGV[10])))
   if e.s ~= 'open' then
@@ -205,22 +238,16 @@ end
 -- joins makes an alert a member of the storm, as the storm's object in Kubernetes lists it.
 local function joins(fp, s)
   local r = get_record(g, fp)
+  if r and not member(r) then
+    local at, known = home(r)
+    if at ~= name then part(at, known, get_entry(g, g.obj).st or 0, g.obj) end
+  end
   if not r or imported_only(r) then
     put_record(g, fp, {s = s, m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, rest = ''})
     set(g, 'n', g.n + 1)
     if s == 'f' then set(g, 'f', g.f + 1) end
   elseif not member(r) then
     -- It ended since: a member that is over, not an incident of its own.
-    local at, known = home(r)
-    if known and at ~= name and known.t == 'A' and known.s == 'resolved' then
-      if known.a then
-        known.s, known.why, known.by, known.lc, known.rev = 'absorbed', nil, g.obj, now, bump(g, now)
-        put_entry(g, at, known)
-        redis.call('ZADD', k.todo, 1, at)
-      else
-        drop_object(g, at)
-      end
-    end
     r.s, r.m, r.gen, r.obj = 'r', 'm', g.gen, ''
     put_record(g, fp, r)
     set(g, 'n', g.n + 1)
@@ -233,19 +260,23 @@ local function past(e, fp)
   local r = get_record(g, fp)
   local single = e.t == 'A' and e.why == 'AllResolved'
   local at, open = home(r)
-  if e.t == 'S' and open and open.t == 'A' and open.s == 'open' and r.at == 0 and open.at < e.e then
-    -- The storm ended before all that it had absorbed was written.
+  if single and open and (open.t == 'S' or open.s == 'open' and open.rev >= e.rev and at ~= name) then
+    return part(name, e, open.st or open.at, at)
+  elseif open and open.t == 'A' and open.s == 'open' and r.at == 0 and (open.bare or open.rev < e.rev) then
+    -- An older incident of the alert: this one ended before all was written.
     open.s, open.by, open.e, open.lc, open.rev, open.f = 'absorbed', name, now, now, bump(g, now), 1
     put_entry(g, at, open)
     redis.call('ZREM', k.open, at)
     redis.call('ZREM', k.recent, fp)
     redis.call('ZADD', k.todo, 1, at)
-    r.s, r.m, r.obj = 'r', 't', '1'
+    r.s, r.m, r.obj = 'r', single and '-' or 't', single and name or '1'
   elseif not r then
     if redis.call('HLEN', k.alerts) >= 2 * g.p.maxAlerts then return end
     r = {s = 'r', m = single and '-' or 't', at = 0, gen = g.gen, obj = single and name or '1', starts = 0, rest = ''}
   elseif single and r.m == '-' and imported_only(r) then
-    if open and open.e and open.e >= e.e then return end
+    -- Two of one alert. The second would have been the first, reopened, had it been known: unless that was long ago.
+    if open and open.rev >= e.rev then return part(name, e, open.at, at) end
+    part(at, open, e.at, name)
     r.gen, r.obj = g.gen, name
   else
     return
@@ -255,6 +286,7 @@ end
 
 local into = get_entry(g, name)
 if into then
+  set(g, 'imp', now)
   local storm = g.st ~= 'calm' and (g.obj == name or into.t == 'S' and into.s == 'absorbed' and into.by == g.obj)
   for i = 14, #ARGV, 2 do
     if storm then

@@ -13,12 +13,12 @@
 -- (see PARAMS), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
 -- the records, obj name of the storm's object, n members, f firing ones, x members beyond maxAlerts (a lower bound),
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
--- (ms), lost 1 until the group has been imported, sa to sr sizes of the other keys, cur where the search for
+-- (ms), lost 1 until the group has been imported, imp last import (ms), sa to sr sizes of the other keys, cur where the search for
 -- old tombstones goes on, pn and pr: what was open at
 -- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), lrev
 -- revision for which a fold granted it, iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
 --
--- An entry: t A(lert) or S(torm), fp fingerprint (of an A), s open|resolved|absorbed, at opened (ms), st stormed (ms),
+-- An entry: t A(lert) or S(torm), fp fingerprint of the alert that opened it, s open|resolved|absorbed, at opened (ms), st stormed (ms),
 -- e ended (ms), why reason of the end, by absorbed by, ro reopened (times), ra last reopened (ms), rev and frev revision wanted and confirmed,
 -- a 1 once a pod was told to write it, rv resourceVersion, ns namespace, h last heard (ms), lc last change (ms),
 -- gen generation (of an S), n, f, x, tr, com: counts and common labels when it ended, bare 1 until the facts of the alert
@@ -26,7 +26,7 @@
 
 local PARAMS = {'threshold', 'window', 'quiet', 'maxDuration', 'cooldown', 'retention', 'flushMin', 'flushMax',
   'hold', 'maxAlerts', 'maxGroups'}
-local NUMBERS = {'rev', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf'}
+local NUMBERS = {'rev', 'imp', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf'}
 
 -- int writes a number the way every script and Go reads it: whole, no exponent.
 local function int(x) return string.format('%.0f', x) end

@@ -29,9 +29,10 @@ for i = 5, #ARGV, 4 do
       -- A storm whose object is gone cannot be reopened.
       if name == g.obj then close(g) end
     else
-      if rev > g.rev then
-        -- Not a revision of this Redis: someone else's, or this Redis' clock is behind. Ours goes above it and is due.
-        set(g, 'rev', rev)
+      if rev > wanted then
+        -- Not a revision of this Redis: someone else's, from before it was emptied, or this Redis' clock is behind. Ours
+        -- goes above it and is due.
+        set(g, 'rev', math.max(g.rev, rev))
         e.rev = bump(g, now)
         if own then set(g, 'srev', g.rev) end
         wanted = g.rev

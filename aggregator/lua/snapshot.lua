@@ -99,7 +99,7 @@ local function purge()
     local fp = page[2][i]
     local r = get_record(g, fp)
     local used = r and r.gen == g.gen and (r.s == 'f' or r.m == 'm')
-    local age = r and now - r.at or 0
+    local age = r and now - math.max(r.at, g.imp) or 0
     if not used and (age >= math.max(g.p.quiet, g.p.cooldown) or size > 2 * g.p.maxAlerts and age >= g.p.cooldown) then
       redis.call('HDEL', k.alerts, fp)
     end

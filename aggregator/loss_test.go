@@ -1,0 +1,382 @@
+package aggregator
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+// losses is a world in which Redis may be emptied at any moment: a few alerts, pods that write to Kubernetes step by step,
+// and what stands there.
+type losses struct {
+	*lab
+	random *rand.Rand
+	// standing are the incidents in Kubernetes; those without a status have revision 0.
+	standing map[string]Object
+	// labels are those of an incident's group, by its name.
+	labels map[string]map[string]string
+	// writers are pods in the middle of writing a snapshot.
+	writers []*writer
+	// words are what was said about each alert, in order.
+	words map[string][]Alert
+	names []string
+	log   []string
+}
+
+// writer is a pod that has taken a snapshot: create, status, then the next object, then settle.
+type writer struct {
+	snapshot  *Snapshot
+	began     time.Time
+	at        int
+	created   bool
+	confirmed []Confirmed
+}
+
+func (w *losses) note(format string, args ...any) {
+	w.log = append(w.log, w.now.Format("04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// subject is one alert of a group: pods of PodDown make a storm, those of Lone never do.
+func (w *losses) subject(name string, pod int, status Status) Alert {
+	labels := map[string]string{"alertname": name, "namespace": "shop", "pod": fmt.Sprintf("web-%d", pod), "severity": "warning"}
+	set := model.LabelSet{}
+	for k, v := range labels {
+		set[model.LabelName(k)] = model.LabelValue(v)
+	}
+	a := Alert{Fingerprint: set.Fingerprint().String(), Status: status, Labels: labels, StartsAt: epoch, NotifiedAt: w.now}
+	if status == Resolved {
+		a.EndsAt = w.now
+	}
+	return a
+}
+
+// say folds the next word about some alert.
+func (w *losses) say() {
+	name, pods := "PodDown", 14
+	if w.random.IntN(4) == 0 {
+		name, pods = "Lone", 3
+	}
+	var batch []Alert
+	for range 1 + w.random.IntN(3) {
+		a := w.subject(name, w.random.IntN(pods), Firing)
+		said := w.words[a.Fingerprint]
+		if slices.ContainsFunc(batch, func(b Alert) bool { return b.Fingerprint == a.Fingerprint }) {
+			continue
+		}
+		switch n := len(said); {
+		case n == 0:
+			w.names = append(w.names, a.Fingerprint)
+		case said[n-1].Status == Firing && w.random.IntN(2) == 0:
+			a.Status, a.EndsAt = Resolved, w.now
+		case said[n-1].Status == Resolved && (name == "PodDown" || w.random.IntN(2) == 0):
+			a.Status, a.EndsAt = Resolved, said[n-1].EndsAt // Said again.
+		}
+		w.words[a.Fingerprint] = append(said, a)
+		batch = append(batch, a)
+	}
+	w.deliver(batch)
+	if w.random.IntN(5) == 0 {
+		w.deliver(batch)
+	}
+}
+
+// again delivers an old event once more.
+func (w *losses) again() {
+	if len(w.names) == 0 {
+		return
+	}
+	said := w.words[w.names[w.random.IntN(len(w.names))]]
+	w.deliver([]Alert{said[w.random.IntN(len(said))]})
+}
+
+func (w *losses) deliver(batch []Alert) {
+	for _, a := range batch {
+		w.note("%s %s %s of %s", a.Labels["alertname"], a.Labels["pod"], a.Status, a.NotifiedAt.Format("04:05.000"))
+	}
+	for _, f := range w.foldAll(batch) {
+		if f.Token != "" {
+			w.snapshot(f.Group, f.Token, false)
+		}
+	}
+}
+
+func (w *losses) foldAll(batch []Alert) []Folded {
+	folded, err := w.Fold(w.ctx, Split(config.Policies{w.policy}, Batch{Alerts: batch}), func(Group) string { return "stormfold" })
+	require.NoError(w.t, err)
+	return folded
+}
+
+// snapshot lets a pod begin to write a group; it imports and replays first where that is needed.
+func (w *losses) snapshot(group, token string, now bool) bool {
+	s, err := w.Snapshot(w.ctx, group, token, now)
+	var busy *Busy
+	switch {
+	case errors.As(err, &busy):
+		return false
+	case errors.Is(err, ErrNotImported):
+		w.importShard(ShardOf(group), "")
+		return true
+	case errors.Is(err, ErrLost):
+		w.importGroup(group)
+		return true
+	case errors.Is(err, ErrWaiting):
+		_, err := w.Replay(w.ctx, group)
+		require.NoError(w.t, err)
+		w.note("replayed %s", group)
+		return true
+	}
+	require.NoError(w.t, err)
+	if s == nil || len(s.Objects) == 0 {
+		return false
+	}
+	w.writers = append(w.writers, &writer{snapshot: s, began: w.now})
+	return true
+}
+
+// step lets a pod make its next call of the API server.
+func (w *losses) step(i int) {
+	p := w.writers[i]
+	if p.at == len(p.snapshot.Objects) {
+		_, err := w.Settle(w.ctx, p.snapshot, p.confirmed, 0)
+		require.NoError(w.t, err)
+		w.writers = slices.Delete(w.writers, i, i+1)
+		return
+	}
+	if w.now.Sub(p.began) > 20*time.Second { // A pod gives up when the lease is over.
+		w.writers = slices.Delete(w.writers, i, i+1)
+		return
+	}
+	o := p.snapshot.Objects[p.at]
+	have, stands := w.standing[o.Name]
+	switch {
+	case o.Delete:
+		delete(w.standing, o.Name)
+		p.confirmed = append(p.confirmed, Confirmed{Name: o.Name, Namespace: o.Namespace})
+	case !stands && !p.created:
+		w.note("create %s", o.Name)
+		w.standing[o.Name] = Object{
+			Name: o.Name, Namespace: o.Namespace, Fingerprint: o.Fingerprint, OpenedAt: w.now.Truncate(time.Second), State: Open,
+			Members: []Member{{Fingerprint: o.Fingerprint, Firing: true}}, Facts: Facts{Labels: map[string]string{}},
+			ResourceVersion: "1",
+		}
+		w.labels[o.Name] = p.snapshot.Labels
+		p.created = true
+		return
+	default:
+		if have.Revision < o.Revision {
+			w.note("status %s %s storm=%v %d/%d rev %d", o.Name, o.State, o.Storm, o.Firing, o.Total, o.Revision)
+			o.OpenedAt = have.OpenedAt
+			for m := range o.Members {
+				o.Members[m] = Member{Fingerprint: o.Members[m].Fingerprint, Firing: o.Members[m].Firing}
+			}
+			o.ResourceVersion = "2"
+			w.standing[o.Name] = o
+			have = o
+		}
+		p.confirmed = append(p.confirmed, Confirmed{Name: o.Name, Namespace: o.Namespace, Revision: have.Revision, ResourceVersion: "2"})
+	}
+	p.at, p.created = p.at+1, false
+}
+
+func (w *losses) importShard(shard int, epoch string) {
+	i, err := w.BeginImport(w.ctx, shard, epoch, time.Minute)
+	require.NoError(w.t, err)
+	require.NotNil(w.t, i)
+	w.note("import of shard %d, epoch %q", shard, epoch)
+	w.take(func(group string) bool { return ShardOf(group) == shard })
+	require.NoError(w.t, w.FinishImport(w.ctx, i))
+}
+
+func (w *losses) importGroup(group string) {
+	w.note("import of group %s", group)
+	w.take(func(g string) bool { return g == group })
+	require.NoError(w.t, w.FinishGroup(w.ctx, group))
+}
+
+// take imports, in the order of names, which says nothing of age.
+func (w *losses) take(wanted func(group string) bool) {
+	var names []string
+	for name := range w.standing {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if group := GroupID("default", w.labels[name]); wanted(group) {
+			i := Imported{Group: group, Policy: "default", Labels: w.labels[name], Object: w.standing[name]}
+			require.NoError(w.t, w.Import(w.ctx, i, &w.policy))
+		}
+	}
+}
+
+// sweep is what every pod does now and then.
+func (w *losses) sweep() {
+	for shard := range Shards {
+		groups, epoch, err := w.Sweep(w.ctx, shard)
+		require.NoError(w.t, err)
+		if w.NeedsImport(epoch) {
+			w.importShard(shard, epoch)
+		}
+		for _, g := range groups {
+			w.snapshot(g, "", false)
+		}
+	}
+}
+
+// rest ends every write that is on its way and writes what is due until nothing is.
+func (w *losses) rest() {
+	for range 200 {
+		for len(w.writers) > 0 {
+			w.step(0)
+		}
+		w.pass(20 * time.Second)
+		w.sweep()
+		due := false
+		for shard := range Shards {
+			groups, _, err := w.Sweep(w.ctx, shard)
+			require.NoError(w.t, err)
+			due = due || len(groups) > 0
+		}
+		if !due && len(w.writers) == 0 {
+			return
+		}
+	}
+	w.t.Fatal("it never comes to rest")
+}
+
+// verdict says what is lost, doubled or wrong.
+func (w *losses) verdict() []string {
+	var problems []string
+	where, storms, openStorms, openSingles := map[string][]Object{}, map[string]int{}, map[string]int{}, map[string]int{}
+	for _, o := range w.standing {
+		if o.State == TakenOver {
+			if _, stands := w.standing[o.AbsorbedBy]; !stands {
+				problems = append(problems, fmt.Sprintf("%s is absorbed by %q", o.Name, o.AbsorbedBy))
+			}
+			continue
+		}
+		group := GroupID("default", w.labels[o.Name])
+		switch {
+		case o.Revision == 0:
+			problems = append(problems, o.Name+" has no status")
+		case o.Storm:
+			storms[group]++
+			if o.State == Open {
+				openStorms[group]++
+			}
+		case o.State == Open:
+			openSingles[group]++
+		}
+		firing := 0
+		for _, m := range o.Members {
+			where[m.Fingerprint] = append(where[m.Fingerprint], o)
+			said := w.words[m.Fingerprint]
+			if len(said) == 0 {
+				problems = append(problems, fmt.Sprintf("%s has %s, which was never sent", o.Name, m.Fingerprint))
+				continue
+			}
+			last := said[len(said)-1]
+			if m.Firing {
+				firing++
+			}
+			if m.Firing != (last.Status == Firing) {
+				problems = append(problems, fmt.Sprintf("%s has %s firing=%v, the last word is %s", o.Name, last.Labels["pod"], m.Firing, last.Status))
+			}
+		}
+		if o.Total != len(o.Members) || o.Firing != firing {
+			problems = append(problems, fmt.Sprintf("%s counts %d/%d and lists %d/%d", o.Name, o.Firing, o.Total, firing, len(o.Members)))
+		}
+		if (o.State == Open) != (o.Firing > 0) {
+			problems = append(problems, fmt.Sprintf("%s is %s with %d firing", o.Name, o.State, o.Firing))
+		}
+	}
+	for group, n := range storms {
+		if n > 1 || openStorms[group] > 0 && openSingles[group] > 0 {
+			problems = append(problems, fmt.Sprintf("group %s has %d storms, %d open beside it", group, n, openSingles[group]))
+		}
+	}
+	for fp, said := range w.words {
+		if n := len(where[fp]); n != 1 {
+			problems = append(problems, fmt.Sprintf("alert %s %s is in %d incidents", said[0].Labels["alertname"], said[0].Labels["pod"], n))
+		}
+	}
+	slices.Sort(problems)
+	return problems
+}
+
+func (w *losses) run(steps int) {
+	for range steps {
+		w.pass(time.Duration(w.random.IntN(1500)) * time.Millisecond)
+		switch n := w.random.IntN(100); {
+		case n < 40:
+			w.say()
+		case n < 45:
+			w.again()
+		case n < 80 && len(w.writers) > 0:
+			w.step(w.random.IntN(len(w.writers)))
+		case n < 95:
+			w.sweep()
+		case n < 98:
+			w.note("FLUSHALL")
+			require.NoError(w.t, w.rdb.FlushAll(w.ctx).Err())
+		case n == 98:
+			keys := w.rdb.Keys(w.ctx, "{sf:*").Val()
+			slices.Sort(keys)
+			if len(keys) > 0 {
+				key := keys[w.random.IntN(len(keys))]
+				if !strings.HasSuffix(key, ":waiting") {
+					w.note("DEL %s", key)
+					require.NoError(w.t, w.rdb.Del(w.ctx, key).Err())
+				}
+			}
+		}
+	}
+	w.rest()
+	w.note("the senders repeat")
+	for _, fp := range w.names {
+		last := w.words[fp][len(w.words[fp])-1]
+		last.NotifiedAt = w.now
+		w.words[fp] = append(w.words[fp], last)
+		w.deliver([]Alert{last})
+	}
+	w.rest()
+	for range 6 { // The second look.
+		w.pass(20 * time.Second)
+		w.rest()
+	}
+}
+
+// Whatever Redis forgets and whenever, after one repetition by the senders every alert is in exactly one incident, with its
+// latest status.
+func TestNothingIsLostOrDoubledWhenRedisForgets(t *testing.T) {
+	programs := 60
+	if soak := os.Getenv("STORMFOLD_TESTBED_SOAK"); soak != "" {
+		programs = 2000
+	}
+	seed := rand.Uint64()
+	if s := os.Getenv("STORMFOLD_TESTBED_SEED"); s != "" {
+		_, err := fmt.Sscan(s, &seed)
+		require.NoError(t, err)
+		programs = 1
+	}
+	for range programs {
+		w := &losses{
+			lab: newLab(t, func(p *config.Policy) { p.Cooldown = time.Hour }), random: rand.New(rand.NewPCG(seed, 0)),
+			standing: map[string]Object{}, labels: map[string]map[string]string{}, words: map[string][]Alert{},
+		}
+		w.run(150)
+		if problems := w.verdict(); len(problems) > 0 {
+			t.Fatalf("STORMFOLD_TESTBED_SEED=%d\n%s\n\n%s", seed, strings.Join(w.log, "\n"), strings.Join(problems, "\n"))
+		}
+		seed++
+	}
+}
