@@ -17,21 +17,29 @@ const firstImports = 4
 // firstImport imports the shards that Redis does not know, for as long as one call may take: so that the first events meet
 // what is going on. What it leaves is the sweep's business.
 func (p *pod) firstImport(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)
-	defer cancel()
-	var all errgroup.Group
-	all.SetLimit(firstImports)
-	for shard := range aggregator.Shards {
-		all.Go(func() error {
-			_, epoch, err := p.aggregator.Sweep(ctx, shard)
-			if err == nil && epoch == "" {
-				_, err = p.importShard(ctx, shard, epoch)
-			}
-			return err
-		})
-	}
-	if err := all.Wait(); err != nil {
-		p.log.Warnw("not all incidents could be imported at the start", "error", err)
+	within, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)
+	done := make(chan struct{})
+	p.loops.Go(func() {
+		defer cancel()
+		defer close(done)
+		all, ctx := errgroup.WithContext(within)
+		all.SetLimit(firstImports)
+		for shard := range aggregator.Shards {
+			all.Go(func() error {
+				_, epoch, err := p.aggregator.Sweep(ctx, shard)
+				if err == nil && epoch == "" {
+					_, err = p.importShard(ctx, shard, epoch)
+				}
+				return err
+			})
+		}
+		if err := all.Wait(); err != nil {
+			p.log.Warnw("not all incidents could be imported at the start", "error", err)
+		}
+	})
+	select {
+	case <-done:
+	case <-within.Done():
 	}
 }
 
