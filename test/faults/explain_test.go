@@ -1,0 +1,64 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// explain writes what Redis and Kubernetes hold, for a verdict that is not clean: into a directory that stays.
+func (b *bed) explain() {
+	b.t.Helper()
+	dir, err := os.MkdirTemp("", "stormfold-fault-")
+	if err != nil {
+		b.t.Log(err)
+		return
+	}
+	items, err := b.list(b.t.Context())
+	if err != nil {
+		b.t.Log(err)
+	}
+	raw, err := yaml.Marshal(items)
+	if err != nil {
+		b.t.Log(err)
+	}
+	v := Check(b.journal, items)
+	files := map[string]string{"incidents.yaml": string(raw), "problems": strings.Join(v.Problems, "\n"), "redis": b.dump()}
+	for i, p := range b.pods {
+		log, err := p.Log()
+		if err != nil {
+			b.t.Log(err)
+		}
+		files[fmt.Sprintf("function-%d.log", i)] = log
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			b.t.Log(err)
+		}
+	}
+	b.t.Logf("what stands in Redis and Kubernetes, and the functions' logs: %s", dir)
+}
+
+// dump is all of the functions' data in Redis.
+func (b *bed) dump() string {
+	ctx, c := b.t.Context(), b.redis.Client()
+	var out strings.Builder
+	keys := c.Scan(ctx, 0, "{sf:*", 1000).Iterator()
+	for keys.Next(ctx) {
+		key := keys.Val()
+		var value any
+		switch kind := c.Type(ctx, key).Val(); kind {
+		case "hash":
+			value = c.HGetAll(ctx, key).Val()
+		case "zset":
+			value = c.ZRangeWithScores(ctx, key, 0, -1).Val()
+		default:
+			value = c.Get(ctx, key).Val()
+		}
+		fmt.Fprintf(&out, "%s %q\n", key, value)
+	}
+	return out.String()
+}

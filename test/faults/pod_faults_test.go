@@ -1,0 +1,88 @@
+package faults
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+var networkFaults = []fault{
+	{
+		name: "Redis 200 ms away", proxy: true,
+		during: func(b *bed) {
+			b.proxy.Latency(200 * time.Millisecond)
+			b.awaitAnswers(taken, 80)
+			b.proxy.Latency(0)
+		},
+	},
+	{
+		name: "connections to Redis reset", proxy: true,
+		during: func(b *bed) { b.repeatedly(60, 25*time.Millisecond, func() { b.proxy.Reset() }) },
+	},
+	{
+		name: "connections to Redis half-open", proxy: true, every: 25 * time.Millisecond,
+		during: func(b *bed) {
+			for range 2 {
+				b.proxy.HalfOpen()
+				b.awaitAnswers(taken, 20)
+			}
+		},
+	},
+	{
+		name: "Redis 2 s away", proxy: true, long: true, every: 50 * time.Millisecond,
+		during: func(b *bed) {
+			b.proxy.Latency(2 * time.Second)
+			b.awaitAnswers("503 ", 40)
+			b.proxy.Latency(0)
+		},
+	},
+}
+
+var podFaults = []fault{
+	{name: "none", during: func(*bed) {}},
+	{name: "functions killed 20 times", every: 50 * time.Millisecond, during: func(b *bed) { b.kill(20) }},
+	{name: "functions killed 100 times", every: 250 * time.Millisecond, long: true, during: func(b *bed) { b.kill(100) }},
+	{
+		name: "functions terminated", every: 40 * time.Millisecond,
+		during: func(b *bed) {
+			for i := range 6 {
+				p := b.pods[i%2]
+				assert.NoError(b.t, p.Stop())
+				assert.NoError(b.t, p.start())
+				b.awaitReady()
+			}
+		},
+	},
+	{
+		name: "twelve functions start at once", long: true, forgets: true, every: 40 * time.Millisecond,
+		during: func(b *bed) {
+			// Redis knows nothing: all of them want to import.
+			for range 10 {
+				b.addPods(1)
+			}
+			assert.NoError(b.t, b.redis.Client().FlushAll(b.t.Context()).Err())
+			var all sync.WaitGroup
+			for _, p := range b.pods {
+				all.Go(func() {
+					assert.NoError(b.t, p.Kill())
+					assert.NoError(b.t, p.start())
+				})
+			}
+			all.Wait()
+			b.awaitReady()
+		},
+	},
+}
+
+// kill ends functions at random moments, in the middle of their start too, and starts them again at once.
+func (b *bed) kill(times int) {
+	for range times {
+		p := b.pods[rand.IntN(len(b.pods))]
+		<-time.After(rand.N(500 * time.Millisecond)) // The random moment.
+		assert.NoError(b.t, p.Kill())
+		assert.NoError(b.t, p.start())
+	}
+	b.awaitReady()
+}
