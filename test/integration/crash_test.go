@@ -51,10 +51,13 @@ func (b *bench) imported(p *projector.Projector) {
 		if !b.fold.NeedsImport(epoch) {
 			continue
 		}
+		mine, err := b.fold.BeginImport(b.t.Context(), shard, epoch, 20*time.Second)
+		require.NoError(b.t, err)
+		require.NotNil(b.t, mine)
 		require.NoError(b.t, p.ImportShard(b.t.Context(), "stormfold", shard, func(i aggregator.Imported) error {
 			return b.fold.Import(b.t.Context(), i, &b.policy)
 		}))
-		require.NoError(b.t, b.fold.FinishImport(b.t.Context(), shard, epoch))
+		require.NoError(b.t, b.fold.FinishImport(b.t.Context(), mine))
 	}
 }
 
