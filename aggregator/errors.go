@@ -37,7 +37,7 @@ func classify(err error) error {
 		return nil
 	case redis.HasErrorPrefix(err, "OOM"):
 		return fmt.Errorf("%w: %w", ErrOutOfMemory, err)
-	case errors.Is(err, ErrReply):
+	case errors.Is(err, ErrReply), errors.Is(err, ErrReplicas):
 		return err
 	case redis.HasErrorPrefix(err, "ERR user_script"), redis.HasErrorPrefix(err, "ERR Error running script"):
 		return fmt.Errorf("%w: %w", ErrScript, err)

@@ -142,9 +142,15 @@ func (r Resource) clipped() Resource {
 	return Resource{Kind: clip(r.Kind, maxName), Namespace: clip(r.Namespace, maxName), Name: clip(r.Name, maxName)}
 }
 
-// factsOf is the JSON of an alert's facts, at most maxFacts: values are cut, and labels that come late in the alphabet
-// are left out when there are too many of them.
+// factsOf is the JSON of an alert's facts.
 func factsOf(alert Alert) (string, error) {
+	raw, err := json.Marshal(facts(alert))
+	return string(raw), err
+}
+
+// facts are what an incident shows of an alert, at most maxFacts: values are cut, and labels that come late in the alphabet
+// are left out when there are too many of them.
+func facts(alert Alert) Facts {
 	f := Facts{
 		Labels: clipLabels(alert.Labels), Annotations: map[string]string{},
 		GeneratorURL: clip(alert.GeneratorURL, maxValue), StartsAt: alert.StartsAt.Unix(),
@@ -154,8 +160,7 @@ func factsOf(alert Alert) (string, error) {
 			f.Annotations[name] = clip(value, maxAnnotation)
 		}
 	}
-	raw, err := json.Marshal(f)
-	return string(raw), err
+	return f
 }
 
 // clipLabels cuts long values and keeps at most maxFacts bytes of labels; the alert's name always stays.

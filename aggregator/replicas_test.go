@@ -62,6 +62,7 @@ func TestFoldWaitsForReplicas(t *testing.T) {
 	require.NoError(t, replica.Pause())
 	folded, err = l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: many}), namespace)
 	require.ErrorIs(t, err, ErrReplicas)
+	require.NotErrorIs(t, err, ErrUnavailable)
 	require.Len(t, folded, 1)
 	require.ErrorIs(t, folded[0].Err, ErrReplicas)
 	require.True(t, folded[0].Changed, "the master has taken the alerts: what follows from them must not be forgotten")

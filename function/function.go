@@ -48,6 +48,9 @@ type pod struct {
 	aggregator *aggregator.Aggregator
 	projector  *projector.Projector
 	agenda     *agenda
+	gate       gate
+	breaker    *breaker
+	passing    *passthrough
 	metrics    *metrics
 	log        *zap.SugaredLogger
 	source     string
@@ -79,12 +82,15 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 		return errors.Join(err, p.close())
 	}
 	p.agenda = newAgenda(settings.Projections, p.project)
+	p.gate = newGate(settings.Concurrency)
+	p.passing = newPassthrough(settings.Projections)
 	p.metrics.watch(p)
 	if err := p.serveMetrics(); err != nil {
 		return errors.Join(err, p.close())
 	}
 	p.firstImport(ctx)
 	p.loops.Go(func() { p.sweepLoop(ctx) })
+	p.loops.Go(func() { p.passedLoop(ctx) })
 	p.loops.Go(func() { p.policies.Run(ctx) })
 	f.pod.Store(p)
 	p.log.Infow("ready", "namespace", settings.Namespace, "policies", len(p.policies.Current()))
@@ -102,7 +108,19 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 		p.closers = append(p.closers, rdb.Close)
 	}
 	p.metrics.watchRedis(rdb)
-	p.aggregator = aggregator.New(aggregator.Options{Redis: rdb, Lease: p.settings.Lease, Embedded: parts.Redis != nil})
+	p.aggregator = aggregator.New(aggregator.Options{
+		Redis: rdb, Lease: p.settings.Lease, Embedded: parts.Redis != nil,
+		// An answer that comes too late for the client's own time-out would be a broken connection.
+		Replicas: p.settings.RedisWaitReplicas, ReplicaTimeout: p.settings.RedisTimeout / 2,
+	})
+	_, clustered := rdb.(*redis.ClusterClient)
+	p.breaker = newBreaker(clustered, p.settings.RedisBreaker, func(shard string, open bool) {
+		if open {
+			p.log.Warnw("Redis does not answer: events are refused at once", "shard", shard)
+		} else {
+			p.log.Infow("Redis answers again", "shard", shard)
+		}
+	})
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := p.aggregator.Load(ctx)
 		if err == nil {

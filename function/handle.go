@@ -2,9 +2,11 @@
 //
 // The way of an event, which Handle below reads like:
 //
+//	gate                 not more at once than the pod can bear, or 503
 //	handlers.Decode      CloudEvent to alerts, or 400 and nothing happens
 //	aggregator.Split     alerts to groups, by policy
-//	aggregator.Fold      join with Redis; from here on the alerts are safe
+//	aggregator.Fold      join with Redis, past the breaker; from here on the alerts are safe
+//	passthrough          alerts that must not wait for a Redis that fails get their incident; 503 all the same
 //	agenda               a group whose turn it is gets written before the answer; others when their interval is over
 //	handlers.Reply       opened, storm, resolved: an event for those who listen
 //
@@ -18,7 +20,6 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
-	"go.uber.org/zap"
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/handlers"
@@ -47,6 +48,10 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 const maxAhead = 10 * time.Minute
 
 func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) {
+	if !p.gate.enter() {
+		return nil, &handlers.Refusal{Reason: handlers.ReasonOverload}
+	}
+	defer p.gate.leave()
 	ctx, cancel := context.WithTimeout(ctx, p.settings.RequestTimeout)
 	defer cancel()
 
@@ -65,27 +70,34 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	}
 	groups := aggregator.Split(p.policies.Current(), request.Batch)
 	folded, err := p.fold(ctx, groups)
+	p.takeOver(ctx, groups, folded)
+	transitions, writing := p.follow(folded)
 	if err != nil {
+		p.passThrough(ctx, groups, folded)
 		return nil, refusal(err, handlers.ReasonInternal)
 	}
-	transitions := p.follow(ctx, folded)
+	p.await(ctx, writing)
 	return handlers.Reply(p.source, ev, request.NotifiedAt, transitions), nil
 }
 
 // fold joins the groups' alerts with Redis.
 func (p *pod) fold(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+	ctx, cancel := p.foldBudget(ctx, groups)
+	defer cancel()
 	start := time.Now()
-	folded, err := p.aggregator.Fold(ctx, groups, p.namespace)
-	p.metrics.folded(groups, folded, err, time.Since(start))
+	folded, err := p.foldOpen(ctx, groups)
+	p.metrics.folded(groups, folded, time.Since(start))
+	p.sawRedis(err)
 	return folded, err
 }
 
-// follow sees to it that what changed is written: now, where the fold granted the lease, before the event is answered;
-// later otherwise. It returns what happened, for the reply.
-func (p *pod) follow(ctx context.Context, folded []aggregator.Folded) []aggregator.Transition {
-	var transitions []aggregator.Transition
-	var writing []<-chan struct{}
+// follow sees to it that what changed is written: now, where the fold granted the lease; later otherwise. It returns what
+// happened, for the reply, and what is being written now.
+func (p *pod) follow(folded []aggregator.Folded) (transitions []aggregator.Transition, writing []<-chan struct{}) {
 	for _, fold := range folded {
+		if fold.Group == "" {
+			continue // Not folded.
+		}
 		p.explain(fold)
 		transitions = append(transitions, fold.Transitions...)
 		switch {
@@ -96,8 +108,12 @@ func (p *pod) follow(ctx context.Context, folded []aggregator.Folded) []aggregat
 		}
 	}
 	p.logTransitions(transitions)
-	// The alerts are safe: an API server that hangs does not hold up the answer for longer than one call may take, and the
-	// writing goes on without the request.
+	return transitions, writing
+}
+
+// await waits for what is being written. The alerts are safe: an API server that hangs does not hold up the answer for longer
+// than one call may take, and the writing goes on without the request.
+func (p *pod) await(ctx context.Context, writing []<-chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)
 	defer cancel()
 	for _, done := range writing {
@@ -106,7 +122,6 @@ func (p *pod) follow(ctx context.Context, folded []aggregator.Folded) []aggregat
 		case <-ctx.Done():
 		}
 	}
-	return transitions
 }
 
 // refusal gives an error its reason from the closed set: that of Redis, or the one given for others.
@@ -116,24 +131,14 @@ func refusal(err error, reason handlers.Reason) error {
 		return nil
 	case errors.Is(err, aggregator.ErrOutOfMemory):
 		reason = handlers.ReasonRedisOOM
+	case errors.Is(err, aggregator.ErrReplicas):
+		reason = handlers.ReasonRedisReplicas
 	case errors.Is(err, aggregator.ErrTimeout):
 		reason = handlers.ReasonRedisTimeout
 	case errors.Is(err, aggregator.ErrUnavailable), errors.Is(err, aggregator.ErrRefused):
 		reason = handlers.ReasonRedisUnavailable
 	}
 	return &handlers.Refusal{Reason: reason, Err: err}
-}
-
-// logRefusal leaves a trace of every event that was not taken. One that no retry can help is a dead letter and is always
-// heard of.
-func (p *pod) logRefusal(ev event.Event, err error) {
-	fields := []any{zap.String("event", ev.ID()), zap.String("type", ev.Type()), zap.String("source", ev.Source()), zap.Error(err)}
-	var invalid *handlers.Invalid
-	if errors.As(err, &invalid) {
-		p.log.Warnw("event refused for good", fields...)
-		return
-	}
-	p.log.Warnw("event refused for now", fields...)
 }
 
 // logTransitions writes one line for each thing that happened to an incident.

@@ -1,8 +1,10 @@
 package function
 
 import (
+	"errors"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/config"
@@ -37,6 +40,8 @@ type metrics struct {
 	policyLoads   *prometheus.CounterVec
 	policyBroken  prometheus.Gauge
 	skew          prometheus.Histogram
+	passedAlerts  *prometheus.CounterVec
+	badRequests   *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -66,7 +71,7 @@ func newMetrics() *metrics {
 	m.projections = counter("projections_total", "Projections of one group, by result (ok, error, busy, redis).", "result")
 	m.projectionSec = one(histogram("projection_duration_seconds", "Time of a projection: snapshot, Kubernetes, settle."))
 	m.flushLag = one(histogram("flush_lag_seconds", "Time from an incident's last change to its standing in Kubernetes."))
-	m.kubeRequests = counter("kubernetes_requests_total", "Calls to the API server, by verb and result (ok or the API's reason).", "verb", "result")
+	m.kubeRequests = counter("kubernetes_requests_total", "Calls to the API server, by verb and result (ok, the API's reason if it is a usual one, else Other, or Unreachable).", "verb", "result")
 	m.kubeSeconds = histogram("kubernetes_request_duration_seconds", "Time of calls to the API server.", "verb")
 	m.sweeps = counter("sweeps_total", "Sweeps, by result (ok, error).", "result")
 	m.importedCount = counter("imported_incidents_total", "Incidents read back from Kubernetes.").WithLabelValues()
@@ -77,6 +82,9 @@ func newMetrics() *metrics {
 	})
 	m.registry.MustRegister(m.policyBroken)
 	m.skew = one(histogram("notification_age_seconds", "Redis' clock less the time of an event, as far as the event is in the past."))
+	m.passedAlerts = counter("passthrough_alerts_total", "Alerts of which Redis could not take the event, by what was done past it: written, standing (in an open "+
+		"incident already), skipped (too many at once), error.", "result")
+	m.badRequests = counter("requests_refused_total", "Requests that are no CloudEvents, or larger than one may be, by reason (invalid, too_large).", "reason")
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "stormfold", Name: "build_info", Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": Version()},
@@ -100,11 +108,21 @@ func (m *metrics) handler() http.Handler {
 	return mux
 }
 
-// watch exports what the pod remembers.
+// watch exports what the pod remembers, works on, and thinks of Redis.
 func (m *metrics) watch(p *pod) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "stormfold", Name: "groups_remembered", Help: "Groups that this pod will project when their interval is over.",
-	}, func() float64 { return float64(p.agenda.size()) }))
+	gauge := func(name, help string, labels prometheus.Labels, value func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "stormfold", Name: name, Help: help, ConstLabels: labels,
+		}, value))
+	}
+	gauge("groups_remembered", "Groups that this pod will project when their interval is over.", nil,
+		func() float64 { return float64(p.agenda.size()) })
+	gauge("events_in_progress", "Events that are worked on; further ones than STORMFOLD_CONCURRENCY are refused.", nil,
+		func() float64 { return float64(p.gate.inside()) })
+	for _, b := range p.breaker.each {
+		gauge("redis_breaker_state", "Whether folds are tried: 0 yes, 1 one at a time, 2 none, for Redis did not answer. By shard, or all.",
+			prometheus.Labels{"shard": b.Name()}, func() float64 { return float64(b.State()) })
+	}
 }
 
 // watchRedis exports the connection pool.
@@ -126,13 +144,13 @@ func (m *metrics) answered(eventType string, err error, took time.Duration) {
 	m.eventSeconds.Observe(took.Seconds())
 }
 
-func (m *metrics) folded(groups []aggregator.Group, folded []aggregator.Folded, err error, took time.Duration) {
+func (m *metrics) folded(groups []aggregator.Group, folded []aggregator.Folded, took time.Duration) {
 	m.foldSeconds.Observe(took.Seconds())
-	if err != nil {
-		m.folds.WithLabelValues("error").Add(float64(len(groups)))
-		return
-	}
 	for i, f := range folded {
+		if f.Err != nil {
+			m.folds.WithLabelValues("error").Inc()
+			continue
+		}
 		result := "unchanged"
 		if f.Changed {
 			result = "changed"
@@ -146,7 +164,34 @@ func (m *metrics) folded(groups []aggregator.Group, folded []aggregator.Folded, 
 }
 
 func (m *metrics) transition(t aggregator.Transition) {
-	m.transitions.WithLabelValues(string(t.Type)).Inc()
+	m.transitions.WithLabelValues(known(t.Type, transitionTypes)).Inc()
+}
+
+// passed counts alerts that were, or should have been, passed through.
+func (m *metrics) passed(result string, alerts int) {
+	m.passedAlerts.WithLabelValues(result).Add(float64(alerts))
+}
+
+// transitionTypes are all that a fold or a snapshot tells of.
+var transitionTypes = []aggregator.TransitionType{
+	aggregator.Opened, aggregator.Stormed, aggregator.Reopened, aggregator.Closed, aggregator.Absorbed,
+}
+
+// kubeReasons are those of the API that a call of ours may meet. An admission webhook may give any text for a reason.
+var kubeReasons = []metav1.StatusReason{
+	metav1.StatusReasonUnauthorized, metav1.StatusReasonForbidden, metav1.StatusReasonNotFound, metav1.StatusReasonAlreadyExists,
+	metav1.StatusReasonConflict, metav1.StatusReasonGone, metav1.StatusReasonInvalid, metav1.StatusReasonServerTimeout,
+	metav1.StatusReasonTimeout, metav1.StatusReasonTooManyRequests, metav1.StatusReasonBadRequest,
+	metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonRequestEntityTooLarge, metav1.StatusReasonInternalError,
+	metav1.StatusReasonExpired, metav1.StatusReasonServiceUnavailable,
+}
+
+// known is a value of a label: itself when it is one of a set, and Other otherwise, so that the label stays bounded.
+func known[T ~string](value T, set []T) string {
+	if slices.Contains(set, value) {
+		return string(value)
+	}
+	return "Other"
 }
 
 func (m *metrics) projected(result string, took time.Duration) {
@@ -176,13 +221,18 @@ func (m *metrics) settled(s *aggregator.Snapshot, confirmed []aggregator.Confirm
 func (m *metrics) kubeCall(verb string, took time.Duration, err error) {
 	result := "ok"
 	if err != nil {
-		result = string(apierrors.ReasonForError(err))
-		if result == "" {
-			result = "Unreachable"
-		}
+		result = kubeResult(err)
 	}
 	m.kubeRequests.WithLabelValues(verb, result).Inc()
 	m.kubeSeconds.WithLabelValues(verb).Observe(took.Seconds())
+}
+
+// kubeResult is the reason that the API server gave, if it is a known one, or that it gave none.
+func kubeResult(err error) string {
+	if status := apierrors.APIStatus(nil); !errors.As(err, &status) {
+		return "Unreachable"
+	}
+	return known(apierrors.ReasonForError(err), kubeReasons)
 }
 
 func (m *metrics) swept(_ int, err error) {

@@ -13,7 +13,9 @@ import (
 // It also imports what Redis does not know, at the start or later, while events are taken already.
 func (p *pod) sweepLoop(ctx context.Context) {
 	for {
-		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
+		err := p.sweep(ctx)
+		p.sawRedis(err)
+		if err != nil && ctx.Err() == nil {
 			p.log.Warnw("sweep failed", "error", err)
 		}
 		select {

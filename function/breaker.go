@@ -1,0 +1,156 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/stormfold/stormfold/aggregator"
+)
+
+// unansweredFolds is how many folds in a row must find no Redis before the breaker opens.
+const unansweredFolds = 5
+
+// breaker keeps folds away from a Redis that does not answer. Without it each event would hold a connection, a goroutine
+// and its body for the whole of its time budget, only to be refused at the end; a Redis that comes back would then
+// meet all of them at once. Where every server answers for its own shards, on a Cluster, each shard has a breaker,
+// so that one master that is away does not hold up the events of the others.
+type breaker struct {
+	each []*gobreaker.TwoStepCircuitBreaker[struct{}]
+}
+
+// newBreaker makes a breaker that stays open for a pause before it tries a fold; none makes one that never opens. Changed is
+// told of every opening and closing.
+func newBreaker(clustered bool, pause time.Duration, changed func(shard string, open bool)) *breaker {
+	b := &breaker{}
+	if pause == 0 {
+		return b
+	}
+	names := []string{"all"}
+	if clustered {
+		names = nil
+		for shard := range aggregator.Shards {
+			names = append(names, aggregator.ShardName(shard))
+		}
+	}
+	for _, name := range names {
+		b.each = append(b.each, gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+			Name: name, MaxRequests: 1, Timeout: pause,
+			ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= unansweredFolds },
+			IsSuccessful: func(err error) bool { return !unanswered(err) },
+			// A request that was given up says nothing about Redis.
+			IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
+			OnStateChange: func(name string, _, to gobreaker.State) {
+				if to != gobreaker.StateHalfOpen {
+					changed(name, to == gobreaker.StateOpen)
+				}
+			},
+		}))
+	}
+	return b
+}
+
+// unanswered tells whether Redis did not answer at all. A server that answers, whatever it says, costs no time.
+func unanswered(err error) bool {
+	var answer redis.Error
+	return (errors.Is(err, aggregator.ErrTimeout) || errors.Is(err, aggregator.ErrUnavailable)) && !errors.As(err, &answer)
+}
+
+// errOpen is a fold that was not tried.
+var errOpen = errors.New("redis did not answer lately")
+
+// try is an event's way past the breaker.
+type try struct {
+	// probing: Redis did not answer lately, and this is the one event that finds out whether it does now.
+	probing bool
+
+	breaker *breaker
+	done    map[int]func(error)
+	refused map[int]error
+}
+
+// begin asks for the shards of an event's groups. End has to follow, whatever happens.
+func (b *breaker) begin(groups []aggregator.Group) *try {
+	t := &try{breaker: b, done: map[int]func(error){}, refused: map[int]error{}}
+	for _, group := range groups {
+		i := b.of(group)
+		if _, asked := t.done[i]; asked || i < 0 || t.refused[i] != nil {
+			continue
+		}
+		done, err := b.each[i].Allow()
+		if err != nil {
+			t.refused[i] = fmt.Errorf("%w: %w: %w", aggregator.ErrUnavailable, errOpen, err)
+			continue
+		}
+		t.done[i] = done
+		t.probing = t.probing || b.each[i].State() == gobreaker.StateHalfOpen
+	}
+	return t
+}
+
+// of is the index of the breaker of a group, -1 when there is none.
+func (b *breaker) of(group aggregator.Group) int {
+	if len(b.each) == 0 {
+		return -1
+	}
+	return aggregator.ShardOf(group.ID) % len(b.each)
+}
+
+// refusal is why a group may not be folded now, or nil.
+func (t *try) refusal(group aggregator.Group) error { return t.refused[t.breaker.of(group)] }
+
+// end tells what became of the groups.
+func (t *try) end(groups []aggregator.Group, folded []aggregator.Folded) {
+	worst := map[int]error{}
+	for n, f := range folded {
+		i := t.breaker.of(groups[n])
+		if worst[i] == nil || unanswered(f.Err) {
+			worst[i] = f.Err
+		}
+	}
+	for i, done := range t.done {
+		done(worst[i])
+	}
+}
+
+// foldOpen folds what the breaker lets through.
+func (p *pod) foldOpen(ctx context.Context, groups []aggregator.Group) (out []aggregator.Folded, err error) {
+	out = make([]aggregator.Folded, len(groups))
+	t := p.breaker.begin(groups)
+	defer func() { t.end(groups, out) }()
+	if t.probing {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.settings.RedisTimeout)
+		defer cancel()
+	}
+	var through []aggregator.Group
+	var indexes []int
+	for i, group := range groups {
+		if refused := t.refusal(group); refused != nil {
+			out[i].Err = refused
+			err = refused
+			continue
+		}
+		through, indexes = append(through, group), append(indexes, i)
+	}
+	if len(through) == 0 {
+		return out, err
+	}
+	folded, foldErr := p.aggregator.Fold(ctx, through, p.namespace)
+	for n, i := range indexes {
+		switch {
+		case n < len(folded):
+			out[i] = folded[n]
+		default:
+			out[i].Err = foldErr
+		}
+	}
+	if foldErr != nil {
+		err = foldErr
+	}
+	return out, err
+}

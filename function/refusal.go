@@ -1,0 +1,56 @@
+package function
+
+import (
+	"errors"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"go.uber.org/zap"
+	"knative.dev/pkg/logging"
+
+	"github.com/stormfold/stormfold/handlers"
+)
+
+// maxLogged is how much of an event's attributes a log line repeats, in bytes.
+const maxLogged = 256
+
+// logRefusal leaves a trace of every event that was not taken. One that no retry can help is a dead letter and is always
+// heard of. Those that were not even tried are counted, and come too fast for a line each.
+func (p *pod) logRefusal(ev event.Event, err error) {
+	reason := handlers.ReasonOf(err)
+	fields := []any{logged("event", ev.ID()), logged("type", ev.Type()), logged("source", ev.Source()),
+		zap.String("reason", string(reason)), zap.Error(err)}
+	var invalid *handlers.Invalid
+	switch {
+	case errors.As(err, &invalid):
+		p.log.Warnw("event refused for good", fields...)
+	case reason == handlers.ReasonOverload, errors.Is(err, errOpen):
+		p.log.Debugw("event refused for now", fields...)
+	default:
+		p.log.Warnw("event refused for now", fields...)
+	}
+}
+
+// Refused leaves a trace of a request that was refused for good before it came to be an event, so that no dead letter is
+// silent: whoever serves the function calls it. The id is the event's, as far as the request told one.
+func (f *Function) Refused(id string, reason handlers.Reason, err error) {
+	fields := []any{logged("event", id), zap.String("reason", string(reason)), zap.Error(err)}
+	p := f.pod.Load()
+	if p == nil {
+		log, _ := logging.NewLogger("", "info")
+		log.Named("stormfold").Warnw("request refused for good", fields...)
+		return
+	}
+	if reason != handlers.ReasonTooLarge {
+		reason = handlers.ReasonInvalid
+	}
+	p.metrics.badRequests.WithLabelValues(string(reason)).Inc()
+	p.log.Warnw("request refused for good", fields...)
+}
+
+// logged is an attribute of an event as the log shows it.
+func logged(name, value string) zap.Field {
+	if len(value) > maxLogged {
+		value = value[:maxLogged] + "…"
+	}
+	return zap.String(name, value)
+}
