@@ -7,7 +7,7 @@
 //	413  a body of more than MaxBody bytes
 //	400  not a CloudEvent, or one without a required attribute
 //
-// Each answer is one sentence of plain text.
+// Each answer is one sentence of plain text. The function is told of the last two: a broker makes dead letters of such events.
 package service
 
 import (
@@ -22,20 +22,32 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"knative.dev/func-go/cloudevents"
+
+	"github.com/stormfold/stormfold/handlers"
 )
 
 // MaxBody is the most that a request's body may have, in bytes.
 const MaxBody = 4 << 20
 
+// listener is a function that wants to hear of what never reaches it.
+type listener interface {
+	// Refused is told why a request is refused for good. The id is the event's, as far as there is one.
+	Refused(id string, reason handlers.Reason, err error)
+}
+
 // New returns func-go's service of a function, behind the guard.
 func New(f any) *cloudevents.Service {
 	s := cloudevents.New(f)
-	s.Handler = guard(s.Handler)
+	refused := func(string, handlers.Reason, error) {}
+	if l, ok := f.(listener); ok {
+		refused = l.Refused
+	}
+	s.Handler = guard(s.Handler, refused)
 	return s
 }
 
 // guard lets through to next what is a CloudEvent, and the health paths.
-func guard(next http.Handler) http.Handler {
+func guard(next http.Handler, refused func(id string, reason handlers.Reason, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/health/") {
 			next.ServeHTTP(w, r)
@@ -46,18 +58,23 @@ func guard(next http.Handler) http.Handler {
 			http.Error(w, fmt.Sprintf("CloudEvents come by POST, not %s", r.Method), http.StatusMethodNotAllowed)
 			return
 		}
+		refuse := func(id string, err error, reason handlers.Reason, status int) {
+			refused(id, reason, err)
+			http.Error(w, err.Error(), status)
+		}
 		body, err := read(w, r)
 		var tooLarge *http.MaxBytesError
 		switch {
 		case errors.As(err, &tooLarge):
-			http.Error(w, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit), http.StatusRequestEntityTooLarge)
+			refuse(r.Header.Get("Ce-Id"), fmt.Errorf("the body is larger than %d bytes", tooLarge.Limit),
+				handlers.ReasonTooLarge, http.StatusRequestEntityTooLarge)
 			return
 		case err != nil:
-			http.Error(w, fmt.Sprintf("the body cannot be read: %v", err), http.StatusBadRequest)
+			refuse(r.Header.Get("Ce-Id"), fmt.Errorf("the body cannot be read: %w", err), handlers.ReasonInvalid, http.StatusBadRequest)
 			return
 		}
-		if err := check(r, body); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+		if id, err := check(r, body); err != nil {
+			refuse(id, err, handlers.ReasonInvalid, http.StatusBadRequest)
 			return
 		}
 		// The receiver hands requests over a channel, and one whose client has gone would leave another without a
@@ -74,19 +91,19 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 }
 
-// check says in one sentence why a request is no event.
-func check(r *http.Request, body []byte) error {
+// check says in one sentence why a request is no event, and which event it is, as far as that can be told.
+func check(r *http.Request, body []byte) (id string, err error) {
 	event, err := cehttp.NewEventFromHTTPRequest(with(r.Clone(r.Context()), body))
 	switch {
 	case errors.Is(err, binding.ErrUnknownEncoding):
-		return errors.New("the request is not a CloudEvent: it has neither a ce-specversion header nor the content type application/cloudevents+json")
+		return r.Header.Get("Ce-Id"), errors.New("the request is not a CloudEvent: it has neither a ce-specversion header nor the content type application/cloudevents+json")
 	case err != nil:
-		return fmt.Errorf("the request is not a CloudEvent: %s", oneLine(err))
+		return r.Header.Get("Ce-Id"), fmt.Errorf("the request is not a CloudEvent: %s", oneLine(err))
 	}
 	if err := event.Validate(); err != nil {
-		return fmt.Errorf("the CloudEvent is not valid: %s", oneLine(err))
+		return event.ID(), fmt.Errorf("the CloudEvent is not valid: %s", oneLine(err))
 	}
-	return nil
+	return event.ID(), nil
 }
 
 // with gives a request the body that was read from it.

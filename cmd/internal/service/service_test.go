@@ -13,12 +13,20 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/handlers"
 )
 
 // echo is a function that remembers what reached it.
 type echo struct {
 	handled atomic.Int32
 	size    atomic.Int64
+	refused atomic.Pointer[string]
+}
+
+func (e *echo) Refused(id string, reason handlers.Reason, err error) {
+	line := id + " " + string(reason) + " " + err.Error()
+	e.refused.Store(&line)
 }
 
 func (e *echo) Handle(ctx context.Context, ev event.Event) (*event.Event, error) {
@@ -99,6 +107,15 @@ func TestAnswers(t *testing.T) {
 			assert.NotContains(t, text, "\n", "one sentence")
 			reached := c.status == 200 && c.name != "health"
 			assert.Equal(t, reached, f.handled.Load() == 1)
+			if status == 400 || status == 413 {
+				if refused := f.refused.Load(); assert.NotNil(t, refused, "a dead letter is never silent") {
+					id := c.header.Get("Ce-Id")
+					reason := map[int]string{400: "invalid", 413: "too_large"}[status]
+					assert.Equal(t, id+" "+reason+" "+text, *refused)
+				}
+			} else {
+				assert.Nil(t, f.refused.Load())
+			}
 		})
 	}
 }
