@@ -72,7 +72,7 @@ components: [%[3]s]
 patches:
 - target: {kind: Broker, name: stormfold}
   patch: |-
-    - {op: replace, path: /spec/delivery/retry, value: 30}
+    - {op: replace, path: /spec/delivery/retry, value: 40}
     - {op: replace, path: /spec/delivery/backoffPolicy, value: linear}
     - {op: replace, path: /spec/delivery/backoffDelay, value: PT0.1S}
 - target: {kind: Trigger, name: stormfold}
@@ -89,6 +89,7 @@ func install(t *testing.T, o options) *installation {
 			for _, d := range i.dead.Deliveries() {
 				t.Logf("a dead letter: %s", d.Event)
 			}
+			eventing.LogOnFailure(t)
 		}
 	})
 	i.redis = testbed.Redis(t)

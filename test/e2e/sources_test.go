@@ -22,7 +22,7 @@ import (
 // else: no alert comes, the processes that knew of the storm are gone, and the sweeps of the others are too far apart.
 func TestTickEndsAQuietStorm(t *testing.T) {
 	t.Parallel()
-	with := options{quiet: "15s", env: []string{"STORMFOLD_SWEEP_INTERVAL=10m"}}
+	with := options{quiet: "25s", env: []string{"STORMFOLD_SWEEP_INTERVAL=10m"}}
 	without := with
 	without.patches = `
 - patch: |-
