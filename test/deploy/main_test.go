@@ -40,11 +40,11 @@ var definitions = map[string]map[string]string{
 func TestMain(m *testing.M) {
 	os.Exit(testbed.RunWithControlPlane(m, func(c *testbed.Cluster) error {
 		cluster = c
-		return installDefinitions(context.Background())
+		return installDefinitions(context.Background(), c)
 	}))
 }
 
-func installDefinitions(ctx context.Context) error {
+func installDefinitions(ctx context.Context, c *testbed.Cluster) error {
 	var names []string
 	for module, files := range definitions {
 		dir, err := moduleDir(ctx, module)
@@ -52,14 +52,14 @@ func installDefinitions(ctx context.Context) error {
 			return err
 		}
 		for file, name := range files {
-			if err := cluster.ApplyPaths(ctx, filepath.Join(dir, file)); err != nil {
+			if err := c.ApplyPaths(ctx, filepath.Join(dir, file)); err != nil {
 				return err
 			}
 			names = append(names, name)
 		}
 	}
 	for _, name := range names {
-		if err := cluster.AwaitCRD(ctx, name); err != nil {
+		if err := c.AwaitCRD(ctx, name); err != nil {
 			return err
 		}
 	}

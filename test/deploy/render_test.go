@@ -64,7 +64,7 @@ func pieces(t *testing.T) map[string]string {
 			if !known {
 				return fmt.Errorf("%s is a component: say in bases what it goes on", path)
 			}
-			found[name] = overlay(t, on, name)
+			found[name] = overlay(t, "stormfold", on, name)
 		default:
 			return fmt.Errorf("%s is of kind %q", path, k.Kind)
 		}
@@ -74,8 +74,8 @@ func pieces(t *testing.T) map[string]string {
 	return found
 }
 
-// overlay makes a kustomization of pieces and a component. Kustomize wants relative paths.
-func overlay(t *testing.T, resources []string, component string) string {
+// overlay makes a kustomization of pieces and components, in a namespace. Kustomize wants relative paths.
+func overlay(t *testing.T, namespace string, resources []string, components ...string) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
@@ -84,11 +84,14 @@ func overlay(t *testing.T, resources []string, component string) string {
 	relative, err := filepath.Rel(dir, deploy)
 	require.NoError(t, err)
 	var b strings.Builder
-	b.WriteString("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n")
+	fmt.Fprintf(&b, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: %s\nresources:\n", namespace)
 	for _, r := range resources {
 		fmt.Fprintf(&b, "- %s\n", filepath.Join(relative, r))
 	}
-	fmt.Fprintf(&b, "components:\n- %s\n", filepath.Join(relative, component))
+	b.WriteString("components:\n")
+	for _, c := range components {
+		fmt.Fprintf(&b, "- %s\n", filepath.Join(relative, c))
+	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(b.String()), 0o600))
 	return dir
 }

@@ -2,7 +2,8 @@
 # Writes the configuration of this server and starts it. Its role stands in the file of last time, where the Sentinels had it
 # rewritten; on the very first start, the first server is the master of the others.
 #
-# HOST and PORT are this server's, FIRST and FIRST_PORT the first server's, CONF and DATA directories.
+# HOST and PORT are this server's, FIRST and FIRST_PORT the first server's, CONF and DATA directories, and BIND the addresses
+# to listen on, all of them when it is not set.
 set -eu
 umask 077
 config="$DATA/redis.conf" users="$DATA/users.acl"
@@ -23,6 +24,7 @@ user sentinel on >$SENTINEL_PASSWORD resetkeys allchannels -@all +multi +exec +s
 END
 
 cat "$CONF/redis/redis.conf" - >"$config.new" <<END
+bind ${BIND:-* -::*}
 port $PORT
 dir $DATA
 aclfile $users

@@ -2,7 +2,8 @@
 # Writes the configuration of this Sentinel on its first start, and starts it. From then on the Sentinel itself keeps the file:
 # it holds who the master is.
 #
-# HOST and PORT are this Sentinel's, FIRST and FIRST_PORT the first server's, DATA is a directory.
+# HOST and PORT are this Sentinel's, FIRST and FIRST_PORT the first server's, DATA is a directory, and BIND the addresses to
+# listen on, all of them when it is not set.
 set -eu
 umask 077
 config="$DATA/sentinel.conf"
@@ -11,6 +12,7 @@ if [ ! -f "$config" ]; then
 	# A Sentinel does not start with a master whose name is not known yet.
 	until getent hosts "$FIRST" >/dev/null; do sleep 1; done
 	cat >"$config.new" <<END
+bind ${BIND:-* -::*}
 port $PORT
 dir $DATA
 sentinel resolve-hostnames yes
