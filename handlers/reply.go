@@ -9,13 +9,14 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/events"
 )
 
 // The types of reply events.
 const (
-	TypeOpened   = "io.stormfold.incident.opened.v1"
-	TypeStorm    = "io.stormfold.incident.storm.v1"
-	TypeResolved = "io.stormfold.incident.resolved.v1"
+	TypeOpened   = events.TypeOpened
+	TypeStorm    = events.TypeStorm
+	TypeResolved = events.TypeResolved
 )
 
 // replies says which transitions are told, and which of them matters most when an event brought about several. An
@@ -28,32 +29,6 @@ var replies = map[aggregator.TransitionType]struct {
 	aggregator.Opened:   {TypeOpened, 2},
 	aggregator.Reopened: {TypeOpened, 2},
 	aggregator.Closed:   {TypeResolved, 1},
-}
-
-// Summary is the data of a reply event. The incident it refers to is the truth and may be newer.
-type Summary struct {
-	Incident  Reference                 `json:"incident"`
-	Type      aggregator.TransitionType `json:"type"`
-	Policy    string                    `json:"policy"`
-	Group     string                    `json:"group"`
-	AlertName string                    `json:"alertName"`
-	Revision  int64                     `json:"revision"`
-	Alerts    Counts                    `json:"alerts"`
-	Reason    string                    `json:"reason,omitempty"`
-}
-
-// Reference names an incident.
-type Reference struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Namespace  string `json:"namespace"`
-	Name       string `json:"name"`
-}
-
-// Counts are an incident's alerts.
-type Counts struct {
-	Total  int `json:"total"`
-	Firing int `json:"firing"`
 }
 
 // Reply tells of the most important of the transitions that an event brought about: a storm before an opening before a
@@ -82,10 +57,10 @@ func Reply(source string, in event.Event, notifiedAt time.Time, transitions []ag
 			out.SetExtension(name, value)
 		}
 	}
-	err := out.SetData(event.ApplicationJSON, Summary{
-		Incident: Reference{"stormfold.io/v1alpha1", "Incident", told.Namespace, told.Incident},
-		Type:     told.Type, Policy: told.Policy, Group: told.Group, AlertName: told.AlertName, Revision: told.Revision,
-		Alerts: Counts{told.Total, told.Firing}, Reason: told.Reason,
+	err := out.SetData(event.ApplicationJSON, events.Incident{
+		Incident: events.Reference{APIVersion: "stormfold.io/v1alpha1", Kind: "Incident", Namespace: told.Namespace, Name: told.Incident},
+		Type:     string(told.Type), Policy: told.Policy, Group: told.Group, AlertName: told.AlertName, Revision: told.Revision,
+		Alerts: events.Counts{Total: told.Total, Firing: told.Firing}, Reason: told.Reason,
 	})
 	if err != nil { // Plain strings and numbers always marshal; a reply is best effort all the same.
 		return nil

@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"api":        {},
 	"config":     {},
 	"aggregator": {"config"},
-	"handlers":   {"aggregator"},
+	"handlers":   {"aggregator", "api"},
 	"projector":  {"aggregator", "api"},
 	"function":   {"handlers", "projector", "aggregator", "config"},
 	"source":     {},
