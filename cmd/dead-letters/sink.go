@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+)
+
+const (
+	// maxBody is more than the function takes: what it refuses as too large ends here.
+	maxBody = 8 << 20
+	// maxLine is how long a line may be, in bytes. Containers' logs are no place for more.
+	maxLine = 64 << 10
+)
+
+// handler takes events and writes each to a writer, a line each.
+func handler(out io.Writer) http.Handler {
+	var writing sync.Mutex
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		ev, err := cehttp.NewEventFromHTTPRequest(r)
+		if err == nil {
+			err = ev.Validate()
+		}
+		if err != nil {
+			http.Error(w, "the request is not a CloudEvent", http.StatusBadRequest)
+			return
+		}
+		written, err := line(*ev)
+		if err == nil {
+			writing.Lock()
+			_, err = out.Write(written)
+			writing.Unlock()
+		}
+		if err != nil {
+			http.Error(w, "the event cannot be written: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	})
+	return mux
+}
+
+// line is an event as one line. Data that are too large for it are left out, and the line says so.
+func line(ev event.Event) ([]byte, error) {
+	written, err := json.Marshal(ev)
+	if err == nil && len(written) <= maxLine {
+		return append(written, '\n'), nil
+	}
+	short := event.Event{Context: ev.Context.Clone()}
+	short.SetExtension("datadropped", len(ev.Data()))
+	if written, err = json.Marshal(short); err != nil {
+		return nil, err
+	}
+	return append(written, '\n'), nil
+}

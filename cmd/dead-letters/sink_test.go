@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func post(t *testing.T, h http.Handler, body string, header ...string) int {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code
+}
+
+var attributes = []string{
+	"Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Type", "t", "Ce-Source", "/s", "Ce-Knativeerrorcode", "400",
+	"Ce-Knativeerrordata", "alerts[0].labels: is missing", "Content-Type", "application/json",
+}
+
+func TestWritesEventsAsLines(t *testing.T) {
+	var out bytes.Buffer
+	h := handler(&out)
+	require.Equal(t, http.StatusAccepted, post(t, h, `{"a": "b\nc"}`, attributes...))
+	require.Equal(t, http.StatusAccepted, post(t, h, "not\njson", append(attributes, "Content-Type", "text/plain")...))
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Len(t, lines, 2)
+	require.JSONEq(t, `{"specversion":"1.0","id":"1","type":"t","source":"/s","datacontenttype":"application/json","data":{"a":"b\nc"},
+		"knativeerrorcode":"400","knativeerrordata":"alerts[0].labels: is missing"}`, lines[0])
+
+	// A line can be sent again.
+	again := out.String()
+	out.Reset()
+	for _, line := range strings.SplitAfter(strings.TrimSpace(again), "\n") {
+		require.Equal(t, http.StatusAccepted, post(t, h, line, "Content-Type", "application/cloudevents+json"))
+	}
+	require.Equal(t, again, out.String())
+}
+
+// TestLargeData: what is no JSON, or too large for a line, costs its data at most.
+func TestLargeData(t *testing.T) {
+	for name, body := range map[string]string{"large": `"` + strings.Repeat("x", maxLine) + `"`, "no JSON": `{"a":`} {
+		var out bytes.Buffer
+		require.Equal(t, http.StatusAccepted, post(t, handler(&out), body, attributes...), name)
+		require.Less(t, out.Len(), 1024)
+		var ev map[string]any
+		require.NoError(t, json.Unmarshal(out.Bytes(), &ev), name)
+		require.InEpsilon(t, float64(len(body)), ev["datadropped"], 0)
+		require.Equal(t, "400", ev["knativeerrorcode"])
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	var out bytes.Buffer
+	require.Equal(t, http.StatusBadRequest, post(t, handler(&out), `{}`))
+	require.Equal(t, http.StatusBadRequest, post(t, handler(&out), strings.Repeat("x", maxBody+1), attributes...))
+	require.Empty(t, out.String())
+	require.Equal(t, http.StatusServiceUnavailable, post(t, handler(broken{}), `{}`, attributes...))
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("disk full") }
