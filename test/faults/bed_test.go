@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
 	"github.com/stormfold/stormfold/aggregator"
@@ -46,7 +47,8 @@ type bed struct {
 	namespace string
 	incidents projector.Incidents // As the administrator.
 	redis     *testbed.RedisServer
-	proxy     *Proxy // Between the functions and Redis; nil when the fault wants none.
+	proxy     *Proxy    // Between the functions and Redis; nil when the fault wants none.
+	api       *APIProxy // Between the functions and the API server; nil when the fault wants none.
 	pods      []*pod
 	journal   *Journal
 	sender    *sender
@@ -64,6 +66,11 @@ func newBed(t testing.TB, c *testbed.Cluster, f fault) *bed {
 		b.proxy, err = NewProxy(b.redis.Addr)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, b.proxy.Close()) })
+	}
+	if f.api {
+		b.api, err = NewAPIProxy(c.Config)
+		require.NoError(t, err)
+		t.Cleanup(b.api.Close)
 	}
 	return b
 }
@@ -105,7 +112,7 @@ func (b *bed) addPods(n int, env ...string) {
 	b.t.Helper()
 	path := filepath.Join(b.t.TempDir(), "policies.yaml")
 	require.NoError(b.t, os.WriteFile(path, []byte(policies), 0o644))
-	kubeconfig := b.cluster.ServiceAccountKubeconfig(b.t, b.namespace, "stormfold")
+	kubeconfig := b.kubeconfig()
 	for range n {
 		listen := fmt.Sprintf("127.0.0.1:%d", testbed.Port(b.t))
 		p := &pod{url: "http://" + listen, command: testbed.Command{
@@ -128,6 +135,22 @@ func (b *bed) addPods(n int, env ...string) {
 			}
 		})
 	}
+}
+
+// kubeconfig is the functions' way to the API server.
+func (b *bed) kubeconfig() string {
+	b.t.Helper()
+	path := b.cluster.ServiceAccountKubeconfig(b.t, b.namespace, "stormfold")
+	if b.api == nil {
+		return path
+	}
+	config, err := clientcmd.LoadFromFile(path)
+	require.NoError(b.t, err)
+	for _, c := range config.Clusters {
+		c.Server, c.CertificateAuthorityData = b.api.URL(), b.api.CA()
+	}
+	require.NoError(b.t, clientcmd.WriteToFile(*config, path))
+	return path
 }
 
 // redisURL is the functions' way to Redis.

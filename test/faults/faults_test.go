@@ -26,6 +26,8 @@ type fault struct {
 	redis []string
 	// proxy puts one between the functions and Redis.
 	proxy bool
+	// api puts one between the functions and the API server.
+	api bool
 	// pods is how many functions there are; 0 is two.
 	pods int
 	// every is the pause between two events; 0 is 15 ms, at which all are sent in about 3 s.
@@ -35,6 +37,8 @@ type fault struct {
 	// during is the fault. It begins when a third of the events was sent, and events are sent as long as it lasts. It returns when
 	// everything works again.
 	during func(*bed)
+	// after looks at what stands when all has come to rest.
+	after func(*bed)
 	// expect are answers of which there have to be some.
 	expect []string
 }
@@ -53,7 +57,7 @@ func TestFaults(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) { f.run(t, own) })
 		}
 	})
-	for _, f := range chosen(slices.Concat(redisFaults, networkFaults, kubeFaults, podFaults)) {
+	for _, f := range chosen(slices.Concat(redisFaults, networkFaults, kubeFaults, apiFaults, podFaults)) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			f.run(t, shared)
@@ -109,5 +113,8 @@ func (f fault) run(t *testing.T, c *testbed.Cluster) {
 	}
 	for _, answer := range f.expect {
 		require.NotZero(t, v.Answers[answer], "answers %q", answer)
+	}
+	if f.after != nil {
+		f.after(b)
 	}
 }
