@@ -15,7 +15,7 @@ STORMFOLD_REDIS_URL ?= redis://127.0.0.1:6379/0
 STORMFOLD_POLICIES ?=
 
 # What make generate writes.
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd docs/configuration.md docs/source.md
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd deploy/policies docs/configuration.md docs/source.md
 
 .PHONY: help
 help: ## Say what there is to make.
@@ -74,10 +74,20 @@ verify: ## Check generated files, formatting, imports, documented tables and go.
 ##@ Make it
 
 .PHONY: generate
-generate: ## Write what is generated: deepcopy, CRD, tables in docs.
+generate: ## Write what is generated: deepcopy, CRD, tables in docs, the policies that are mounted.
 	go tool controller-gen object paths=./api/...
 	go tool controller-gen crd paths=./api/... output:crd:dir=deploy/crd
 	go test ./config ./source -run TestDocumentationHoldsTheTables -update
+	cp config/policies.yaml deploy/policies/policies.yaml
+
+# The tag that deploy/ names.
+IMAGE_TAG ?= v0.1.0
+IMAGE_PLATFORMS ?= linux/amd64,linux/arm64
+
+.PHONY: image
+image: ## Build the container images as OCI layouts in bin/image, without a registry or a daemon.
+	go run ./cmd/image -out bin/image -tag '$(IMAGE_TAG)' -platforms '$(IMAGE_PLATFORMS)' \
+		./cmd/stormfold ./cmd/alertmanager-source ./cmd/dead-letters
 
 .PHONY: clean
 clean: ## Remove what was built here.

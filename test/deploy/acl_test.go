@@ -34,9 +34,7 @@ var outside = map[string]string{
 // rules are the rules of the function's user in Redis, one by one.
 func rules(t *testing.T) []string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "deploy/redis/acl/function.acl"))
-	require.NoError(t, err)
-	return strings.Fields(string(content))
+	return strings.Fields(file(t, "deploy/redis/acl/function.acl"))
 }
 
 var call = regexp.MustCompile(`redis\.p?call\('([A-Z]+)'`)
