@@ -64,11 +64,13 @@ func TestACLAllowsWhatIsCalled(t *testing.T) {
 // TestFunctionUnderItsACL: a storm's whole life, and that of a Redis that was emptied, with a user that has these rules and
 // nothing else, on one server and on a Cluster. Redis tells of everything that it refused.
 func TestFunctionUnderItsACL(t *testing.T) {
+	t.Parallel()
 	for name, options := range map[string][]string{
 		"single":  nil,
 		"cluster": {"--cluster-enabled", "yes"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := testbed.Redis(t, options...)
 			if options != nil {
 				require.NoError(t, server.Client().ClusterAddSlotsRange(t.Context(), 0, 16383).Err())

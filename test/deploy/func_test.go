@@ -33,6 +33,7 @@ type service struct {
 // TestFuncDeploysTheSame: a cluster gets the same of func deploy as of deploy/function, with the differences that are listed
 // here.
 func TestFuncDeploysTheSame(t *testing.T) {
+	t.Parallel()
 	want := read(t, find(t, render(t, filepath.Join(root, "deploy/function")), "Service", "stormfold"))
 	have := read(t, funcDeploy(t, "func-"))
 	template, deployed := &want.Spec.Template.Spec, &have.Spec.Template.Spec

@@ -29,6 +29,7 @@ var programs = []string{"alertmanager-source", "dead-letters", "stormfold"}
 // TestImages: make image gives the same images from two copies of the sources in different places, for both architectures,
 // each with a static program that runs, as nobody, and the certificate authorities.
 func TestImages(t *testing.T) {
+	t.Parallel()
 	digests := map[string]string{}
 	var layouts string
 	first := testbed.CopyTree(t, root)

@@ -96,6 +96,7 @@ func redisPath(t *testing.T) string {
 
 // TestRedisTrial: the script of deploy/redis/trial makes a server that the Secret's user may use, and nobody else.
 func TestRedisTrial(t *testing.T) {
+	t.Parallel()
 	port, trial := testbed.Port(t), filepath.Join(root, "deploy/redis/trial")
 	script, err := filepath.Abs(filepath.Join(trial, "start.sh"))
 	require.NoError(t, err)
@@ -167,6 +168,7 @@ func master(t *testing.T, sentinel *member) int {
 // TestRedisHA: the scripts of deploy/redis/ha make servers that lose their master and go on, take the lost one back as a
 // replica, and remember their roles when all of them are started anew. The function works through all of it under its ACL.
 func TestRedisHA(t *testing.T) {
+	t.Parallel()
 	servers, sentinels, address := highlyAvailable(t)
 	require.Equal(t, servers[0].port, master(t, sentinels[0]))
 	noWarnings(t, client(t, address))
