@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
@@ -47,8 +48,9 @@ type bed struct {
 	namespace string
 	incidents projector.Incidents // As the administrator.
 	redis     *testbed.RedisServer
-	proxy     *Proxy    // Between the functions and Redis; nil when the fault wants none.
-	api       *APIProxy // Between the functions and the API server; nil when the fault wants none.
+	proxy     *Proxy       // Between the functions and Redis; nil when the fault wants none.
+	api       *APIProxy    // Between the functions and the API server; nil when the fault wants none.
+	other     *rest.Config // Whoever shares the functions' level at the API server; nil when nobody does.
 	pods      []*pod
 	journal   *Journal
 	sender    *sender

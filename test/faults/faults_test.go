@@ -57,7 +57,7 @@ func TestFaults(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) { f.run(t, own) })
 		}
 	})
-	for _, f := range chosen(slices.Concat(redisFaults, networkFaults, kubeFaults, apiFaults, podFaults)) {
+	for _, f := range chosen(slices.Concat(redisFaults, networkFaults, kubeFaults, apiFaults, flowFaults, podFaults)) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			f.run(t, shared)

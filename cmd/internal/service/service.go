@@ -18,6 +18,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/cloudevents/sdk-go/v2/binding"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
@@ -112,7 +113,14 @@ func with(r *http.Request, body []byte) *http.Request {
 	return r
 }
 
-// oneLine joins the lines of an error: the SDK writes one for each attribute.
+// maxSaid is how much of an error is repeated, in bytes: the SDK's hold what was sent, as long as that may be.
+const maxSaid = 300
+
+// oneLine joins the lines of an error, since the SDK writes one for each attribute, and cuts what is too long for a sentence.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(c rune) bool { return c == '\n' || c == '\r' }), "; ")
+	said := strings.Join(strings.FieldsFunc(err.Error(), unicode.IsControl), "; ")
+	if len(said) > maxSaid {
+		said = said[:maxSaid] + "…"
+	}
+	return strings.ToValidUTF8(said, "\uFFFD")
 }

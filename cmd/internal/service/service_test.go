@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/assert"
@@ -117,6 +119,25 @@ func TestAnswers(t *testing.T) {
 				assert.Nil(t, f.refused.Load())
 			}
 		})
+	}
+}
+
+// The SDK's errors repeat what was sent, and that may be megabytes of anything.
+func TestARefusalIsShort(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for _, body := range []string{
+		`{"specversion":"1.0","id":"1","type":"t","source":"/s","time":"` + long + `"}`,
+		`{"specversion":"1.0","id":"1","type":"t","source":"/s","time":"` + strings.Repeat("語", 1<<18) + `"}`,
+		`{"specversion":"` + long + `"}`,
+		`{"specversion":"1.0","id":"1","type":"t","source":"/s","time":"a\u0000b\u001fc"}`,
+	} {
+		f := &echo{}
+		status, text := send(t, "POST", serve(t, f), structuredMode, strings.NewReader(body))
+		assert.Equal(t, 400, status)
+		assert.Less(t, len(text), 400)
+		assert.True(t, utf8.ValidString(text))
+		assert.Equal(t, -1, strings.IndexFunc(text, unicode.IsControl), "%q", text)
+		assert.Less(t, len(*f.refused.Load()), 500)
 	}
 }
 
