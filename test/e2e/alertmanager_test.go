@@ -14,13 +14,13 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// routing sends everything to the source. The times are as short as Alertmanager allows without telling of every alert
-// by itself.
+// routing sends everything to the source, at short intervals. Alertmanager waits for group_wait only when a group's first
+// alert has started less than that ago.
 const routing = `
 route:
   receiver: stormfold
   group_by: [alertname, namespace]
-  group_wait: 200ms
+  group_wait: 1s
   group_interval: 1s
   repeat_interval: 1h
 receivers:

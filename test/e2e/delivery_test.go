@@ -74,7 +74,7 @@ func TestFunctionAway(t *testing.T) {
 	alertmanagers := startPair(t)
 	i := install(t, options{})
 	alertmanagers.join(i)
-	started := time.Now().Add(-time.Minute)
+	started := time.Now()
 	batch := func(from, n int) alerts { return alerts{name: "PodDown", from: from, n: n, started: started} }
 	alertmanagers.fire(batch(0, 20))
 	i.awaitStorm(20, 20, 0)

@@ -25,7 +25,7 @@ func TestFuncRun(t *testing.T) {
 	i.serve("http://" + address)
 	alertmanagers.join(i)
 
-	all := alerts{name: "PodDown", n: 15, started: time.Now().Add(-time.Minute)}
+	all := alerts{name: "PodDown", n: 15, started: time.Now()}
 	alertmanagers.fire(all)
 	i.awaitStorm(15, 15, 0)
 	alertmanagers.resolve(all)

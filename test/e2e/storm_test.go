@@ -33,7 +33,7 @@ func TestStorm(t *testing.T) {
 	alertmanagers, told := startPair(t), testbed.Sink(t)
 	i := install(t, options{manifests: fmt.Sprintf(listener, told.URL)})
 	alertmanagers.join(i)
-	all := alerts{name: "PodDown", n: 15, started: time.Now().Add(-time.Minute)}
+	all := alerts{name: "PodDown", n: 15, started: time.Now()}
 
 	alertmanagers.fire(all)
 	name := i.awaitStorm(15, 15, 0).Name

@@ -34,7 +34,7 @@ func await(ctx context.Context, p *Process, what string, check func(context.Cont
 			return nil
 		}
 		// A look that the end of time cut short has nothing to say.
-		if last == nil || ctx.Err() == nil {
+		if last == nil || !over(ctx) {
 			last = err
 		}
 		select {
@@ -49,6 +49,12 @@ func await(ctx context.Context, p *Process, what string, check func(context.Cont
 		case <-ticker.C:
 		}
 	}
+}
+
+// over tells whether a context's time is up; its own error comes a moment later.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // awaitReady is await for the start of a server.

@@ -59,6 +59,7 @@ func (e *EventingServer) install(ctx context.Context, ports eventingPorts) error
 		}
 		for _, object := range objects {
 			callPorts(object, webhooks)
+			quieten(object)
 		}
 		if i == len(manifests)-1 {
 			objects = append(objects, standIns()...)
@@ -155,6 +156,19 @@ func callPorts(value any, ports map[string]int) {
 		for _, inner := range value {
 			callPorts(inner, ports)
 		}
+	}
+}
+
+// quieten has the components log warnings and errors only: they tell of every reconciliation otherwise, whole objects
+// included.
+func quieten(object map[string]any) {
+	data, ok := object["data"].(map[string]any)
+	if !ok {
+		return
+	}
+	if config, ok := data["zap-logger-config"].(string); ok {
+		data["zap-logger-config"] = strings.Replace(config, `"level": "info"`, `"level": "warn"`, 1)
+		data["loglevel.controller"], data["loglevel.webhook"] = "warn", "warn"
 	}
 }
 

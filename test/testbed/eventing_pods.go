@@ -16,7 +16,8 @@ import (
 )
 
 // RunAPIServerSource runs the adapter of an ApiServerSource until the test ends: with the environment and the service
-// account of the Deployment that Knative's controller makes for it. It returns when the source is ready.
+// account of the Deployment that Knative's controller makes for it. It returns when the source is ready, which says
+// nothing of its watch: what comes before that has begun, a moment later, is passed over.
 func (e *EventingServer) RunAPIServerSource(t testing.TB, namespace, name string) *Process {
 	t.Helper()
 	binary, err := Binary("apiserversource-adapter")
