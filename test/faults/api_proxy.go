@@ -26,6 +26,7 @@ type APIProxy struct {
 	trouble Trouble
 	hits    int
 	watches int
+	codes   map[int]int
 }
 
 // Trouble is what an API server does to the requests that it is to fail.
@@ -54,7 +55,13 @@ func NewAPIProxy(config *rest.Config) (*APIProxy, error) {
 	pass := httputil.NewSingleHostReverseProxy(target)
 	pass.Transport = transport
 	pass.ErrorLog = log.New(io.Discard, "", 0) // A killed function's requests end early, which is no error.
-	p := &APIProxy{}
+	p := &APIProxy{codes: map[int]int{}}
+	pass.ModifyResponse = func(r *http.Response) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.codes[r.StatusCode]++
+		return nil
+	}
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		trouble := p.meet(r)
 		if trouble.Code != 0 && trouble.Done {
@@ -104,6 +111,13 @@ func (p *APIProxy) Watches() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.watches
+}
+
+// Answered is how often the API server itself gave that answer.
+func (p *APIProxy) Answered(code int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.codes[code]
 }
 
 // meet is the trouble for one request.

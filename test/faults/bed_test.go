@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -45,12 +46,14 @@ policies:
 type bed struct {
 	t         testing.TB
 	cluster   *testbed.Cluster
-	namespace string
+	namespace string              // Of the incidents.
+	home      string              // Of the functions' ServiceAccount.
 	incidents projector.Incidents // As the administrator.
 	redis     *testbed.RedisServer
 	proxy     *Proxy       // Between the functions and Redis; nil when the fault wants none.
 	api       *APIProxy    // Between the functions and the API server; nil when the fault wants none.
 	other     *rest.Config // Whoever shares the functions' level at the API server; nil when nobody does.
+	program   string       // The functions' program when it is not that of all tests.
 	pods      []*pod
 	journal   *Journal
 	sender    *sender
@@ -59,6 +62,10 @@ type bed struct {
 // newBed sets all of it up, but for the functions.
 func newBed(t testing.TB, c *testbed.Cluster, f fault) *bed {
 	b := &bed{t: t, cluster: c, namespace: c.CreateNamespace(t, "faults-"), journal: NewJournal()}
+	b.home = b.namespace
+	if f.apart {
+		b.home = c.CreateNamespace(t, "functions-")
+	}
 	b.authorize()
 	var err error
 	b.incidents, err = projector.NewClient(c.Config, 10*time.Second, 1000, 1000)
@@ -77,7 +84,7 @@ func newBed(t testing.TB, c *testbed.Cluster, f fault) *bed {
 	return b
 }
 
-// authorize gives the ServiceAccount of the bed's namespace what deploy/rbac gives that of the namespace stormfold.
+// authorize gives the functions' ServiceAccount what deploy/rbac gives that of the namespace stormfold.
 func (b *bed) authorize() {
 	b.t.Helper()
 	var role rbacv1.Role
@@ -96,7 +103,7 @@ func (b *bed) bind() {
 	_, err := b.cluster.Client.RbacV1().RoleBindings(b.namespace).Create(b.t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: bindingName},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "stormfold"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "stormfold", Namespace: b.namespace}},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "stormfold", Namespace: b.home}},
 	}, metav1.CreateOptions{})
 	require.NoError(b.t, err)
 }
@@ -118,7 +125,7 @@ func (b *bed) addPods(n int, env ...string) {
 	for range n {
 		listen := fmt.Sprintf("127.0.0.1:%d", testbed.Port(b.t))
 		p := &pod{url: "http://" + listen, command: testbed.Command{
-			Name: "stormfold", Path: program, Dir: b.t.TempDir(), Env: append([]string{
+			Name: "stormfold", Path: cmp.Or(b.program, program), Dir: b.t.TempDir(), Env: append([]string{
 				"LISTEN_ADDRESS=" + listen, "STORMFOLD_METRICS_ADDRESS=off", "STORMFOLD_REDIS_URL=" + b.redisURL(),
 				"STORMFOLD_NAMESPACE=" + b.namespace, "STORMFOLD_POLICIES=" + path, "KUBECONFIG=" + kubeconfig,
 				"STORMFOLD_SWEEP_INTERVAL=1s", "STORMFOLD_LEASE=5s", "STORMFOLD_REQUEST_TIMEOUT=5s",
@@ -142,7 +149,7 @@ func (b *bed) addPods(n int, env ...string) {
 // kubeconfig is the functions' way to the API server.
 func (b *bed) kubeconfig() string {
 	b.t.Helper()
-	path := b.cluster.ServiceAccountKubeconfig(b.t, b.namespace, "stormfold")
+	path := b.cluster.ServiceAccountKubeconfig(b.t, b.home, "stormfold")
 	if b.api == nil {
 		return path
 	}

@@ -30,6 +30,14 @@ type fault struct {
 	api bool
 	// pods is how many functions there are; 0 is two.
 	pods int
+	// build is the function's program; nil is the one of the other tests.
+	build func() (string, error)
+	// env is what the nth function gets on top.
+	env func(n int) []string
+	// apart puts the functions' ServiceAccount into a namespace of its own.
+	apart bool
+	// skew is how far the clocks of senders are off.
+	skew time.Duration
 	// every is the pause between two events; 0 is 15 ms, at which all are sent in about 3 s.
 	every time.Duration
 	// before runs when the functions are ready and nothing was sent.
@@ -57,7 +65,8 @@ func TestFaults(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) { f.run(t, own) })
 		}
 	})
-	for _, f := range chosen(slices.Concat(redisFaults, networkFaults, kubeFaults, apiFaults, flowFaults, podFaults)) {
+	for _, f := range chosen(slices.Concat(redisFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
+		namespaceFaults, podFaults)) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			f.run(t, shared)
@@ -67,9 +76,21 @@ func TestFaults(t *testing.T) {
 
 func (f fault) run(t *testing.T, c *testbed.Cluster) {
 	b := newBed(t, c, f)
-	b.addPods(cmp.Or(f.pods, 2))
+	if f.build != nil {
+		var err error
+		b.program, err = f.build()
+		require.NoError(t, err)
+	}
+	for n := range cmp.Or(f.pods, 2) {
+		var env []string
+		if f.env != nil {
+			env = f.env(n)
+		}
+		b.addPods(1, env...)
+	}
 	b.awaitReady()
 	b.load(cmp.Or(f.every, 15*time.Millisecond))
+	b.sender.Skew = f.skew
 	if f.before != nil {
 		f.before(b)
 	}

@@ -31,8 +31,8 @@ const (
 	mutations = 10_000
 	// mostMemory is the bound of the function's memory in MiB, whatever comes in: the largest body times the clients that
 	// send at once, and what decoding takes. The race detector needs several times as much.
-	mostMemory     = 384
-	mostMemoryRace = 1536
+	mostMemory     = 192
+	mostMemoryRace = 768
 )
 
 // inputPolicies keep what the mutations make up apart from what the test looks at, and in bounds.

@@ -34,6 +34,8 @@ type Load struct {
 	Every time.Duration
 	// Tries is how often an event is tried until it is given up.
 	Tries int
+	// Skew is how far the clock of a sender is off: every event is from one whose clock is ahead, or behind, or right.
+	Skew time.Duration
 	// Seed of what is random.
 	Seed uint64
 }
@@ -70,11 +72,16 @@ func (s *sender) subject(name string, n int) subject {
 	labels := map[string]string{
 		"alertname": name, "namespace": s.Namespace, "pod": fmt.Sprintf("web-%d", n), "severity": []string{"critical", "warning"}[n%2],
 	}
+	return subject{group: s.Namespace + "/" + name, fingerprint: fingerprintOf(labels), labels: labels}
+}
+
+// fingerprintOf is Alertmanager's own for that label set.
+func fingerprintOf(labels map[string]string) string {
 	set := model.LabelSet{}
 	for k, v := range labels {
 		set[model.LabelName(k)] = model.LabelValue(v)
 	}
-	return subject{group: s.Namespace + "/" + name, fingerprint: set.Fingerprint().String(), labels: labels}
+	return set.Fingerprint().String()
 }
 
 // planned is what an event will say about one alert, when its place in the plan has come.
@@ -203,7 +210,7 @@ func (s *sender) repeat(ctx context.Context) {
 
 // prepare makes an event, from now on in the journal: header, body, and whom to tell of the answers.
 func (s *sender) prepare(e []planned) (map[string]string, []byte, func(int, string)) {
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := time.Now().Add(time.Duration(rand.IntN(3)-1) * s.Skew).UTC().Truncate(time.Millisecond)
 	var words []Word
 	var alerts []map[string]any
 	s.mu.Lock()

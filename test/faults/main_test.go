@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,10 +39,8 @@ func TestMain(m *testing.M) {
 	status := testbed.RunWithControlPlane(m, func(c *testbed.Cluster) error {
 		shared = c
 		program = filepath.Join(dir, "stormfold")
-		build := exec.Command("go", append(append([]string{"build"}, raceFlag...), "-o", program, "./cmd/stormfold")...)
-		build.Dir = root
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("building cmd/stormfold: %w\n%s", err, out)
+		if _, err := build(program, raceFlag...); err != nil {
+			return err
 		}
 		return deploy(context.Background(), c)
 	})

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/common/model"
 )
 
 // nasty is an event made by hand: either alerts, which are to be counted when it is taken, or anything at all.
@@ -50,12 +49,8 @@ func (n nasty) request() (request, []Word) {
 		alerts = append(alerts, map[string]any{
 			"status": "firing", "labels": labels, "annotations": n.annotations, "startsAt": now.Format(time.RFC3339Nano),
 		})
-		set := model.LabelSet{}
-		for name, value := range labels {
-			set[model.LabelName(name)] = model.LabelValue(value)
-		}
 		words = append(words, Word{
-			Fingerprint: set.Fingerprint().String(), Group: asShown(labels["namespace"]) + "/" + asShown(labels["alertname"]), Firing: true, At: now,
+			Fingerprint: fingerprintOf(labels), Group: asShown(labels["namespace"]) + "/" + asShown(labels["alertname"]), Firing: true, At: now,
 		})
 	}
 	if n.body == nil {
