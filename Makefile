@@ -67,6 +67,14 @@ seed-tests: ## Run the storm tests COUNT times.
 soak: ## Run random programs against the model for SOAK.
 	STORMFOLD_TESTBED_SOAK=$(SOAK) go test -race -count=1 -timeout 24h -run '^TestModel$$' -v ./aggregator
 
+.PHONY: bench
+bench: ## Measure the speed against its targets, and put the table into docs/performance.md.
+	go run ./test/bench -document docs/performance.md
+
+.PHONY: bench-check
+bench-check: ## Measure the cheap rows for a short time, and fail when one is out of generous bounds.
+	go run ./test/bench -check -json bin/bench-check.json
+
 .PHONY: verify
 verify: ## Check generated files, formatting, imports, documented tables and go.mod; vet and staticcheck.
 	hack/verify.sh $(GENERATED)

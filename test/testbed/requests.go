@@ -41,8 +41,21 @@ func (c *Cluster) Metrics(t testing.TB) map[string]*dto.MetricFamily {
 // with code 429.
 func (c *Cluster) RequestCounts(t testing.TB, group, resource string) RequestCounts {
 	t.Helper()
+	counts, err := c.CountRequests(t.Context(), group, resource)
+	if err != nil {
+		t.Fatalf("testbed: %v", err)
+	}
+	return counts
+}
+
+// CountRequests is RequestCounts for programs that are no tests.
+func (c *Cluster) CountRequests(ctx context.Context, group, resource string) (RequestCounts, error) {
+	families, err := c.scrape(ctx)
+	if err != nil {
+		return nil, err
+	}
 	counts := RequestCounts{}
-	for _, metric := range c.Metrics(t)["apiserver_request_total"].GetMetric() {
+	for _, metric := range families["apiserver_request_total"].GetMetric() {
 		labels := map[string]string{}
 		for _, label := range metric.GetLabel() {
 			labels[label.GetName()] = label.GetValue()
@@ -52,7 +65,7 @@ func (c *Cluster) RequestCounts(t testing.TB, group, resource string) RequestCou
 			counts[request] += int(metric.GetCounter().GetValue())
 		}
 	}
-	return counts
+	return counts, nil
 }
 
 // IncidentRequests is RequestCounts for Stormfold's incidents.
