@@ -149,10 +149,6 @@ func (a *Aggregator) foldCall(g Group, namespace, token string) (call, error) {
 	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, g.Policy.Name, labels, overflow,
 		params(g.Policy), settings, shared, flag(g.Truncated), namespace)
 	for _, alert := range g.Alerts {
-		facts, err := factsOf(alert)
-		if err != nil {
-			return call{}, err
-		}
 		word, ends := "f", int64(0)
 		if alert.Status == Resolved {
 			word = "r"
@@ -161,7 +157,7 @@ func (a *Aggregator) foldCall(g Group, namespace, token string) (call, error) {
 			}
 		}
 		args = append(args, alert.Fingerprint, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.Unix(), ends,
-			recordRest(alert, g.Policy.Breakdown), slug(alert.Labels["alertname"]), facts)
+			recordRest(alert, g.Policy.Breakdown), slug(alert.Labels["alertname"]), factsOf(alert))
 	}
 	return call{shard: shard, keys: keys, args: args, token: token}, nil
 }

@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,21 @@ func TestRecordsAndFactsAgree(t *testing.T) {
 		require.Equal(t, fromFacts.Resource, fromRecord.Resource)
 		require.Equal(t, fromFacts.Severity, fromRecord.Severity)
 		require.Equal(t, fromFacts.StartsAt, fromRecord.StartsAt)
+	})
+}
+
+// What is written by hand is what encoding/json would write, but for the order of members.
+func TestFactsAreWrittenAsJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"plain", `"quoted\"`, "<b>&", "\x00\x1f\x7f", "\xff\xfe", strings.Repeat("ü", 3000)}))
+		alert := Alert{
+			Labels:       rapid.MapOf(text, text).Draw(t, "labels"),
+			Annotations:  rapid.MapOf(rapid.SampledFrom(annotations), text).Draw(t, "annotations"),
+			GeneratorURL: text.Draw(t, "url"), StartsAt: time.Unix(rapid.Int64Range(0, 1e10).Draw(t, "startsAt"), 0),
+		}
+		want, err := json.Marshal(facts(alert))
+		require.NoError(t, err)
+		require.JSONEq(t, string(want), factsOf(alert))
 	})
 }
 

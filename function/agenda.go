@@ -54,22 +54,60 @@ func (a *agenda) add(group string, at time.Time, token string) <-chan struct{} {
 	return e.done
 }
 
+// lead projects a group at once with the lease that a fold granted, if there is room; the channel closes when it has been
+// projected. It is nil where all slots are taken: the group waits in line then, and nobody has to wait with it.
+func (a *agenda) lead(group, token string) <-chan struct{} {
+	select {
+	case a.slots <- struct{}{}:
+	default:
+		a.add(group, time.Now(), token)
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.entries[group]
+	if e == nil {
+		e = &appointment{done: make(chan struct{})}
+	}
+	e.token = token
+	if a.closed {
+		<-a.slots
+		if a.entries[group] == nil {
+			close(e.done) // What is due stands in Redis: another pod carries on.
+		}
+		return e.done
+	}
+	a.begin(group)
+	go a.work(group, e, false)
+	return e.done
+}
+
 // run projects one group when its time has come. An appointment runs once: whoever takes it off the list first.
 func (a *agenda) run(group string, e *appointment, now bool) {
 	a.slots <- struct{}{} // While it waits it stays on the list, so that the group waits once however often it is added.
-	defer func() { <-a.slots }()
 	a.mu.Lock()
 	if a.entries[group] != e {
 		a.mu.Unlock()
+		<-a.slots
 		return
 	}
-	delete(a.entries, group)
-	token := e.token
-	a.running.Add(1)
+	a.begin(group)
 	a.mu.Unlock()
+	a.work(group, e, now)
+}
+
+// begin takes a group off the list. The caller holds the lock and a slot.
+func (a *agenda) begin(group string) {
+	delete(a.entries, group)
+	a.running.Add(1)
+}
+
+// work projects what begin took off the list, and gives the slot back.
+func (a *agenda) work(group string, e *appointment, now bool) {
+	defer func() { <-a.slots }()
 	defer a.running.Done()
 	defer close(e.done)
-	a.project(group, token, now)
+	a.project(group, e.token, now)
 }
 
 // draining tells whether nothing is remembered any more: what has to be done has to be done now.

@@ -43,6 +43,34 @@ func TestAgendaLimitsWhatRunsAtOnce(t *testing.T) {
 	require.EqualValues(t, 3, most.Load())
 }
 
+// A request waits for its own write, and not for those of others.
+func TestAgendaLeadsOnlyWhereThereIsRoom(t *testing.T) {
+	var mu sync.Mutex
+	var got []string
+	release := make(chan struct{})
+	a := newAgenda(1, func(group, token string, _ bool) {
+		<-release
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, group+token)
+	})
+	later := a.add("a", time.Now().Add(time.Hour), "")
+	first := a.lead("a", "1")
+	require.NotNil(t, first)
+	require.Nil(t, a.lead("b", "2"), "the only slot is taken")
+	require.Equal(t, 1, a.size(), "it waits in line")
+	close(release)
+	<-first
+	<-later
+	require.Eventually(t, func() bool { return a.size() == 0 }, 10*time.Second, time.Millisecond)
+	a.drain()
+	mu.Lock()
+	require.Equal(t, []string{"a1", "b2"}, got, "each once, with the lease")
+	mu.Unlock()
+	<-a.lead("c", "3") // Closed: it stays due in Redis.
+	require.Len(t, got, 2)
+}
+
 func TestAgendaDrainsWhatItRemembers(t *testing.T) {
 	var mu sync.Mutex
 	got := map[string]bool{}

@@ -102,7 +102,9 @@ func (p *pod) follow(folded []aggregator.Folded) (transitions []aggregator.Trans
 		transitions = append(transitions, fold.Transitions...)
 		switch {
 		case fold.Token != "":
-			writing = append(writing, p.agenda.add(fold.Group, time.Now(), fold.Token))
+			if done := p.agenda.lead(fold.Group, fold.Token); done != nil {
+				writing = append(writing, done)
+			}
 		case fold.Changed:
 			p.agenda.add(fold.Group, time.Now().Add(fold.Due.Sub(fold.Now)), "")
 		}
@@ -111,7 +113,7 @@ func (p *pod) follow(folded []aggregator.Folded) (transitions []aggregator.Trans
 	return transitions, writing
 }
 
-// await waits for what is being written. The alerts are safe: an API server that hangs does not hold up the answer for longer
+// await waits for what is being written: at most as many events wait as groups are written at once. The alerts are safe: an API server that hangs does not hold up the answer for longer
 // than one call may take, and the writing goes on without the request.
 func (p *pod) await(ctx context.Context, writing []<-chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)

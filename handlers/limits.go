@@ -95,6 +95,9 @@ func checkLabels(labels map[string]string) *Invalid {
 }
 
 func checkLabel(name, value string) *Invalid {
+	if name != "" && len(name) <= MaxLabelName && len(value) <= MaxLabelValue && !hasControl(name) {
+		return nil
+	}
 	field := "labels[" + quote(name) + "]"
 	switch {
 	case name == "":

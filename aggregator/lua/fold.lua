@@ -77,10 +77,12 @@ changed = #out > 0
 local storm_rev
 local function storm_changed()
   changed = true
-  if not storm_rev then storm_rev = bump(g, now) end
+  if not storm_rev then
+    storm_rev = bump(g, now)
+    redis.call('ZADD', k.todo, 0, g.obj)
+  end
   set(g, 'srev', g.rev)
   set(g, 'lch', now)
-  redis.call('ZADD', k.todo, 0, g.obj)
 end
 
 -- The name is derived here, once, from group and revision: 50 bits of their hash as 10 digits of base 32.

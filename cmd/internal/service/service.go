@@ -89,12 +89,19 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > MaxBody {
 		return nil, &http.MaxBytesError{Limit: MaxBody}
 	}
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	// With room for one more reading, which finds the end.
+	body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody))
+	return body.Bytes(), err
 }
 
 // check says in one sentence why a request is no event, and which event it is, as far as that can be told.
 func check(r *http.Request, body []byte) (id string, err error) {
-	event, err := cehttp.NewEventFromHTTPRequest(with(r.Clone(r.Context()), body))
+	looked := *r
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/cloudevents") {
+		body = nil // The attributes are headers; the receiver reads the data.
+	}
+	event, err := cehttp.NewEventFromHTTPRequest(with(&looked, body))
 	switch {
 	case errors.Is(err, binding.ErrUnknownEncoding):
 		return r.Header.Get("Ce-Id"), errors.New("the request is not a CloudEvent: it has neither a ce-specversion header nor the content type application/cloudevents+json")
