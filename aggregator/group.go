@@ -26,8 +26,13 @@ type Group struct {
 func Split(policies config.Policies, batch Batch) []Group {
 	var groups []Group
 	index := map[string]int{}
+	last := -1 // The group of the alert before.
 	for _, alert := range batch.Alerts {
 		policy := policies.Match(alert.Labels)
+		if last >= 0 && groups[last].takes(policy, alert.Labels) { // Mostly: a notification is of one group of its sender.
+			groups[last].Alerts = append(groups[last].Alerts, alert)
+			continue
+		}
 		labels := make(map[string]string, len(policy.GroupBy))
 		for _, name := range policy.GroupBy {
 			if value := alert.Labels[name]; value != "" {
@@ -42,11 +47,25 @@ func Split(policies config.Policies, batch Batch) []Group {
 			groups = append(groups, Group{ID: id, Policy: policy, Labels: labels, Truncated: batch.Truncated})
 		}
 		groups[i].Alerts = append(groups[i].Alerts, alert)
+		last = i
 	}
 	for i := range groups {
 		slices.SortStableFunc(groups[i].Alerts, func(a, b Alert) int { return cmp.Compare(a.Status, b.Status) })
 	}
 	return groups
+}
+
+// takes tells whether an alert of that policy belongs to the group.
+func (g *Group) takes(policy *config.Policy, labels map[string]string) bool {
+	if g.Policy != policy {
+		return false
+	}
+	for _, name := range policy.GroupBy {
+		if labels[name] != g.Labels[name] {
+			return false
+		}
+	}
+	return true
 }
 
 // GroupID is 16 hex digits of the SHA-256 of the policy's name and the label pairs in order of their names, each part

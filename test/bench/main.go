@@ -40,7 +40,7 @@ type plan struct {
 
 // full is make bench, short make bench-check.
 var (
-	full  = plan{rounds: 5, warm: time.Second, run: 4 * time.Second, folds: 2000, starts: 11}
+	full  = plan{rounds: 3, warm: time.Second, run: 4 * time.Second, folds: 2000, starts: 11}
 	short = plan{check: true, rounds: 3, warm: 500 * time.Millisecond, run: 1500 * time.Millisecond, folds: 500}
 )
 
