@@ -18,8 +18,11 @@ import (
 const (
 	// lagGroups is in how many groups the lag is measured, lagAlerts after how many alerts: the storm has begun by then.
 	lagGroups, lagAlerts = 100, 8
-	// lagPause is between two groups, and between two alerts of one.
+	// lagPause is between two groups.
 	lagPause = 150 * time.Millisecond
+	// lagSpread is by how much the last alert comes behind the others, at most: each group has another part of it, so that all
+	// moments of a flush interval are there.
+	lagSpread = 2 * time.Second
 )
 
 // lag measures the time from the 2xx of a group's last alert until a watch shows an incident with all of them.
@@ -45,7 +48,7 @@ func (b *bed) lag(ctx context.Context) (out outcome, err error) {
 	go func() {
 		sent <- atOnce(lagGroups, func(i int) error {
 			time.Sleep(time.Duration(i) * lagPause)
-			at, err := f.storm(newStream(fmt.Sprintf("Lag%d", i), 1))
+			at, err := f.storm(newStream(fmt.Sprintf("Lag%d", i), 1), lagSpread*time.Duration(i)/lagGroups)
 			answered[i] = at
 			return err
 		})
@@ -75,8 +78,8 @@ func (b *bed) lag(ctx context.Context) (out outcome, err error) {
 	return out, nil
 }
 
-// storm sends the alerts of one group, one by one, and returns when the last was answered.
-func (p *process) storm(s stream) (time.Time, error) {
+// storm sends the alerts of one group, the last of them later than the others, and returns when it was answered.
+func (p *process) storm(s stream, later time.Duration) (time.Time, error) {
 	c, err := dial(p.addr, "/", s.name)
 	if err != nil {
 		return time.Time{}, err
@@ -86,11 +89,11 @@ func (p *process) storm(s stream) (time.Time, error) {
 		return bytes.Replace(body, []byte(`"namespace":"shop"`), []byte(`"namespace":"lag"`), 1), eventType
 	}
 	for n := range lagAlerts {
+		if n == lagAlerts-1 {
+			time.Sleep(later)
+		}
 		if err := c.send(events, n); err != nil {
 			return time.Time{}, errors.Join(err, c.close())
-		}
-		if n < lagAlerts-1 {
-			time.Sleep(lagPause)
 		}
 	}
 	return time.Now(), c.close()

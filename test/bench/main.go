@@ -41,7 +41,7 @@ type plan struct {
 // full is make bench, short make bench-check.
 var (
 	full  = plan{rounds: 3, warm: time.Second, run: 4 * time.Second, folds: 2000, starts: 11}
-	short = plan{check: true, rounds: 3, warm: 500 * time.Millisecond, run: 1500 * time.Millisecond, folds: 500}
+	short = plan{check: true, rounds: 2, warm: time.Second, run: 2 * time.Second, folds: 500}
 )
 
 // wants is true for a row that is to be measured.
