@@ -95,10 +95,7 @@ func run(ctx context.Context, p plan, jsonPath, documentPath, profiles string) (
 	if profiles != "" {
 		return b.profile(ctx, profiles)
 	}
-	outcomes, err := b.measure(ctx, p)
-	if err != nil {
-		return err
-	}
+	outcomes, failed := b.measure(ctx, p)
 	m, err := b.machine(ctx)
 	if err != nil {
 		return err
@@ -115,13 +112,13 @@ func run(ctx context.Context, p plan, jsonPath, documentPath, profiles string) (
 	if err := os.WriteFile(jsonPath, numbers, 0o644); err != nil {
 		return err
 	}
-	if documentPath != "" {
+	if documentPath != "" && failed == nil {
 		if err := update(documentPath, table); err != nil {
 			return err
 		}
 	}
-	if !p.check {
-		return nil
+	if !p.check || failed != nil {
+		return failed
 	}
 	var wrong []error
 	for _, o := range outcomes {

@@ -3,15 +3,23 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
 
-// measure measures the rows that are wanted and returns them in the table's order.
+// measure measures the rows that are wanted and returns them in the table's order. What fails does not keep the others from
+// being measured; the error tells of all of it.
 func (b *bed) measure(ctx context.Context, p plan) ([]outcome, error) {
 	var all []outcome
+	var failed []error
 	step := func(some []outcome, err error) error {
-		all = append(all, some...)
+		for _, o := range some {
+			if len(o.Rounds) > 0 {
+				all = append(all, o)
+			}
+		}
 		return err
 	}
 	one := func(o outcome, err error) error { return step([]outcome{o}, err) }
@@ -38,10 +46,10 @@ func (b *bed) measure(ctx context.Context, p plan) ([]outcome, error) {
 		{[]string{"writes-10000"}, func() error { return one(b.writesOf10000(ctx)) }},
 		{[]string{"lag"}, func() error { return one(b.lag(ctx)) }},
 	} {
-		if p.wants(s.rows...) {
+		if ctx.Err() == nil && p.wants(s.rows...) {
 			began := time.Now()
 			if err := s.do(); err != nil {
-				return nil, err
+				failed = append(failed, fmt.Errorf("%v: %w", s.rows, err))
 			}
 			progress("  %v: %.0f s", s.rows, time.Since(began).Seconds())
 		}
@@ -51,5 +59,5 @@ func (b *bed) measure(ctx context.Context, p plan) ([]outcome, error) {
 	}
 	place := func(o outcome) int { return slices.IndexFunc(rows, func(r row) bool { return r.ID == o.ID }) }
 	slices.SortFunc(all, func(a, b outcome) int { return cmp.Compare(place(a), place(b)) })
-	return all, nil
+	return all, errors.Join(failed...)
 }
