@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,14 +45,19 @@ policies:
 type bed struct {
 	t         testing.TB
 	cluster   *testbed.Cluster
-	namespace string              // Of the incidents.
-	home      string              // Of the functions' ServiceAccount.
-	incidents projector.Incidents // As the administrator.
-	redis     *testbed.RedisServer
-	proxy     *Proxy       // Between the functions and Redis; nil when the fault wants none.
-	api       *APIProxy    // Between the functions and the API server; nil when the fault wants none.
-	other     *rest.Config // Whoever shares the functions' level at the API server; nil when nobody does.
-	program   string       // The functions' program when it is not that of all tests.
+	namespace string                 // Of the incidents.
+	home      string                 // Of the functions' ServiceAccount.
+	incidents projector.Incidents    // As the administrator.
+	redis     *testbed.RedisServer   // The only server; nil with Sentinel or Cluster.
+	sentinel  *testbed.RedisSentinel // Nil when the fault wants none.
+	ring      *testbed.RedisCluster  // Nil when the fault wants none.
+	tls       *testbed.RedisTLS      // Nil when the fault wants none.
+	data      redis.UniversalClient  // Whatever it is, for a look at it.
+	options   string                 // Of the functions' URL of Redis.
+	proxy     *Proxy                 // Between the functions and Redis; nil when the fault wants none.
+	api       *APIProxy              // Between the functions and the API server; nil when the fault wants none.
+	other     *rest.Config           // Whoever shares the functions' level at the API server; nil when nobody does.
+	program   string                 // The functions' program when it is not that of all tests.
 	pods      []*pod
 	journal   *Journal
 	sender    *sender
@@ -70,9 +74,13 @@ func newBed(t testing.TB, c *testbed.Cluster, f fault) *bed {
 	var err error
 	b.incidents, err = projector.NewClient(c.Config, 10*time.Second, 1000, 1000)
 	require.NoError(t, err)
-	b.redis = testbed.Redis(t, f.redis...)
+	b.startRedis(f)
 	if f.proxy {
-		b.proxy, err = NewProxy(b.redis.Addr)
+		target := b.redis.Addr
+		if b.tls != nil {
+			target = b.tls.Addr
+		}
+		b.proxy, err = NewProxy(target)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, b.proxy.Close()) })
 	}
@@ -122,6 +130,9 @@ func (b *bed) addPods(n int, env ...string) {
 	path := filepath.Join(b.t.TempDir(), "policies.yaml")
 	require.NoError(b.t, os.WriteFile(path, []byte(policies), 0o644))
 	kubeconfig := b.kubeconfig()
+	if b.tls != nil {
+		env = append([]string{"SSL_CERT_FILE=" + b.tls.CA}, env...)
+	}
 	for range n {
 		listen := fmt.Sprintf("127.0.0.1:%d", testbed.Port(b.t))
 		p := &pod{url: "http://" + listen, command: testbed.Command{
@@ -160,14 +171,6 @@ func (b *bed) kubeconfig() string {
 	}
 	require.NoError(b.t, clientcmd.WriteToFile(*config, path))
 	return path
-}
-
-// redisURL is the functions' way to Redis.
-func (b *bed) redisURL() string {
-	if b.proxy == nil {
-		return b.redis.URL
-	}
-	return (&url.URL{Scheme: "redis", Host: b.proxy.Addr, Path: "/0"}).String()
 }
 
 // start starts the function's process, again when it has ended.
@@ -269,7 +272,7 @@ func (b *bed) settled(within time.Duration) (Verdict, time.Time) {
 // nothingDue looks into the due indexes of all shards.
 func (b *bed) nothingDue() error {
 	for shard := range aggregator.Shards {
-		n, err := b.redis.Client().ZCount(b.t.Context(), fmt.Sprintf("{sf:%02d}:due", shard), "-inf", fmt.Sprint(time.Now().UnixMilli())).Result()
+		n, err := b.data.ZCount(b.t.Context(), fmt.Sprintf("{sf:%02d}:due", shard), "-inf", fmt.Sprint(time.Now().UnixMilli())).Result()
 		if err != nil && err != redis.Nil {
 			return err
 		}

@@ -1,11 +1,14 @@
 package faults
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
+	"github.com/redis/go-redis/v9"
 	"sigs.k8s.io/yaml"
 )
 
@@ -44,7 +47,25 @@ func (b *bed) explain() {
 
 // dump is all of the functions' data in Redis.
 func (b *bed) dump() string {
-	ctx, c := b.t.Context(), b.redis.Client()
+	var mu sync.Mutex
+	var out strings.Builder
+	read := func(_ context.Context, c *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		out.WriteString(b.dumpOf(c))
+		return nil
+	}
+	if b.ring == nil {
+		_ = read(b.t.Context(), b.data.(*redis.Client)) // It returns none.
+	} else if err := b.ring.Client.ForEachMaster(b.t.Context(), read); err != nil {
+		b.t.Log(err)
+	}
+	return out.String()
+}
+
+// dumpOf is what one server has.
+func (b *bed) dumpOf(c *redis.Client) string {
+	ctx := b.t.Context()
 	var out strings.Builder
 	keys := c.Scan(ctx, 0, "{sf:*", 1000).Iterator()
 	for keys.Next(ctx) {

@@ -24,6 +24,14 @@ type fault struct {
 	forgets bool
 	// redis are arguments of the Redis server.
 	redis []string
+	// replicas makes it a master with so many replicas and three Sentinels.
+	replicas int
+	// masters makes it a Redis Cluster of so many masters, each with a replica.
+	masters int
+	// tls has the functions speak TLS with the Redis server.
+	tls bool
+	// options are those of the functions' URL of Redis: name=value&...
+	options string
 	// proxy puts one between the functions and Redis.
 	proxy bool
 	// api puts one between the functions and the API server.
@@ -65,7 +73,7 @@ func TestFaults(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) { f.run(t, own) })
 		}
 	})
-	for _, f := range chosen(slices.Concat(redisFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
+	for _, f := range chosen(slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
 		namespaceFaults, podFaults)) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

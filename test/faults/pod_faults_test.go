@@ -38,6 +38,21 @@ var networkFaults = []fault{
 			b.proxy.Latency(0)
 		},
 	},
+	{
+		// Each of the two functions has two connections, and so takes some 10 events a second; 66 come.
+		name: "pool of two connections, Redis 200 ms away", proxy: true, long: true, options: "pool_size=2",
+		during: func(b *bed) {
+			b.proxy.Latency(200 * time.Millisecond)
+			b.awaitAnswers("503 ", 40)
+			b.awaitAnswers(taken, 20)
+			b.proxy.Latency(0)
+		},
+		expect: []string{"503 redis_timeout"},
+	},
+	{
+		name: "connections to Redis by TLS reset", proxy: true, tls: true, long: true,
+		during: func(b *bed) { b.repeatedly(60, 25*time.Millisecond, func() { b.proxy.Reset() }) },
+	},
 }
 
 var podFaults = []fault{
