@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,9 @@ var (
 	ErrReplicas = errors.New("too few replicas of redis have the alerts")
 	// ErrRefused: Redis does not let us in, or not do what we have to. Only its configuration or ours can mend that.
 	ErrRefused = errors.New("redis refuses us: check user, password and ACL in STORMFOLD_REDIS_URL")
+	// ErrUntrusted: what answers cannot prove to be that Redis. Only its certificate or our configuration can mend that.
+	ErrUntrusted = errors.New("redis is not trusted: check the host in STORMFOLD_REDIS_URL, and whether SSL_CERT_FILE has the " +
+		"authority that signed its certificate")
 	// ErrScript: a script failed. That is a fault of ours.
 	ErrScript = errors.New("a script failed in redis")
 	// ErrReply: a script answered what this program does not understand.
@@ -32,6 +36,7 @@ var (
 // classify wraps an error of go-redis with the one of ours that names its kind.
 func classify(err error) error {
 	var netErr net.Error
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case err == nil:
 		return nil
@@ -39,6 +44,8 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrOutOfMemory, err)
 	case errors.Is(err, ErrReply), errors.Is(err, ErrReplicas):
 		return err
+	case errors.As(err, &untrusted):
+		return fmt.Errorf("%w: %w", ErrUntrusted, err)
 	case redis.HasErrorPrefix(err, "ERR user_script"), redis.HasErrorPrefix(err, "ERR Error running script"):
 		return fmt.Errorf("%w: %w", ErrScript, err)
 	case redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOPERM"):

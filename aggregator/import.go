@@ -16,10 +16,12 @@ const (
 	// importAgain is when a shard is looked at a second time: a create that was on its way when Redis was emptied has
 	// arrived by then.
 	importAgain = 90 * time.Second
+	// importDone is the epoch of a shard that has been looked at twice.
+	importDone = "done"
+	// importAnew is the epoch of a shard that was imported under another Redis server. After a failover, or a restart that cost
+	// the last words, there may be objects of which this one knows nothing: the shard is looked at twice more.
+	importAnew = "again"
 )
-
-// importDone is the epoch of a shard that has been looked at twice.
-const importDone = "done"
 
 // Imported is an incident as it stands in Kubernetes, for a Redis that may have forgotten it.
 type Imported struct {
@@ -28,11 +30,14 @@ type Imported struct {
 	Object        Object
 }
 
-// NeedsImport says whether a shard's incidents are to be read from Kubernetes: at first, and once more after a while.
-// epoch is what Sweep returned.
+// NeedsImport says whether a shard's incidents are to be read from Kubernetes: at first, when Redis is another server than it
+// was, and each time once more after a while. epoch is what Sweep returned.
 func (a *Aggregator) NeedsImport(epoch string) bool {
-	if epoch == importDone {
+	switch epoch {
+	case importDone:
 		return false
+	case importAnew:
+		return true
 	}
 	first, err := strconv.ParseInt(epoch, 10, 64)
 	return err != nil || a.Now().Sub(time.UnixMilli(first)) >= importAgain
@@ -94,10 +99,10 @@ func (a *Aggregator) stillMine(ctx context.Context, i *ShardImport, op string) e
 // importLease runs lease.lua, see its header.
 func (a *Aggregator) importLease(ctx context.Context, i *ShardImport, op string) (bool, error) {
 	next := importDone
-	if i.Epoch == "" {
+	if i.Epoch == "" || i.Epoch == importAnew {
 		next = strconv.FormatInt(a.Now().UnixMilli(), 10)
 	}
-	keys := []string{dueKey(i.Shard), epochKey(i.Shard), importKey(i.Shard)}
+	keys := []string{dueKey(i.Shard), epochKey(i.Shard), importKey(i.Shard), serverKey(i.Shard)}
 	n, err := a.scripts.lease.Run(ctx, a.rdb, keys, op, i.token, i.lease.Milliseconds(), i.Epoch, next).Int()
 	return n == 1, classify(err)
 }

@@ -33,6 +33,9 @@ func epochKey(shard int) string { return "{sf:" + ShardName(shard) + "}:epoch" }
 // importKey is the lease for the import of a shard.
 func importKey(shard int) string { return "{sf:" + ShardName(shard) + "}:import" }
 
+// serverKey is the run id of the server under which the shard was imported.
+func serverKey(shard int) string { return "{sf:" + ShardName(shard) + "}:server" }
+
 // waitKey is written before a WAIT, see exec. It holds nothing.
 func waitKey(shard int) string { return "{sf:" + ShardName(shard) + "}:wait" }
 

@@ -31,6 +31,8 @@ type losses struct {
 	words map[string][]Alert
 	names []string
 	log   []string
+	// copied is what Redis had some time ago, for a world in which it goes back to that.
+	copied map[string]string
 }
 
 // writer is a pod that has taken a snapshot: create, status, then the next object, then settle.
@@ -253,13 +255,14 @@ func (w *losses) rest() {
 	w.t.Fatal("it never comes to rest")
 }
 
-// verdict says what is lost, doubled or wrong.
-func (w *losses) verdict() []string {
+// verdict says what is lost, doubled or wrong. Where Redis went back, an incident may say that it is absorbed by one that was
+// decided by what was forgotten and never written: it is over all the same, and its alerts stand elsewhere.
+func (w *losses) verdict(back bool) []string {
 	var problems []string
 	where, storms, openStorms, openSingles := map[string][]Object{}, map[string]int{}, map[string]int{}, map[string]int{}
 	for _, o := range w.standing {
 		if o.State == TakenOver {
-			if _, stands := w.standing[o.AbsorbedBy]; !stands {
+			if _, stands := w.standing[o.AbsorbedBy]; !stands && !back {
 				problems = append(problems, fmt.Sprintf("%s is absorbed by %q", o.Name, o.AbsorbedBy))
 			}
 			continue
@@ -313,10 +316,50 @@ func (w *losses) verdict() []string {
 	return problems
 }
 
-func (w *losses) run(steps int) {
+// empty takes all from Redis.
+func (w *losses) empty() {
+	w.note("FLUSHALL")
+	require.NoError(w.t, w.rdb.FlushAll(w.ctx).Err())
+}
+
+// copy remembers what Redis has.
+func (w *losses) copy() {
+	w.note("what Redis has now reaches its replica")
+	w.copied = map[string]string{}
+	for _, key := range w.rdb.Keys(w.ctx, "*").Val() {
+		w.copied[key] = w.rdb.Dump(w.ctx, key).Val()
+	}
+}
+
+// goBack makes Redis another server that never had the words since the last copy.
+func (w *losses) goBack() {
+	if w.copied == nil {
+		return
+	}
+	w.note("the replica becomes the master")
+	require.NoError(w.t, w.rdb.FlushAll(w.ctx).Err())
+	for key, value := range w.copied {
+		require.NoError(w.t, w.rdb.Restore(w.ctx, key, 0, value).Err())
+	}
+	for shard := range Shards {
+		require.NoError(w.t, w.rdb.Set(w.ctx, serverKey(shard), "another", 0).Err())
+	}
+}
+
+// run does so many steps. Some of them make Redis forget: all of it, a key, or what came last.
+func (w *losses) run(steps int, back bool) {
+	if back { // Nothing but the change of the server lets a pod look.
+		w.pass(importAgain)
+		w.sweep()
+		w.copy()
+	}
 	for range steps {
 		w.pass(time.Duration(w.random.IntN(1500)) * time.Millisecond)
 		switch n := w.random.IntN(100); {
+		case back && n >= 95 && n < 97:
+			w.goBack()
+		case back && n >= 97:
+			w.copy()
 		case n < 40:
 			w.say()
 		case n < 45:
@@ -326,8 +369,7 @@ func (w *losses) run(steps int) {
 		case n < 95:
 			w.sweep()
 		case n < 98:
-			w.note("FLUSHALL")
-			require.NoError(w.t, w.rdb.FlushAll(w.ctx).Err())
+			w.empty()
 		case n == 98:
 			keys := w.rdb.Keys(w.ctx, "{sf:*").Val()
 			slices.Sort(keys)
@@ -357,7 +399,12 @@ func (w *losses) run(steps int) {
 
 // Whatever Redis forgets and whenever, after one repetition by the senders every alert is in exactly one incident, with its
 // latest status.
-func TestNothingIsLostOrDoubledWhenRedisForgets(t *testing.T) {
+func TestNothingIsLostOrDoubledWhenRedisForgets(t *testing.T) { forgetting(t, false) }
+
+// So too where a failover, or a restart, takes Redis back to what it had some time ago.
+func TestNothingIsLostOrDoubledWhenRedisGoesBack(t *testing.T) { forgetting(t, true) }
+
+func forgetting(t *testing.T, back bool) {
 	programs := 60
 	if soak := os.Getenv("STORMFOLD_TESTBED_SOAK"); soak != "" {
 		programs = 2000
@@ -373,8 +420,8 @@ func TestNothingIsLostOrDoubledWhenRedisForgets(t *testing.T) {
 			lab: newLab(t, func(p *config.Policy) { p.Cooldown = time.Hour }), random: rand.New(rand.NewPCG(seed, 0)),
 			standing: map[string]Object{}, labels: map[string]map[string]string{}, words: map[string][]Alert{},
 		}
-		w.run(150)
-		if problems := w.verdict(); len(problems) > 0 {
+		w.run(150, back)
+		if problems := w.verdict(back); len(problems) > 0 {
 			t.Fatalf("STORMFOLD_TESTBED_SEED=%d\n%s\n\n%s", seed, strings.Join(w.log, "\n"), strings.Join(problems, "\n"))
 		}
 		seed++

@@ -11,7 +11,7 @@ const sweepGroups = 256
 // Sweep names the groups of a shard that want attention, the longest waiting first. The epoch tells whether the
 // shard has been imported, see NeedsImport.
 func (a *Aggregator) Sweep(ctx context.Context, shard int) (groups []string, epoch string, err error) {
-	reply, err := a.scripts.sweep.Run(ctx, a.rdb, []string{dueKey(shard), epochKey(shard)}, a.scriptClock(), sweepGroups).Result()
+	reply, err := a.scripts.sweep.Run(ctx, a.rdb, []string{dueKey(shard), epochKey(shard), serverKey(shard)}, a.scriptClock(), sweepGroups).Result()
 	if err != nil {
 		return nil, "", fmt.Errorf("sweeping shard %d: %w", shard, classify(err))
 	}

@@ -129,7 +129,8 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 		if !errors.Is(err, aggregator.ErrUnavailable) && !errors.Is(err, aggregator.ErrTimeout) {
 			return err
 		}
-		p.log.Warnw("waiting for Redis", "error", err)
+		p.log.Warnw("waiting for Redis; STORMFOLD_REDIS_URL says where it is, and by its scheme, redis:// or rediss://, whether it "+
+			"speaks TLS", "error", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -137,7 +137,7 @@ func refusal(err error, reason handlers.Reason) error {
 		reason = handlers.ReasonRedisReplicas
 	case errors.Is(err, aggregator.ErrTimeout):
 		reason = handlers.ReasonRedisTimeout
-	case errors.Is(err, aggregator.ErrUnavailable), errors.Is(err, aggregator.ErrRefused):
+	case errors.Is(err, aggregator.ErrUnavailable), errors.Is(err, aggregator.ErrRefused), errors.Is(err, aggregator.ErrUntrusted):
 		reason = handlers.ReasonRedisUnavailable
 	}
 	return &handlers.Refusal{Reason: reason, Err: err}

@@ -61,7 +61,7 @@ func passesThrough(policy *config.Policy) bool {
 func failed(err error) bool {
 	return !errors.Is(err, aggregator.ErrReplicas) && !errors.Is(err, context.Canceled) &&
 		(errors.Is(err, aggregator.ErrOutOfMemory) || errors.Is(err, aggregator.ErrTimeout) ||
-			errors.Is(err, aggregator.ErrUnavailable) || errors.Is(err, aggregator.ErrRefused))
+			errors.Is(err, aggregator.ErrUnavailable) || errors.Is(err, aggregator.ErrRefused) || errors.Is(err, aggregator.ErrUntrusted))
 }
 
 // foldBudget leaves time for passing alerts through, when the event has some that may have to be.

@@ -46,8 +46,18 @@ local function store(e, at)
   redis.call('ZADD', k.todo, int(at), name)
 end
 
+-- needed keeps an object that another one points at from being dropped as one that no pod was told to write.
+local function needed(at)
+  local e = get_entry(g, at)
+  if e and not e.a then
+    e.a = 1
+    put_entry(g, at, e)
+  end
+end
+
 -- over makes the object one that ends now, to be written.
 local function over(e, state, why, by)
+  if by then needed(by) end
   e.s, e.why, e.by, e.e, e.lc, e.rev = state, why, by, now, now, bump(g, now)
   store(e, 1)
 end
@@ -83,6 +93,7 @@ end
 local function part(at, e, began, by)
   if not e or e.t ~= 'A' or e.s ~= 'resolved' or e.why ~= 'AllResolved' or began >= e.e + g.p.cooldown then return end
   if not e.a then return drop_object(g, at) end
+  needed(by)
   e.s, e.why, e.by, e.lc, e.rev = 'absorbed', nil, by, now, bump(g, now)
   put_entry(g, at, e)
   redis.call('ZADD', k.todo, 1, at)
@@ -238,6 +249,8 @@ end
 -- joins makes an alert a member of the storm, as the storm's object in Kubernetes lists it.
 local function joins(fp, s)
   local r = get_record(g, fp)
+  -- It is over and stands in an incident of its own, which its record does not name any more.
+  if r and r.m == 't' and r.obj ~= '' then return end
   if r and not member(r) then
     local at, known = home(r)
     if at ~= name then part(at, known, get_entry(g, g.obj).st or 0, g.obj) end

@@ -101,6 +101,20 @@ local function imported(due, epoch)
   return redis.call('EXISTS', epoch) == 1 and redis.call('ZSCORE', due, '-')
 end
 
+-- server is the run id of this Redis: another one after a restart or a failover. It is empty where it may not be asked.
+local function server()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and info:match('run_id:(%w+)') or ''
+end
+
+-- epoch_of is the shard's epoch: '' when it has not been imported, 'again' when that was under another server, of which
+-- this one may not have the last words.
+local function epoch_of(due, epoch, under)
+  if not imported(due, epoch) then return '' end
+  if (redis.call('GET', under) or '') ~= server() then return 'again' end
+  return redis.call('GET', epoch)
+end
+
 -- MOST is how many alerts one call works on.
 local MOST = 256
 
