@@ -52,7 +52,7 @@ func TestAnotherServerLooksAnew(t *testing.T) {
 	require.EqualValues(t, 1, n)
 
 	require.NoError(t, master.Kill())
-	require.NoError(t, replica.Client().SlaveOf(l.ctx, "no", "one").Err())
+	require.NoError(t, replica.Client().ReplicaOf(l.ctx, "no", "one").Err())
 	l.rdb = replica.Client()
 	l.Aggregator = New(Options{Redis: l.rdb, Lease: 20 * time.Second, Clock: func() time.Time { return l.now }})
 	require.NoError(t, l.Load(l.ctx))

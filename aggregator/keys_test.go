@@ -13,6 +13,7 @@ func TestKeys(t *testing.T) {
 	require.Equal(t, 3, ShardOf(overflowID("default", 3)))
 	require.Equal(t, []string{"{sf:03}:due", "{sf:03}:groups", "{sf:03}:epoch"}, shardKeys(3))
 	require.Equal(t, "{sf:03}:wait", waitKey(3))
+	require.Equal(t, "{sf:03}:server", serverKey(3))
 	require.Equal(t, []string{
 		"{sf:03}:g:13a4f00000000000",
 		"{sf:03}:g:13a4f00000000000:alerts",

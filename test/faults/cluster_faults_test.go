@@ -3,8 +3,10 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/stormfold/stormfold/aggregator"
@@ -40,15 +42,18 @@ func (b *bed) slots(master *testbed.RedisServer) []int {
 	b.t.Helper()
 	id, err := master.Client().ClusterMyID(b.t.Context()).Result()
 	assert.NoError(b.t, err)
-	all, err := master.Client().ClusterSlots(b.t.Context()).Result()
+	all, err := master.Client().ClusterShards(b.t.Context()).Result()
 	assert.NoError(b.t, err)
+	own := func(n redis.Node) bool { return n.ID == id && n.Role == "master" }
 	var out []int
 	for shard := range aggregator.Shards {
 		slot, err := master.Client().ClusterKeySlot(b.t.Context(), fmt.Sprintf("{sf:%02d}", shard)).Result()
 		assert.NoError(b.t, err)
 		for _, part := range all {
-			if part.Nodes[0].ID == id && part.Start <= int(slot) && int(slot) <= part.End {
-				out = append(out, int(slot))
+			for _, r := range part.Slots {
+				if slices.ContainsFunc(part.Nodes, own) && r.Start <= slot && slot <= r.End {
+					out = append(out, int(slot))
+				}
 			}
 		}
 	}

@@ -73,8 +73,8 @@ func TestFaults(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) { f.run(t, own) })
 		}
 	})
-	for _, f := range chosen(slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
-		namespaceFaults, podFaults)) {
+	for _, f := range chosen(slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults,
+		writerFaults, sizeFaults, crowdFaults, clockFaults, namespaceFaults, podFaults)) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			f.run(t, shared)
