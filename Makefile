@@ -75,6 +75,10 @@ bench: ## Measure the speed against its targets, and put the table into docs/per
 bench-check: ## Measure the cheap rows for a short time, and fail when one is out of generous bounds.
 	go run ./test/bench -check -json bin/bench-check.json
 
+.PHONY: faults
+faults: ## Run every fault and write the table of docs/reliability.md.
+	STORMFOLD_TESTBED_FAULTS=all STORMFOLD_TESTBED_FAULTS_TABLE=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 40m -v ./test/faults
+
 .PHONY: verify
 verify: ## Check generated files, formatting, imports, documented tables and go.mod; vet and staticcheck.
 	hack/verify.sh $(GENERATED)

@@ -5,8 +5,8 @@
 // When the fault is over and all has come to rest, the checker compares what stands in Kubernetes with the journal
 // (checker.go); anything but 0 lost, 0 doubled and 0 wrong fails. At the end one table shows all of them.
 //
-// STORMFOLD_TESTBED_FAULTS=all runs the long faults too, and STORMFOLD_TESTBED_FAULTS_TABLE names a file to which the
-// table is written.
+// STORMFOLD_TESTBED_FAULTS=all runs the long faults too, and STORMFOLD_TESTBED_FAULTS_TABLE names the document into which
+// the table is written: see make faults.
 package faults
 
 import (
