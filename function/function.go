@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"knative.dev/pkg/logging"
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/config"
@@ -67,10 +66,9 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	if err != nil {
 		return err
 	}
-	logger, _ := logging.NewLogger("", settings.LogLevel)
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p := &pod{
-		settings: settings, log: logger.Named("stormfold"), metrics: newMetrics(), stop: stop,
+		settings: settings, log: newLogger(settings.LogLevel), metrics: newMetrics(), stop: stop,
 		source: "/stormfold/" + settings.Namespace,
 	}
 	p.policies, err = config.NewSource(settings.Policies, settings.PoliciesReload,

@@ -5,7 +5,6 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"go.uber.org/zap"
-	"knative.dev/pkg/logging"
 
 	"github.com/stormfold/stormfold/handlers"
 )
@@ -36,8 +35,7 @@ func (f *Function) Refused(id string, reason handlers.Reason, err error) {
 	fields := []any{logged("event", id), zap.String("reason", string(reason)), zap.Error(err)}
 	p := f.pod.Load()
 	if p == nil {
-		log, _ := logging.NewLogger("", "info")
-		log.Named("stormfold").Warnw("request refused for good", fields...)
+		newLogger("info").Warnw("request refused for good", fields...)
 		return
 	}
 	if reason != handlers.ReasonTooLarge {
