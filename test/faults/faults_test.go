@@ -73,13 +73,18 @@ func TestFaults(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) { f.run(t, own) })
 		}
 	})
-	for _, f := range chosen(slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults,
-		writerFaults, sizeFaults, crowdFaults, clockFaults, namespaceFaults, podFaults)) {
+	for _, f := range chosen(sharedFaults()) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			f.run(t, shared)
 		})
 	}
+}
+
+// sharedFaults leave the API server to the others.
+func sharedFaults() []fault {
+	return slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
+		namespaceFaults, podFaults)
 }
 
 func (f fault) run(t *testing.T, c *testbed.Cluster) {
