@@ -67,7 +67,8 @@ func TestInput(t *testing.T) {
 	path := t.TempDir() + "/policies.yaml"
 	require.NoError(t, os.WriteFile(path, []byte(inputPolicies), 0o644))
 	metrics := "127.0.0.1:" + strconv.Itoa(testbed.Port(t))
-	b.addPods(1, "STORMFOLD_POLICIES="+path, "STORMFOLD_METRICS_ADDRESS="+metrics,
+	// On a machine that does many things at once Redis takes its time, which is not what this is about.
+	b.addPods(1, "STORMFOLD_REDIS_TIMEOUT=20s", "STORMFOLD_REQUEST_TIMEOUT=25s", "STORMFOLD_POLICIES="+path, "STORMFOLD_METRICS_ADDRESS="+metrics,
 		"STORMFOLD_KUBE_QPS=1000", "STORMFOLD_KUBE_BURST=1000")
 	b.awaitReady()
 	require.False(t, t.Failed())
