@@ -89,6 +89,11 @@ func (b *bench) write(group, token string) {
 	p := b.projector(incidents)
 	for range 20 {
 		s, err := b.fold.Snapshot(b.t.Context(), group, token, true)
+		if errors.Is(err, aggregator.ErrWaiting) {
+			_, err = b.fold.Replay(b.t.Context(), group)
+			require.NoError(b.t, err)
+			continue
+		}
 		require.NoError(b.t, err)
 		if s == nil || len(s.Objects) == 0 {
 			return
