@@ -26,9 +26,9 @@ func (l *lab) look() string {
 // epoch is that of shard 3.
 func (l *lab) epoch() string {
 	l.t.Helper()
-	_, epoch, err := l.Sweep(l.ctx, 3)
+	swept, err := l.Sweep(l.ctx, 3)
 	require.NoError(l.t, err)
-	return epoch
+	return swept.Epoch
 }
 
 // A replica that became the master may not have the last words, nor know of objects that were written for them: each shard is
@@ -42,9 +42,9 @@ func TestAnotherServerLooksAnew(t *testing.T) {
 	interrupted, err := l.BeginImport(l.ctx, 4, "1", time.Minute)
 	require.NoError(t, err)
 	require.Nil(t, interrupted, "another epoch")
-	_, epoch, err := l.Sweep(l.ctx, 4)
+	swept, err := l.Sweep(l.ctx, 4)
 	require.NoError(t, err)
-	interrupted, err = l.BeginImport(l.ctx, 4, epoch, time.Minute)
+	interrupted, err = l.BeginImport(l.ctx, 4, swept.Epoch, time.Minute)
 	require.NoError(t, err)
 	require.NotNil(t, interrupted)
 	n, err := master.Client().Wait(l.ctx, 1, 10*time.Second).Result()

@@ -28,6 +28,8 @@ type Folded struct {
 	Changed bool
 	// Token is the lease, when the caller got it: it has to take a Snapshot now. Empty otherwise.
 	Token string
+	// TookOver: the lease was another's, who never gave it back.
+	TookOver bool
 	// Due is when the group wants attention next.
 	Due time.Time
 	// State is calm, storm, or cool: resolved and still within the cooldown. It is waiting when the alerts are safe but

@@ -149,9 +149,9 @@ func (l *lab) pass(d time.Duration) { l.now = l.now.Add(d) }
 func (l *lab) sweep() {
 	l.t.Helper()
 	for shard := range Shards {
-		groups, _, err := l.Sweep(l.ctx, shard)
+		swept, err := l.Sweep(l.ctx, shard)
 		require.NoError(l.t, err)
-		for _, g := range groups {
+		for _, g := range swept.Groups {
 			l.flush(g, "")
 		}
 	}

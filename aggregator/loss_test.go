@@ -223,12 +223,12 @@ func (w *losses) take(wanted func(group string) bool) {
 // sweep is what every pod does now and then.
 func (w *losses) sweep() {
 	for shard := range Shards {
-		groups, epoch, err := w.Sweep(w.ctx, shard)
+		swept, err := w.Sweep(w.ctx, shard)
 		require.NoError(w.t, err)
-		if w.NeedsImport(epoch) {
-			w.importShard(shard, epoch)
+		if w.NeedsImport(swept.Epoch) {
+			w.importShard(shard, swept.Epoch)
 		}
-		for _, g := range groups {
+		for _, g := range swept.Groups {
 			w.snapshot(g, "", false)
 		}
 	}
@@ -244,9 +244,9 @@ func (w *losses) rest() {
 		w.sweep()
 		due := false
 		for shard := range Shards {
-			groups, _, err := w.Sweep(w.ctx, shard)
+			swept, err := w.Sweep(w.ctx, shard)
 			require.NoError(w.t, err)
-			due = due || len(groups) > 0
+			due = due || len(swept.Groups) > 0
 		}
 		if !due && len(w.writers) == 0 {
 			return

@@ -40,17 +40,17 @@ func (w *twin) flushBoth() {
 
 // sweepBoth carries on what is due.
 func (w *twin) sweepBoth() {
-	groups, _, err := w.Sweep(w.ctx, ShardOf(w.group))
+	swept, err := w.Sweep(w.ctx, ShardOf(w.group))
 	require.NoError(w.t, err)
-	for _, group := range groups {
+	for _, group := range swept.Groups {
 		require.Equal(w.t, w.group, group)
 		for n := 0; w.project("", false); n++ {
 			require.Less(w.t, n, 50, "the group never comes to rest")
 		}
 	}
-	groups, _, err = w.Sweep(w.ctx, ShardOf(w.group))
+	swept, err = w.Sweep(w.ctx, ShardOf(w.group))
 	require.NoError(w.t, err)
-	require.True(w.t, len(groups) == 0 || w.busy, "a group stays due and has nothing to do")
+	require.True(w.t, len(swept.Groups) == 0 || w.busy, "a group stays due and has nothing to do")
 }
 
 // wither lets time pass until nothing is left.
@@ -195,8 +195,20 @@ func (w *twin) compare() {
 	pipe := w.rdb.Pipeline()
 	hash, alerts := pipe.HGetAll(w.ctx, keys[0]), pipe.HGetAll(w.ctx, keys[1])
 	recent, open := pipe.ZRange(w.ctx, keys[2], 0, -1), pipe.ZCard(w.ctx, keys[4])
+	counted := pipe.HMGet(w.ctx, groupsKey(ShardOf(w.group)), "#A", "#S")
 	due := pipe.ZScore(w.ctx, dueKey(ShardOf(w.group)), w.group)
 	_, err := pipe.Exec(w.ctx)
+	inOpen := func(n int64) any {
+		if n == 0 {
+			return nil
+		}
+		return strconv.FormatInt(n, 10)
+	}
+	storms := int64(0)
+	if hash.Val()["st"] == "storm" {
+		storms = 1
+	}
+	require.Equal(w.t, []any{inOpen(open.Val()), inOpen(storms)}, counted.Val(), "the shard's numbers of open incidents")
 	if !w.m.there {
 		require.ErrorIs(w.t, err, redis.Nil)
 		require.Empty(w.t, hash.Val())

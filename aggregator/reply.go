@@ -105,8 +105,8 @@ func decodeFolded(reply any, group Group) (Folded, error) {
 	f.Group = r.string()
 	f.Revision = r.int()
 	f.Changed = r.int() == 1
-	if r.int() == 1 {
-		f.Token = "granted"
+	if granted := r.int(); granted > 0 {
+		f.Token, f.TookOver = "granted", granted > 1
 	}
 	f.Due = r.time()
 	f.State = r.string()
@@ -121,7 +121,7 @@ func decodeFolded(reply any, group Group) (Folded, error) {
 	return f, nil
 }
 
-// transitions takes a list of {kind, name, namespace, revision, total, firing, reason}.
+// transitions takes a list of {kind, name, namespace, revision, total, firing, reason, type, told}.
 func (r *reader) transitions(group, policy, alert string) []Transition {
 	var out []Transition
 	for _, item := range r.list() {
@@ -129,6 +129,7 @@ func (r *reader) transitions(group, policy, alert string) []Transition {
 		out = append(out, Transition{
 			Type: TransitionType(t.string()), Incident: t.string(), Namespace: t.string(), Revision: t.int(),
 			Total: int(t.int()), Firing: int(t.int()), Reason: t.string(),
+			Storm: t.string() == "S", Told: t.int() == 1,
 			Group: group, Policy: policy, AlertName: alert,
 		})
 		if t.err != nil && r.err == nil {

@@ -19,6 +19,8 @@ type Snapshot struct {
 	Labels map[string]string
 	// Token is the lease.
 	Token string
+	// TookOver: the lease was another's, who never gave it back.
+	TookOver bool
 	// Now is Redis' clock.
 	Now time.Time
 	// Objects are at most 20; a group with more stays due.
@@ -242,6 +244,7 @@ func decodeSnapshot(reply any, group string, shard int, token string) (*Snapshot
 		s.Objects, from = append(s.Objects, o), append(from, m)
 	}
 	s.Transitions = r.transitions(group, s.Policy, s.Labels["alertname"])
+	s.TookOver = r.int() == 1
 	if r.err != nil {
 		return nil, nil, fmt.Errorf("reading the reply of snapshot: %w", r.err)
 	}

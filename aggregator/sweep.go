@@ -8,20 +8,33 @@ import (
 // sweepGroups is how many groups of a shard one sweep names; those that stay are still due at the next.
 const sweepGroups = 256
 
-// Sweep names the groups of a shard that want attention, the longest waiting first. The epoch tells whether the
-// shard has been imported, see NeedsImport.
-func (a *Aggregator) Sweep(ctx context.Context, shard int) (groups []string, epoch string, err error) {
-	reply, err := a.scripts.sweep.Run(ctx, a.rdb, []string{dueKey(shard), epochKey(shard), serverKey(shard)}, a.scriptClock(), sweepGroups).Result()
+// Swept is what a sweep finds in a shard.
+type Swept struct {
+	// Groups want attention, the longest waiting first.
+	Groups []string
+	// Epoch tells whether the shard has been imported, see NeedsImport.
+	Epoch string
+	// Total counts all groups of the shard, Overflow those of them that stand for groups beyond a policy's maxGroups.
+	Total, Overflow int
+	// Alerts and Storms count its open incidents, by type.
+	Alerts, Storms int
+}
+
+// Sweep names the groups of a shard that want attention, and counts what is in it.
+func (a *Aggregator) Sweep(ctx context.Context, shard int) (Swept, error) {
+	keys := []string{dueKey(shard), epochKey(shard), serverKey(shard), groupsKey(shard)}
+	reply, err := a.scripts.sweep.Run(ctx, a.rdb, keys, a.scriptClock(), sweepGroups).Result()
 	if err != nil {
-		return nil, "", fmt.Errorf("sweeping shard %d: %w", shard, classify(err))
+		return Swept{}, fmt.Errorf("sweeping shard %d: %w", shard, classify(err))
 	}
 	r := newReader(reply)
-	epoch = r.string()
+	s := Swept{Epoch: r.string()}
+	s.Total, s.Alerts, s.Storms, s.Overflow = int(r.int()), int(r.int()), int(r.int()), int(r.int())
 	for r.err == nil && r.at < len(r.parts) {
-		groups = append(groups, r.string())
+		s.Groups = append(s.Groups, r.string())
 	}
 	if r.err != nil {
-		return nil, "", fmt.Errorf("reading the reply of sweep: %w", r.err)
+		return Swept{}, fmt.Errorf("reading the reply of sweep: %w", r.err)
 	}
-	return groups, epoch, nil
+	return s, nil
 }

@@ -30,4 +30,8 @@ type Transition struct {
 	Total, Firing int
 	// Reason of an end: AllResolved, Quiet or MaxDuration.
 	Reason string
+	// Storm: the incident shows a storm, by now.
+	Storm bool
+	// Told: a pod was told to write the incident before. A storm of which this is so has been promoted.
+	Told bool
 }

@@ -22,12 +22,7 @@ func (a *Aggregator) Warnings(ctx context.Context) ([]string, error) {
 
 // warnings reads INFO's text.
 func warnings(info string) []string {
-	values := map[string]string{}
-	for scanner := bufio.NewScanner(strings.NewReader(info)); scanner.Scan(); {
-		if name, value, ok := strings.Cut(strings.TrimSpace(scanner.Text()), ":"); ok {
-			values[name] = value
-		}
-	}
+	values := infoValues(info)
 	var out []string
 	if policy := values["maxmemory_policy"]; policy != "" && policy != "noeviction" {
 		out = append(out, fmt.Sprintf("maxmemory-policy is %s: when memory is short Redis throws groups away; set it to noeviction", policy))
@@ -41,4 +36,15 @@ func warnings(info string) []string {
 			"known; set appendonly to yes, or add a replica")
 	}
 	return out
+}
+
+// infoValues are the lines of INFO's text.
+func infoValues(info string) map[string]string {
+	values := map[string]string{}
+	for scanner := bufio.NewScanner(strings.NewReader(info)); scanner.Scan(); {
+		if name, value, ok := strings.Cut(strings.TrimSpace(scanner.Text()), ":"); ok {
+			values[name] = value
+		}
+	}
+	return values
 }

@@ -211,17 +211,17 @@ func TestWritesOfAFlappingStormAreBounded(t *testing.T) {
 func TestRedisEmptiedDuringTheSecondLook(t *testing.T) {
 	l := newLab(t, nil)
 	l.pass(2 * time.Minute)
-	_, epoch, err := l.Sweep(l.ctx, 3)
+	swept, err := l.Sweep(l.ctx, 3)
 	require.NoError(t, err)
-	require.True(t, l.NeedsImport(epoch))
-	mine, err := l.BeginImport(l.ctx, 3, epoch, time.Minute)
+	require.True(t, l.NeedsImport(swept.Epoch))
+	mine, err := l.BeginImport(l.ctx, 3, swept.Epoch, time.Minute)
 	require.NoError(t, err)
 	require.NotNil(t, mine)
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
 	require.ErrorIs(t, l.FinishImport(l.ctx, mine), ErrUnavailable)
-	_, epoch, err = l.Sweep(l.ctx, 3)
+	swept, err = l.Sweep(l.ctx, 3)
 	require.NoError(t, err)
-	require.True(t, l.NeedsImport(epoch), "the emptied shard passes for imported, for ever")
+	require.True(t, l.NeedsImport(swept.Epoch), "the emptied shard passes for imported, for ever")
 }
 
 // A fold whose answer was lost is sent again by the client, with the same token.

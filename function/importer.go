@@ -26,9 +26,9 @@ func (p *pod) firstImport(ctx context.Context) {
 		all.SetLimit(firstImports)
 		for shard := range aggregator.Shards {
 			all.Go(func() error {
-				_, epoch, err := p.aggregator.Sweep(ctx, shard)
-				if err == nil && epoch == "" {
-					_, err = p.importShard(ctx, shard, epoch)
+				swept, err := p.aggregator.Sweep(ctx, shard)
+				if err == nil && swept.Epoch == "" {
+					_, err = p.importShard(ctx, shard, swept.Epoch)
 				}
 				return err
 			})

@@ -31,18 +31,18 @@ func (p *pod) sweep(ctx context.Context) error {
 	var errs []error
 	var writing []<-chan struct{}
 	for shard := range aggregator.Shards {
-		groups, epoch, err := p.aggregator.Sweep(ctx, shard)
+		swept, err := p.aggregator.Sweep(ctx, shard)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if p.aggregator.NeedsImport(epoch) {
-			if _, err := p.importShard(ctx, shard, epoch); err != nil {
+		if p.aggregator.NeedsImport(swept.Epoch) {
+			if _, err := p.importShard(ctx, shard, swept.Epoch); err != nil {
 				errs = append(errs, err)
 				continue
 			}
 		}
-		for _, group := range groups {
+		for _, group := range swept.Groups {
 			writing = append(writing, p.agenda.add(group, time.Now(), ""))
 		}
 	}

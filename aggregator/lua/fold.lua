@@ -13,10 +13,11 @@
 --      10 labels common to the alerts (JSON), 11 1 if the sender truncated the event, 12 namespace for new objects,
 --      then for each alert: fingerprint, f or r, notifiedAt (ms), startsAt (s), endsAt (s, 0: unknown), what the
 --      record holds for Go, slug of the object's name, facts for Go (JSON)
--- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1, due (ms), state (waiting:
---      they wait for the import), alerts in the window, members, firing, newly firing, transitions {kind, name,
---      namespace, revision, total, firing, reason}...}; kind is opened, storm, resolved or reopened. An error WAITING:
---      too many alerts wait already.
+-- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1|2 (2: somebody else's had run
+--      out), due (ms), state (waiting: they wait for the import), alerts in the window, members, firing, newly firing,
+--      transitions {kind, name, namespace, revision, total, firing, reason, type A|S, told 0|1: a pod was told to write
+--      the object before}...}; kind is opened, storm, resolved, reopened or absorbed. An error WAITING: too many alerts wait
+--      already.
 
 local now = clock(ARGV[1])
 local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
@@ -372,10 +373,10 @@ end
 
 local lease = token ~= '' and g.lu > now and g.lease == token and 1 or 0 -- The same call, sent again by the client.
 if changed and token ~= '' and g.lu <= now and g.nf <= now and g.lost ~= '1' and imported(due, epoch) then
+  lease = g.lu > 0 and 2 or 1
   set(g, 'lease', token)
   set(g, 'lu', now + tonumber(ARGV[3]))
   set(g, 'lrev', g.rev)
-  lease = 1
 end
 local at = reschedule(g, due, gid, now)
 save(g)

@@ -23,6 +23,9 @@
 -- a 1 once a pod was told to write it, rv resourceVersion, ns namespace, h last heard (ms), lc last change (ms),
 -- gen generation (of an S), n, f, x, tr, com: counts and common labels when it ended, bare 1 until the facts of the alert
 -- are known again (of an A that was imported without a status).
+--
+-- The hash of groups per policy also has fields that no policy can be named like: #A open incidents of single alerts in the
+-- shard, #S open storms, #O overflow groups. ca, cs and co of a group are what it has added to them.
 
 local PARAMS = {'threshold', 'window', 'quiet', 'maxDuration', 'cooldown', 'retention', 'flushMin', 'flushMax',
   'hold', 'maxAlerts', 'maxGroups'}
@@ -49,8 +52,28 @@ local function unpack_params(s)
 end
 
 local function keys_at(i)
-  return {g = KEYS[i], alerts = KEYS[i + 1], recent = KEYS[i + 2], objects = KEYS[i + 3], open = KEYS[i + 4],
+  return {groups = KEYS[2], g = KEYS[i], alerts = KEYS[i + 1], recent = KEYS[i + 2], objects = KEYS[i + 3], open = KEYS[i + 4],
     todo = KEYS[i + 5], waiting = KEYS[i + 6]}
+end
+
+local function set(g, field, value)
+  if g[field] ~= value then
+    g[field] = value
+    g.d[field] = true
+  end
+end
+
+-- count brings what the group adds to the numbers of its shard to these. It remembers what it has added, so that a number
+-- goes wrong only where Redis loses a group's hash and keeps the shard's.
+local COUNTED = {{'ca', '#A'}, {'cs', '#S'}, {'co', '#O'}}
+local function count(g, ...)
+  for i, c in ipairs(COUNTED) do
+    local more = select(i, ...) - tonumber(g[c[1]] or 0)
+    if more ~= 0 then
+      set(g, c[1], (select(i, ...)))
+      if redis.call('HINCRBY', g.k.groups, c[2], more) <= 0 then redis.call('HDEL', g.k.groups, c[2]) end
+    end
+  end
 end
 
 -- What the group remembers of the sizes of its other keys, to tell when Redis has lost one of them.
@@ -67,6 +90,7 @@ local function load(k, due, gid)
     lost = lost or redis.call(s[2], k[s[3]]) ~= tonumber(g[s[1]] or 0)
   end
   if lost then
+    count(g, 0, 0, 0)
     redis.call('UNLINK', k.g, k.alerts, k.recent, k.objects, k.open, k.todo)
     g = {d = {lost = true, rev = true}, k = k, lost = '1', rev = g.rev}
   end
@@ -76,15 +100,9 @@ local function load(k, due, gid)
   return g
 end
 
-local function set(g, field, value)
-  if g[field] ~= value then
-    g[field] = value
-    g.d[field] = true
-  end
-end
-
 local function save(g)
   for _, s in ipairs(SIZES) do set(g, s[1], int(redis.call(s[2], g.k[s[3]]))) end
+  count(g, tonumber(g.sp), g.st == 'storm' and 1 or 0, g.ovf == '1' and 1 or 0)
   local args = {}
   for field in pairs(g.d) do
     local v = g[field]
@@ -213,7 +231,7 @@ local function overdue(g, e, now)
 end
 
 local function transition(out, kind, name, e, rev, total, firing)
-  out[#out + 1] = {kind, name, e.ns, int(rev), total, firing, e.why or ''}
+  out[#out + 1] = {kind, name, e.ns, int(rev), total, firing, e.why or '', e.t, e.a or 0}
 end
 
 -- close forgets the storm: a new generation makes every record of it a thing of the past.

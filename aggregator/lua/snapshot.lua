@@ -8,7 +8,8 @@
 -- Returns {'none'}: nothing to do (or no such group any more); {'import'}: the shard has not been imported yet; {'lost'}: the group has to be
 --      imported, Redis has lost a part of it; {'waiting'}: alerts that came before the import have to be folded first;
 --      {'busy', until (ms)}: leased to another, or the flush interval is not over; or
---      {'ok', now, revision, group labels, policy, settings for the projection, common labels, records, objects, transitions}
+--      {'ok', now, revision, group labels, policy, settings for the projection, common labels, records, objects, transitions,
+--       taken over 0|1: somebody else's lease had run out}
 --      objects: {name, write|delete, entry, facts, revision, members, firing, beyond, truncated, common labels}...
 --      records: {fingerprint, record, ...} of the group when they are at most 256 and a storm is among the objects
 --      transitions as fold returns them
@@ -36,6 +37,9 @@ if g.lu > now then
 elseif g.nf > now and ARGV[5] ~= '1' then
   return {'busy', g.nf}
 end
+
+-- A lease that was given back ends at 0.
+local taken = g.lu > 0 and g.lu <= now and g.lease ~= ARGV[2] and 1 or 0
 
 local out = {}
 age(g, now, out)
@@ -111,6 +115,7 @@ purge()
 if g.st == 'calm' and redis.call('ZCARD', k.open) == 0 and not storm and now >= g.heard + g.p.quiet then
   redis.call('UNLINK', k.alerts, k.recent)
   if redis.call('ZCARD', k.todo) == 0 then
+    count(g, 0, 0, 0)
     redis.call('UNLINK', k.g, k.objects, k.open, k.todo)
     redis.call('ZREM', due, gid)
     if g.ovf == '0' and redis.call('HINCRBY', KEYS[2], g.pol, -1) <= 0 then redis.call('HDEL', KEYS[2], g.pol) end
@@ -139,4 +144,4 @@ else
   reschedule(g, due, gid, now)
   save(g)
 end
-return {'ok', now, g.rev, g.lab, g.pol, g.opt, g.com or '', records, objects, out}
+return {'ok', now, g.rev, g.lab, g.pol, g.opt, g.com or '', records, objects, out, taken}

@@ -46,12 +46,12 @@ func (b *bench) projector(i projector.Incidents) *projector.Projector {
 func (b *bench) imported(p *projector.Projector) {
 	b.t.Helper()
 	for shard := range aggregator.Shards {
-		_, epoch, err := b.fold.Sweep(b.t.Context(), shard)
+		swept, err := b.fold.Sweep(b.t.Context(), shard)
 		require.NoError(b.t, err)
-		if !b.fold.NeedsImport(epoch) {
+		if !b.fold.NeedsImport(swept.Epoch) {
 			continue
 		}
-		mine, err := b.fold.BeginImport(b.t.Context(), shard, epoch, 20*time.Second)
+		mine, err := b.fold.BeginImport(b.t.Context(), shard, swept.Epoch, 20*time.Second)
 		require.NoError(b.t, err)
 		require.NotNil(b.t, mine)
 		require.NoError(b.t, p.ImportShard(b.t.Context(), "stormfold", shard, func(i aggregator.Imported) error {
