@@ -15,7 +15,7 @@ STORMFOLD_REDIS_URL ?= redis://127.0.0.1:6379/0
 STORMFOLD_POLICIES ?=
 
 # What make generate writes.
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd deploy/policies docs/configuration.md docs/source.md
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd deploy/policies docs/configuration.md docs/source.md docs/metrics.md
 
 .PHONY: help
 help: ## Say what there is to make.
@@ -89,7 +89,7 @@ verify: ## Check generated files, formatting, imports, documented tables and go.
 generate: ## Write what is generated: deepcopy, CRD, tables in docs, the policies that are mounted.
 	go tool controller-gen object paths=./api/...
 	go tool controller-gen crd paths=./api/... output:crd:dir=deploy/crd
-	go test ./config ./source -run TestDocumentationHoldsTheTables -update
+	go test ./config ./source ./function ./cmd/dead-letters -run TestDocumentationHoldsTheTables -update
 	cp config/policies.yaml deploy/policies/policies.yaml
 
 # The tag that deploy/ names.

@@ -33,6 +33,36 @@ var (
 	ErrReply = errors.New("unexpected reply of Redis")
 )
 
+// Failure is one of the errors above as a word.
+type Failure string
+
+var failures = []struct {
+	name Failure
+	err  error
+}{
+	{"oom", ErrOutOfMemory}, {"timeout", ErrTimeout}, {"unavailable", ErrUnavailable}, {"replicas", ErrReplicas},
+	{"refused", ErrRefused}, {"untrusted", ErrUntrusted}, {"script", ErrScript}, {"reply", ErrReply},
+}
+
+// Failures are all that FailureOf may return.
+func Failures() []Failure {
+	var out []Failure
+	for _, f := range failures {
+		out = append(out, f.name)
+	}
+	return out
+}
+
+// FailureOf is the way in which Redis failed, and empty for nil and other errors.
+func FailureOf(err error) Failure {
+	for _, f := range failures {
+		if errors.Is(err, f.err) {
+			return f.name
+		}
+	}
+	return ""
+}
+
 // classify wraps an error of go-redis with the one of ours that names its kind.
 func classify(err error) error {
 	var netErr net.Error

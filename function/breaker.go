@@ -15,6 +15,9 @@ import (
 // unansweredFolds is how many folds in a row must find no Redis before the breaker opens.
 const unansweredFolds = 5
 
+// allShards is the name of the breaker of a Redis that is one server.
+const allShards = "all"
+
 // breaker keeps folds away from a Redis that does not answer. Without it each event would hold a connection, a goroutine
 // and its body for the whole of its time budget, only to be refused at the end; a Redis that comes back would then
 // meet all of them at once. Where every server answers for its own shards, on a Cluster, each shard has a breaker,
@@ -30,7 +33,7 @@ func newBreaker(clustered bool, pause time.Duration, changed func(shard string, 
 	if pause == 0 {
 		return b
 	}
-	names := []string{"all"}
+	names := []string{allShards}
 	if clustered {
 		names = nil
 		for shard := range aggregator.Shards {
@@ -52,6 +55,28 @@ func newBreaker(clustered bool, pause time.Duration, changed func(shard string, 
 		}))
 	}
 	return b
+}
+
+// names are those of the shards that have a breaker, or all.
+func (b *breaker) names() []string {
+	var names []string
+	for _, one := range b.each {
+		names = append(names, one.Name())
+	}
+	if names == nil {
+		names = []string{allShards}
+	}
+	return names
+}
+
+// state is that of a breaker, as a number for the metrics: 0 closed, 1 half open, 2 open.
+func (b *breaker) state(name string) float64 {
+	for _, one := range b.each {
+		if one.Name() == name {
+			return float64(one.State())
+		}
+	}
+	return float64(gobreaker.StateClosed) // It is switched off.
 }
 
 // unanswered tells whether Redis did not answer at all. A server that answers, whatever it says, costs no time.

@@ -195,7 +195,7 @@ func (p *pod) serveMetrics() error {
 	if err != nil {
 		return fmt.Errorf("STORMFOLD_METRICS_ADDRESS: %q cannot be listened on: %w", p.settings.MetricsAddress, err)
 	}
-	server := &http.Server{Handler: p.metrics.handler(), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: p.metrics.set.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	p.loops.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			p.log.Errorw("metrics server ended", "error", err)

@@ -65,13 +65,14 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) (w
 	case errors.Is(err, aggregator.ErrWaiting):
 		folded, err := p.aggregator.Replay(ctx, group)
 		if err != nil {
+			p.metrics.redisFailed(err)
 			p.log.Warnw("alerts that waited for the import cannot be folded", "group", group, "error", err)
 			return jittered(retryAfter), false
 		}
 		p.logTransitions(folded.Transitions)
 		return 0, true
 	case err != nil:
-		p.metrics.projected("redis", time.Since(start))
+		p.metrics.unread(err, time.Since(start))
 		p.log.Warnw("group cannot be read", "group", group, "error", err)
 		return jittered(retryAfter), false
 	case snapshot == nil:

@@ -28,14 +28,17 @@ func (p *pod) sweepLoop(ctx context.Context) {
 
 // sweep projects what is due in every shard and waits for it, as long as the context allows.
 func (p *pod) sweep(ctx context.Context) error {
+	start := time.Now()
 	var errs []error
 	var writing []<-chan struct{}
 	for shard := range aggregator.Shards {
 		swept, err := p.aggregator.Sweep(ctx, shard)
 		if err != nil {
+			p.metrics.redisFailed(err)
 			errs = append(errs, err)
 			continue
 		}
+		p.metrics.shards.saw(shard, swept)
 		if p.aggregator.NeedsImport(swept.Epoch) {
 			if _, err := p.importShard(ctx, shard, swept.Epoch); err != nil {
 				errs = append(errs, err)
@@ -46,7 +49,10 @@ func (p *pod) sweep(ctx context.Context) error {
 			writing = append(writing, p.agenda.add(group, time.Now(), ""))
 		}
 	}
-	p.metrics.swept(len(writing), errors.Join(errs...))
+	p.metrics.swept(len(writing), time.Since(start), errors.Join(errs...))
+	if len(errs) == 0 {
+		p.readMemory(ctx)
+	}
 	for _, done := range writing {
 		select {
 		case <-done:

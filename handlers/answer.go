@@ -26,6 +26,14 @@ const (
 	ReasonInternal         Reason = "internal"
 )
 
+// Reasons are all that ReasonOf may return.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonOK, ReasonInvalid, ReasonTooLarge, ReasonNotReady, ReasonDraining, ReasonOverload, ReasonRedisOOM, ReasonRedisTimeout,
+		ReasonRedisUnavailable, ReasonRedisReplicas, ReasonKubernetes, ReasonInternal,
+	}
+}
+
 // sentences are all that an answer says about a refusal for now. What went wrong in detail may name hosts, users or
 // passwords: that is for the log, not for whoever sent the event.
 var sentences = map[Reason]string{

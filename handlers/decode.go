@@ -9,6 +9,7 @@ package handlers
 import (
 	"fmt"
 	"mime"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,14 +32,13 @@ const (
 	TypeResourceUpdate = "dev.knative.apiserver.resource.update"
 )
 
+var taken = []string{TypeNotification, TypeAlert, TypePing, TypeResourceAdd, TypeResourceUpdate}
+
+// Types are those of the events that are taken.
+func Types() []string { return slices.Clone(taken) }
+
 // Known says whether events of that type are taken, so that a metric can be labelled with it.
-func Known(eventType string) bool {
-	switch eventType {
-	case TypeNotification, TypeAlert, TypePing, TypeResourceAdd, TypeResourceUpdate:
-		return true
-	}
-	return false
-}
+func Known(eventType string) bool { return slices.Contains(taken, eventType) }
 
 // Kind is what an event asks for.
 type Kind int

@@ -56,7 +56,7 @@ func Start(settings *Settings) (*Server, error) {
 	}
 	if settings.MetricsAddress != "" {
 		s.metrics, err = serve(metricsKey, settings.MetricsAddress, &http.Server{
-			Handler: handler.metrics.handler(), ErrorLog: errorLog, ReadHeaderTimeout: 5 * time.Second,
+			Handler: handler.metrics.set.Handler(), ErrorLog: errorLog, ReadHeaderTimeout: 5 * time.Second,
 		})
 		if err != nil {
 			return nil, errors.Join(err, s.webhook.server.Close())

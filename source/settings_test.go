@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/meter"
 )
 
 func TestDefaults(t *testing.T) {
@@ -96,7 +97,7 @@ func TestDocumentationHoldsTheTables(t *testing.T) {
 	require.NoError(t, err)
 	want := replaceTable(t, string(content), "settings", settingsMarkdown())
 	want = replaceTable(t, want, "answers", answersMarkdown())
-	want = replaceTable(t, want, "metrics", metricsMarkdown(t))
+	want = replaceTable(t, want, "metrics", meter.Markdown(newMetrics().set.Definitions()))
 	if *update {
 		require.NoError(t, os.WriteFile(docs, []byte(want), 0o644))
 		return
@@ -122,35 +123,6 @@ func answersMarkdown() string {
 		rows += fmt.Sprintf("| %d | `%s` | %s |\n", a.status, a.reason, a.help)
 	}
 	return rows
-}
-
-// metricsMarkdown tells of every metric that is the source's own.
-func metricsMarkdown(t *testing.T) string {
-	t.Helper()
-	m := newMetrics()
-	m.answered(ok, 0, 0)
-	m.sent(ok, 0)
-	families, err := m.registry.Gather()
-	require.NoError(t, err)
-	rows := "| metric | type | labels | what it tells |\n|---|---|---|---|\n"
-	for _, family := range families {
-		if !strings.HasPrefix(family.GetName(), "stormfold_source_") {
-			continue
-		}
-		rows += "| `" + family.GetName() + "` | " + strings.ToLower(family.GetType().String()) + " | " + labelsOf(family) + " | " + family.GetHelp() + " |\n"
-	}
-	return rows
-}
-
-func labelsOf(family *dto.MetricFamily) string {
-	var names []string
-	for _, label := range family.GetMetric()[0].GetLabel() {
-		names = append(names, "`"+label.GetName()+"`")
-	}
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ", ")
 }
 
 func replaceTable(t *testing.T, text, name, table string) string {

@@ -162,8 +162,8 @@ func TestASinkThatRefusesForGood(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	assert.Contains(t, text, "event 2 of 4, with 1 alerts, is not with the sink: the sink answers 400 Bad Request")
 	assert.Equal(t, []string{anAlert(0, 50_000), anAlert(2, 50_000), anAlert(3, 50_000)}, alertsOf(t, sink.accepted()))
-	assert.InDelta(t, 1, valueOf(t, s.metrics.notifications.WithLabelValues("sink_refused")), 0)
-	assert.InDelta(t, 3, valueOf(t, s.metrics.events.WithLabelValues("ok")), 0)
+	assert.InDelta(t, 1, valueOf(t, s.metrics.notifications["sink_refused"]), 0)
+	assert.InDelta(t, 3, valueOf(t, s.metrics.events["ok"]), 0)
 }
 
 func TestAnswersOfTheSink(t *testing.T) {
@@ -189,8 +189,8 @@ func TestAnswersOfTheSink(t *testing.T) {
 				assert.Equal(t, http.StatusServiceUnavailable, code)
 				assert.Contains(t, text, fmt.Sprint(status))
 			}
-			assert.InDelta(t, 1, valueOf(t, s.metrics.events.WithLabelValues(want)), 0)
-			assert.InDelta(t, 1, valueOf(t, s.metrics.notifications.WithLabelValues(want)), 0)
+			assert.InDelta(t, 1, valueOf(t, s.metrics.events[reason(want)]), 0)
+			assert.InDelta(t, 1, valueOf(t, s.metrics.notifications[reason(want)]), 0)
 		})
 	}
 	assert.Empty(t, elsewhere.accepted(), "redirects are not followed")
@@ -201,7 +201,7 @@ func TestAnswersOfTheSink(t *testing.T) {
 		assert.Equal(t, http.StatusServiceUnavailable, code)
 		assert.Contains(t, text, "the sink cannot be reached: ")
 		assert.NotContains(t, text, "secret-path")
-		assert.InDelta(t, 1, valueOf(t, s.metrics.notifications.WithLabelValues("sink_unreachable")), 0)
+		assert.InDelta(t, 1, valueOf(t, s.metrics.notifications["sink_unreachable"]), 0)
 	})
 	t.Run("too late", func(t *testing.T) {
 		release := make(chan struct{})
@@ -212,7 +212,7 @@ func TestAnswersOfTheSink(t *testing.T) {
 		code, text := post(s, aWebhook(anAlert(0, 0)))
 		assert.Equal(t, http.StatusServiceUnavailable, code)
 		assert.Contains(t, text, "the sink did not answer in time")
-		assert.InDelta(t, 1, valueOf(t, s.metrics.notifications.WithLabelValues("sink_timeout")), 0)
+		assert.InDelta(t, 1, valueOf(t, s.metrics.notifications["sink_timeout"]), 0)
 	})
 }
 
@@ -242,7 +242,7 @@ func TestASenderThatHasGone(t *testing.T) {
 	}
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(aWebhook(many(4, 50_000)...)))
 	s.ServeHTTP(httptest.NewRecorder(), r)
-	assert.InDelta(t, 1, valueOf(t, s.metrics.notifications.WithLabelValues("gone")), 0)
+	assert.InDelta(t, 1, valueOf(t, s.metrics.notifications["gone"]), 0)
 	assert.LessOrEqual(t, len(sink.accepted()), 2)
 }
 
@@ -435,8 +435,8 @@ func TestABodyThatBreaksOff(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	eventually(t, func() bool {
-		return valueOf(t, s.metrics.notifications.WithLabelValues("unreadable"))+
-			valueOf(t, s.metrics.notifications.WithLabelValues("gone")) == 1
+		return valueOf(t, s.metrics.notifications["unreadable"])+
+			valueOf(t, s.metrics.notifications["gone"]) == 1
 	})
 	assert.Empty(t, sink.accepted())
 }

@@ -40,7 +40,7 @@ func TestToken(t *testing.T) {
 		assert.NotContains(t, text, "first")
 	}
 	assert.Len(t, sink.accepted(), 3)
-	assert.InDelta(t, 9, valueOf(t, s.metrics.notifications.WithLabelValues("unauthorized")), 0)
+	assert.InDelta(t, 9, valueOf(t, s.metrics.notifications["unauthorized"]), 0)
 
 	write(t, path, "second\nfirst\n")
 	for _, header := range []string{"Bearer first", "Bearer second"} {

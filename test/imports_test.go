@@ -22,14 +22,15 @@ const module = "github.com/stormfold/stormfold"
 var mayImport = map[string][]string{
 	"api":        {},
 	"config":     {},
+	"meter":      {},
 	"aggregator": {"config"},
 	"handlers":   {"aggregator", "api"},
 	"projector":  {"aggregator", "api"},
-	"function":   {"handlers", "projector", "aggregator", "config"},
-	"source":     {},
+	"function":   {"handlers", "projector", "aggregator", "config", "api", "meter"},
+	"source":     {"meter"},
 	"":           {"function"}, // the root package
-	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api", "source"},
-	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "api", "cmd", ""},
+	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api", "source", "meter"},
+	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "api", "cmd", "meter", ""},
 }
 
 // mayNotImport says what a package has nothing to do with, tests aside: each side of the fold knows its own server.

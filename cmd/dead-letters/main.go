@@ -2,10 +2,11 @@
 // one line of JSON, and accepts it. A line is a whole CloudEvent, with Knative's attributes that say where it could not be
 // delivered and why (knativeerrordest, knativeerrorcode, knativeerrordata), and can be sent again as it is.
 //
-//	dead-letters    # serve on ADDRESS, by default :8080, until SIGTERM
+//	dead-letters    # serve on ADDRESS, by default :8080, and metrics on METRICS_ADDRESS, by default :9466, until SIGTERM
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,24 +20,27 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	address := os.Getenv("ADDRESS")
-	if address == "" {
-		address = ":8080"
-	}
-	if err := run(ctx, address); err != nil {
+	if err := run(ctx, cmp.Or(os.Getenv("ADDRESS"), ":8080"), cmp.Or(os.Getenv("METRICS_ADDRESS"), ":9466")); err != nil {
 		fmt.Fprintln(os.Stderr, "dead-letters:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until the context ends, and then finishes what it has begun.
-func run(ctx context.Context, address string) error {
+func run(ctx context.Context, address, metricsAddress string) error {
+	m := newMetrics()
 	server := &http.Server{
-		Addr: address, Handler: handler(os.Stdout), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
+		Addr: address, Handler: handler(os.Stdout, m), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
-	ended := make(chan error, 1)
+	// On a listener of its own: who may send events need not see the numbers, nor the other way round.
+	scraped := &http.Server{Addr: metricsAddress, Handler: m.set.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	defer func() { _ = scraped.Close() }()
+	ended, blind := make(chan error, 1), make(chan error, 1)
 	go func() { ended <- server.ListenAndServe() }()
+	go func() { blind <- scraped.ListenAndServe() }()
 	select {
+	case err := <-blind:
+		return errors.Join(fmt.Errorf("metrics: %w", err), server.Close())
 	case err := <-ended:
 		return err
 	case <-ctx.Done():

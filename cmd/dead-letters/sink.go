@@ -18,7 +18,7 @@ const (
 )
 
 // handler takes events and writes each to a writer, a line each.
-func handler(out io.Writer) http.Handler {
+func handler(out io.Writer, m *metrics) http.Handler {
 	var writing sync.Mutex
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
@@ -29,6 +29,7 @@ func handler(out io.Writer) http.Handler {
 			err = ev.Validate()
 		}
 		if err != nil {
+			m.refused.WithLabelValues("invalid").Inc()
 			http.Error(w, "the request is not a CloudEvent", http.StatusBadRequest)
 			return
 		}
@@ -39,9 +40,11 @@ func handler(out io.Writer) http.Handler {
 			writing.Unlock()
 		}
 		if err != nil {
+			m.refused.WithLabelValues("error").Inc()
 			http.Error(w, "the event cannot be written: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
+		m.wrote(*ev)
 		w.WriteHeader(http.StatusAccepted)
 	})
 	return mux

@@ -30,7 +30,7 @@ var attributes = []string{
 
 func TestWritesEventsAsLines(t *testing.T) {
 	var out bytes.Buffer
-	h := handler(&out)
+	h := handler(&out, newMetrics())
 	require.Equal(t, http.StatusAccepted, post(t, h, `{"a": "b\nc"}`, attributes...))
 	require.Equal(t, http.StatusAccepted, post(t, h, "not\njson", append(attributes, "Content-Type", "text/plain")...))
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -51,7 +51,7 @@ func TestWritesEventsAsLines(t *testing.T) {
 func TestLargeData(t *testing.T) {
 	for name, body := range map[string]string{"large": `"` + strings.Repeat("x", maxLine) + `"`, "no JSON": `{"a":`} {
 		var out bytes.Buffer
-		require.Equal(t, http.StatusAccepted, post(t, handler(&out), body, attributes...), name)
+		require.Equal(t, http.StatusAccepted, post(t, handler(&out, newMetrics()), body, attributes...), name)
 		require.Less(t, out.Len(), 1024)
 		var ev map[string]any
 		require.NoError(t, json.Unmarshal(out.Bytes(), &ev), name)
@@ -62,10 +62,10 @@ func TestLargeData(t *testing.T) {
 
 func TestRefuses(t *testing.T) {
 	var out bytes.Buffer
-	require.Equal(t, http.StatusBadRequest, post(t, handler(&out), `{}`))
-	require.Equal(t, http.StatusBadRequest, post(t, handler(&out), strings.Repeat("x", maxBody+1), attributes...))
+	require.Equal(t, http.StatusBadRequest, post(t, handler(&out, newMetrics()), `{}`))
+	require.Equal(t, http.StatusBadRequest, post(t, handler(&out, newMetrics()), strings.Repeat("x", maxBody+1), attributes...))
 	require.Empty(t, out.String())
-	require.Equal(t, http.StatusServiceUnavailable, post(t, handler(broken{}), `{}`, attributes...))
+	require.Equal(t, http.StatusServiceUnavailable, post(t, handler(broken{}, newMetrics()), `{}`, attributes...))
 }
 
 type broken struct{}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/types"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stormfold/stormfold/meter"
+)
+
+// metrics say how many events could not be delivered, and why.
+type metrics struct {
+	set     *meter.Set
+	letters *prometheus.CounterVec
+	refused *prometheus.CounterVec
+}
+
+// codes are what knativeerrorcode may come to: the status with which the last attempt was answered, or none.
+var codes = meter.Of("code", "400", "413", "4xx", "5xx", "none")
+
+func newMetrics() *metrics {
+	s := meter.New("stormfold_dead_letters")
+	return &metrics{
+		set: s,
+		letters: s.Counter("events_total", "Events that could not be delivered and were written to the log, by the status that the last attempt was "+
+			"answered with (none: there was no answer). 400 and 413 are events that will never do; 503 are among 5xx.", codes),
+		refused: s.Counter("requests_refused_total", "Requests that are not in the log: no events (invalid), or not written (error).",
+			meter.Of("reason", "invalid", "error")),
+	}
+}
+
+// wrote counts an event.
+func (m *metrics) wrote(ev event.Event) { m.letters.WithLabelValues(codeOf(ev)).Inc() }
+
+func codeOf(ev event.Event) string {
+	status, err := types.ToInteger(ev.Extensions()["knativeerrorcode"])
+	switch {
+	case err != nil:
+		return "none"
+	case status == http.StatusBadRequest:
+		return "400"
+	case status == http.StatusRequestEntityTooLarge:
+		return "413"
+	case status >= 400 && status < 500:
+		return "4xx"
+	case status >= 500 && status < 600:
+		return "5xx"
+	}
+	return "none"
+}
