@@ -33,6 +33,8 @@ type Options struct {
 	// have for it. None: Fold does not wait.
 	Replicas       int
 	ReplicaTimeout time.Duration
+	// Resync is how often a shard is compared with Kubernetes, for objects that someone deleted or edited; 0: never.
+	Resync time.Duration
 	// Clock replaces Redis' own clock, for tests and replays. Nil: Redis' clock, the only one that all pods share.
 	Clock func() time.Time
 	// Embedded is for an in-process Redis for trials: it knows neither script flags nor a version.
@@ -44,6 +46,7 @@ type Aggregator struct {
 	rdb     redis.UniversalClient
 	scripts scripts
 	lease   time.Duration
+	resync  time.Duration
 	clock   func() time.Time
 	plain   bool
 	// replicas and replicaTimeout are those of the Options.
@@ -56,7 +59,7 @@ type Aggregator struct {
 // New makes an Aggregator. It does not speak to Redis yet.
 func New(o Options) *Aggregator {
 	return &Aggregator{
-		rdb: o.Redis, scripts: newScripts(!o.Embedded), lease: o.Lease, clock: o.Clock, plain: o.Embedded,
+		rdb: o.Redis, scripts: newScripts(!o.Embedded), lease: o.Lease, resync: o.Resync, clock: o.Clock, plain: o.Embedded,
 		replicas: o.Replicas, replicaTimeout: o.ReplicaTimeout,
 	}
 }

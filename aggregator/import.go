@@ -3,11 +3,14 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/stormfold/stormfold/config"
 )
@@ -16,8 +19,8 @@ const (
 	// importAgain is when a shard is looked at a second time: a create that was on its way when Redis was emptied has
 	// arrived by then.
 	importAgain = 90 * time.Second
-	// importDone is the epoch of a shard that has been looked at twice.
-	importDone = "done"
+	// importDone begins the epoch of a shard that has been looked at twice; the time (ms) of the last look follows.
+	importDone = "done "
 	// importAnew is the epoch of a shard that was imported under another Redis server. After a failover, or a restart that cost
 	// the last words, there may be objects of which this one knows nothing: the shard is looked at twice more.
 	importAnew = "again"
@@ -31,16 +34,33 @@ type Imported struct {
 }
 
 // NeedsImport says whether a shard's incidents are to be read from Kubernetes: at first, when Redis is another server than it
-// was, and each time once more after a while. epoch is what Sweep returned.
+// was, when objects were found missing, each time once more after a while, and every Options.Resync. epoch is what Sweep
+// returned.
 func (a *Aggregator) NeedsImport(epoch string) bool {
-	switch epoch {
-	case importDone:
-		return false
-	case importAnew:
-		return true
+	wait := importAgain
+	at, done := strings.CutPrefix(epoch, importDone)
+	if done {
+		wait = a.resync
 	}
-	first, err := strconv.ParseInt(epoch, 10, 64)
-	return err != nil || a.Now().Sub(time.UnixMilli(first)) >= importAgain
+	if wait == 0 {
+		return false
+	}
+	last, err := strconv.ParseInt(at, 10, 64)
+	return err != nil || a.Now().Sub(time.UnixMilli(last)) >= wait
+}
+
+// LookAgain makes some pod's next sweep compare all shards with Kubernetes: something that stood there is gone.
+func (a *Aggregator) LookAgain(ctx context.Context) error {
+	_, err := a.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for shard := range Shards {
+			pipe.SetXX(ctx, epochKey(shard), importAnew, 0)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) { // Nil: a shard that has not been imported at all.
+		return fmt.Errorf("marking the shards to be looked at: %w", classify(err))
+	}
+	return nil
 }
 
 // ShardImport is the right to import one shard, while its lease lasts.
@@ -98,9 +118,9 @@ func (a *Aggregator) stillMine(ctx context.Context, i *ShardImport, op string) e
 
 // importLease runs lease.lua, see its header.
 func (a *Aggregator) importLease(ctx context.Context, i *ShardImport, op string) (bool, error) {
-	next := importDone
-	if i.Epoch == "" || i.Epoch == importAnew {
-		next = strconv.FormatInt(a.Now().UnixMilli(), 10)
+	next := strconv.FormatInt(a.Now().UnixMilli(), 10)
+	if i.Epoch != "" && i.Epoch != importAnew {
+		next = importDone + next
 	}
 	keys := []string{dueKey(i.Shard), epochKey(i.Shard), importKey(i.Shard), serverKey(i.Shard)}
 	n, err := a.scripts.lease.Run(ctx, a.rdb, keys, op, i.token, i.lease.Milliseconds(), i.Epoch, next).Int()
@@ -137,7 +157,8 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	members := i.Object.Members
 	for page := 0; page == 0 || len(members) > 0; page++ {
 		args := []any{a.scriptClock(), i.Group, i.Policy, labels, params(policy), settings, i.Object.Name, e, facts,
-			i.Object.Revision, shared, page, flag(i.Group == overflowID(i.Policy, shard))}
+			i.Object.Revision, shared, page, flag(i.Group == overflowID(i.Policy, shard)),
+			i.Object.ResourceVersion}
 		n := min(len(members), foldAlerts)
 		for _, m := range members[:n] {
 			word := "r"
@@ -147,8 +168,17 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 			args = append(args, m.Fingerprint, word)
 		}
 		members = members[n:]
-		if err := a.scripts.importing.Run(ctx, a.rdb, keys, args...).Err(); err != nil {
+		reply, err := a.scripts.importing.Run(ctx, a.rdb, keys, args...).Result()
+		if err != nil {
 			return fmt.Errorf("importing incident %s: %w", i.Object.Name, classify(err))
+		}
+		r := newReader(reply)
+		imported := r.int()
+		if r.err != nil {
+			return fmt.Errorf("reading the reply of import: %w", r.err)
+		}
+		if page == 0 && imported == 0 {
+			return nil // Redis knows it better than Kubernetes.
 		}
 	}
 	return nil
@@ -158,7 +188,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 func (a *Aggregator) FinishGroup(ctx context.Context, group string) error {
 	shard := ShardOf(group)
 	keys := append(shardKeys(shard), groupKeys(shard, group)...)
-	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0").Err()
+	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0", "").Err()
 	if err != nil {
 		return fmt.Errorf("finishing the import of group %s: %w", group, classify(err))
 	}

@@ -44,6 +44,15 @@ func shardKeys(shard int) []string {
 	return []string{dueKey(shard), groupsKey(shard), epochKey(shard)}
 }
 
+// importedMark is the member of the due index that says that the shard was imported and the index is still there.
+const importedMark = "-"
+
+// factsSuffix follows the name of an object where its facts are kept, beside its entry.
+const factsSuffix = "#"
+
+// objectsKey holds the entries of a group's objects.
+func objectsKey(shard int, id string) string { return groupKeys(shard, id)[3] }
+
 // groupKeys are the seven keys of one group, in the order that lib.lua documents.
 func groupKeys(shard int, id string) []string {
 	g := "{sf:" + ShardName(shard) + "}:g:" + id

@@ -58,7 +58,7 @@ func newLab(t testing.TB, change func(*config.Policy)) *lab {
 		change(&l.policy)
 	}
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
-	l.Aggregator = New(Options{Redis: l.rdb, Lease: 20 * time.Second, Clock: func() time.Time { return l.now }})
+	l.Aggregator = New(Options{Redis: l.rdb, Lease: 20 * time.Second, Resync: resync, Clock: func() time.Time { return l.now }})
 	require.NoError(t, l.Load(l.ctx))
 	l.imported()
 	return l

@@ -31,6 +31,7 @@ type losses struct {
 	words map[string][]Alert
 	names []string
 	log   []string
+	versions int
 	// copied is what Redis had some time ago, for a world in which it goes back to that.
 	copied map[string]string
 }
@@ -161,7 +162,7 @@ func (w *losses) step(i int) {
 	o := p.snapshot.Objects[p.at]
 	have, stands := w.standing[o.Name]
 	switch {
-	case o.Delete:
+	case o.Delete, !stands && o.ResourceVersion != "" && (o.State == TakenOver || o.Total == 0):
 		delete(w.standing, o.Name)
 		p.confirmed = append(p.confirmed, Confirmed{Name: o.Name, Namespace: o.Namespace})
 	case !stands && !p.created:
@@ -169,23 +170,27 @@ func (w *losses) step(i int) {
 		w.standing[o.Name] = Object{
 			Name: o.Name, Namespace: o.Namespace, Fingerprint: o.Fingerprint, OpenedAt: w.now.Truncate(time.Second), State: Open,
 			Members: []Member{{Fingerprint: o.Fingerprint, Firing: true}}, Facts: Facts{Labels: map[string]string{}},
-			ResourceVersion: "1",
+			ResourceVersion: w.version(),
 		}
 		w.labels[o.Name] = p.snapshot.Labels
 		p.created = true
 		return
 	default:
-		if have.Revision < o.Revision {
+		if !stands { // Deleted between create and status.
+			p.created = false
+			return
+		}
+		if have.Revision <= o.Revision || have.ResourceVersion == o.ResourceVersion {
 			w.note("status %s %s storm=%v %d/%d rev %d", o.Name, o.State, o.Storm, o.Firing, o.Total, o.Revision)
 			o.OpenedAt = have.OpenedAt
 			for m := range o.Members {
 				o.Members[m] = Member{Fingerprint: o.Members[m].Fingerprint, Firing: o.Members[m].Firing}
 			}
-			o.ResourceVersion = "2"
+			o.ResourceVersion = w.version()
 			w.standing[o.Name] = o
 			have = o
 		}
-		p.confirmed = append(p.confirmed, Confirmed{Name: o.Name, Namespace: o.Namespace, Revision: have.Revision, ResourceVersion: "2"})
+		p.confirmed = append(p.confirmed, Confirmed{Name: o.Name, Namespace: o.Namespace, Revision: have.Revision, ResourceVersion: have.ResourceVersion})
 	}
 	p.at, p.created = p.at+1, false
 }
@@ -195,7 +200,15 @@ func (w *losses) importShard(shard int, epoch string) {
 	require.NoError(w.t, err)
 	require.NotNil(w.t, i)
 	w.note("import of shard %d, epoch %q", shard, epoch)
+	should, err := w.Standing(w.ctx, shard)
+	require.NoError(w.t, err)
 	w.take(func(group string) bool { return ShardOf(group) == shard })
+	for _, s := range should {
+		if _, stands := w.standing[s.Name]; !stands {
+			w.note("%s is missing", s.Name)
+			require.NoError(w.t, w.Differs(w.ctx, s, ""))
+		}
+	}
 	require.NoError(w.t, w.FinishImport(w.ctx, i))
 }
 
@@ -316,6 +329,37 @@ func (w *losses) verdict(back bool) []string {
 	return problems
 }
 
+// meddle deletes an open incident, or writes something else into its status.
+func (w *losses) meddle() {
+	var open []string
+	for name, o := range w.standing {
+		if o.State == Open && o.Revision > 0 {
+			open = append(open, name)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	slices.Sort(open)
+	name := open[w.random.IntN(len(open))]
+	o := w.standing[name]
+	if w.random.IntN(2) == 0 {
+		w.note("someone deletes %s", name)
+		delete(w.standing, name)
+		return
+	}
+	w.note("someone edits %s", name)
+	o.ResourceVersion = w.version()
+	o.State, o.Firing, o.Revision = Ended, 0, o.Revision-int64(w.random.IntN(2))
+	w.standing[name] = o
+}
+
+// version is the next resource version.
+func (w *losses) version() string {
+	w.versions++
+	return fmt.Sprint(w.versions)
+}
+
 // empty takes all from Redis.
 func (w *losses) empty() {
 	w.note("FLUSHALL")
@@ -346,8 +390,10 @@ func (w *losses) goBack() {
 	}
 }
 
-// run does so many steps. Some of them make Redis forget: all of it, a key, or what came last.
-func (w *losses) run(steps int, back bool) {
+// run does so many steps. Some of them make Redis forget: all of it, a key, or what came last. Or someone else changes what stands
+// in Kubernetes.
+func (w *losses) run(steps int, what harm) {
+	back := what == goesBack
 	if back { // Nothing but the change of the server lets a pod look.
 		w.pass(importAgain)
 		w.sweep()
@@ -360,6 +406,8 @@ func (w *losses) run(steps int, back bool) {
 			w.goBack()
 		case back && n >= 97:
 			w.copy()
+		case what == meddled && n >= 95:
+			w.meddle()
 		case n < 40:
 			w.say()
 		case n < 45:
@@ -395,16 +443,32 @@ func (w *losses) run(steps int, back bool) {
 		w.pass(20 * time.Second)
 		w.rest()
 	}
+	if what == meddled {
+		w.pass(resync)
+		w.rest()
+	}
 }
 
 // Whatever Redis forgets and whenever, after one repetition by the senders every alert is in exactly one incident, with its
 // latest status.
-func TestNothingIsLostOrDoubledWhenRedisForgets(t *testing.T) { forgetting(t, false) }
+func TestNothingIsLostOrDoubledWhenRedisForgets(t *testing.T) { harmed(t, forgets) }
 
 // So too where a failover, or a restart, takes Redis back to what it had some time ago.
-func TestNothingIsLostOrDoubledWhenRedisGoesBack(t *testing.T) { forgetting(t, true) }
+func TestNothingIsLostOrDoubledWhenRedisGoesBack(t *testing.T) { harmed(t, goesBack) }
 
-func forgetting(t *testing.T, back bool) {
+// What someone deletes or edits is put right within the time after which all is compared.
+func TestWhatSomeoneChangesIsPutRight(t *testing.T) { harmed(t, meddled) }
+
+// harm is what goes wrong in a run.
+type harm int
+
+const (
+	forgets harm = iota
+	goesBack
+	meddled
+)
+
+func harmed(t *testing.T, what harm) {
 	// The same programs every time; a soak takes others.
 	programs, seed := 60, uint64(1)
 	if soak := os.Getenv("STORMFOLD_TESTBED_SOAK"); soak != "" {
@@ -420,8 +484,8 @@ func forgetting(t *testing.T, back bool) {
 			lab: newLab(t, func(p *config.Policy) { p.Cooldown = time.Hour }), random: rand.New(rand.NewPCG(seed, 0)),
 			standing: map[string]Object{}, labels: map[string]map[string]string{}, words: map[string][]Alert{},
 		}
-		w.run(150, back)
-		if problems := w.verdict(back); len(problems) > 0 {
+		w.run(150, what)
+		if problems := w.verdict(what == goesBack); len(problems) > 0 {
 			t.Fatalf("STORMFOLD_TESTBED_SEED=%d\n%s\n\n%s", seed, strings.Join(w.log, "\n"), strings.Join(problems, "\n"))
 		}
 		seed++

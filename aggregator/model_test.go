@@ -126,7 +126,7 @@ func (w *twin) actions() map[string]func(*rapid.T) {
 		"partly":  w.partly,
 		"late":    w.late,
 		"restart": func(*rapid.T) {
-			w.Aggregator = New(Options{Redis: w.rdb, Lease: 20 * time.Second, Clock: func() time.Time { return w.now }})
+			w.Aggregator = New(Options{Redis: w.rdb, Lease: 20 * time.Second, Resync: resync, Clock: func() time.Time { return w.now }})
 		},
 		"scripts": func(*rapid.T) { require.NoError(w.t, w.rdb.ScriptFlush(w.ctx).Err()) },
 		"policy": func(rt *rapid.T) {

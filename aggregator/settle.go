@@ -12,6 +12,8 @@ type Confirmed struct {
 	// Revision that stands there; 0: the object is not there (any more).
 	Revision        int64
 	ResourceVersion string
+	// Missing: it stood before and was gone, so that it was made again.
+	Missing bool
 }
 
 // Settle tells Redis what of a snapshot stands in Kubernetes and gives the lease back. What is not among the confirmed

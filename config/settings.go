@@ -60,6 +60,8 @@ type Settings struct {
 	Lease time.Duration
 	// SweepInterval is how often a pod looks for groups that are due.
 	SweepInterval time.Duration
+	// ResyncInterval is how often what stands in Kubernetes is compared with what should.
+	ResyncInterval time.Duration
 	// Projections is how many groups a pod projects at once.
 	Projections int
 	// MetricsAddress is where metrics are served, host:port; empty serves none.

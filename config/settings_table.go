@@ -70,6 +70,8 @@ func SettingsTable() []Setting {
 			"its groups wait that long for another.", func(s *Settings) *time.Duration { return &s.Lease }),
 		durationSetting("SWEEP_INTERVAL", "15s", "1s", "10m", "How often a pod looks for groups that are due, give or take some jitter.",
 			func(s *Settings) *time.Duration { return &s.SweepInterval }),
+		durationSetting("RESYNC_INTERVAL", "10m", "1s", "24h", "How often incidents are listed, to write those again that someone deleted or edited. One pod does it "+
+			"for all.", func(s *Settings) *time.Duration { return &s.ResyncInterval }),
 		numberSetting("PROJECTIONS", "16", "groups", 1, 256, "How many groups a pod writes to Kubernetes at once.",
 			func(s *Settings) *int { return &s.Projections }),
 		{

@@ -54,7 +54,7 @@ func (p *pod) importShard(ctx context.Context, shard int, epoch string) (bool, e
 	}
 	n, take := p.taker(ctx)
 	extend := time.Now().Add(lease / 3)
-	err = p.projector.ImportShard(ctx, p.importNamespace(), shard, func(i aggregator.Imported) error {
+	err = p.compare(ctx, shard, func(i aggregator.Imported) error {
 		if time.Now().After(extend) {
 			if err := p.aggregator.ExtendImport(ctx, mine); err != nil {
 				return err
@@ -75,6 +75,35 @@ func (p *pod) importShard(ctx context.Context, shard int, epoch string) (bool, e
 		p.log.Infow("incidents imported from Kubernetes", "shard", shard, "incidents", *n)
 	}
 	return true, nil
+}
+
+// compare gives a shard's incidents to take, and has those written again that should stand open and do not, or that someone
+// changed so that they cannot be read.
+func (p *pod) compare(ctx context.Context, shard int, take func(aggregator.Imported) error) error {
+	// Before the list: what is written meanwhile is not missing.
+	standing, err := p.aggregator.Standing(ctx, shard)
+	if err != nil {
+		return err
+	}
+	read, broken := map[string]bool{}, map[string]string{}
+	err = p.projector.ImportShard(ctx, p.importNamespace(), shard, func(i aggregator.Imported) error {
+		read[i.Object.Name] = true
+		return take(i)
+	}, func(name, resourceVersion string) { broken[name] = resourceVersion })
+	if err != nil {
+		return err
+	}
+	for _, s := range standing {
+		if read[s.Name] || p.importNamespace() != "" && s.Namespace != p.importNamespace() {
+			continue
+		}
+		p.log.Warnw("incident was deleted or changed by someone else, and is written again", "incident", s.Name,
+			"namespace", s.Namespace, "group", s.Group, "deleted", broken[s.Name] == "")
+		if err := p.aggregator.Differs(ctx, s, broken[s.Name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // abortImport gives the lease back, also when the time for the import is over.

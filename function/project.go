@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/stormfold/stormfold/aggregator"
@@ -93,6 +94,9 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) (w
 	settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.RedisTimeout)
 	defer cancel()
 	due, err := p.aggregator.Settle(settleCtx, snapshot, confirmed, delay)
+	if err == nil && slices.ContainsFunc(confirmed, func(c aggregator.Confirmed) bool { return c.Missing }) {
+		err = p.aggregator.LookAgain(settleCtx) // Others may be gone with it.
+	}
 	p.metrics.settled(snapshot, confirmed, errors.Join(writeErr, err), time.Since(start))
 	if err != nil {
 		p.log.Warnw("group cannot be settled", "group", group, "error", err)

@@ -31,11 +31,14 @@ func TestABrokenObjectDoesNotBlockItsShard(t *testing.T) {
 	skipped := map[string]bool{}
 	p := New(Options{Incidents: m, Timeout: time.Second, Skipped: func(incident string, _ error) { skipped[incident] = true }})
 	var taken []string
+	broken := map[string]string{}
 	require.NoError(t, p.ImportShard(t.Context(), "stormfold", 3, func(i aggregator.Imported) error {
 		taken = append(taken, i.Object.Name)
 		return nil
-	}))
+	}, func(name, resourceVersion string) { broken[name] = resourceVersion }))
 	require.Equal(t, []string{"good"}, taken)
+	require.Len(t, broken, 3)
+	require.NotEmpty(t, broken["members"])
 	require.Equal(t, map[string]bool{"stormfold/members": true, "stormfold/no-group": true, "stormfold/other": true}, skipped)
 }
 
@@ -72,7 +75,7 @@ func TestAnObjectWithoutStatusIsKnownByItsLabel(t *testing.T) {
 	require.NoError(t, New(Options{Incidents: m, Timeout: time.Second}).ImportShard(t.Context(), "stormfold", 3, func(i aggregator.Imported) error {
 		taken = append(taken, i)
 		return nil
-	}))
+	}, func(string, string) {}))
 	require.Len(t, taken, 1)
 	require.Equal(t, "00000000000000ff", taken[0].Object.Fingerprint)
 	require.Equal(t, []aggregator.Member{{Fingerprint: "00000000000000ff", Firing: true}}, taken[0].Object.Members)

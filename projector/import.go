@@ -18,17 +18,22 @@ var groupID = regexp.MustCompile("^[0-9a-f]{16}$")
 // importPage is how many incidents one list call asks for. The largest object has 256 KiB.
 const importPage = 100
 
-// ImportShard reads the incidents of a shard from Kubernetes and gives each to take. An empty namespace means all.
-func (p *Projector) ImportShard(ctx context.Context, namespace string, shard int, take func(aggregator.Imported) error) error {
-	return p.imports(ctx, namespace, v1alpha1.LabelShard+"="+aggregator.ShardName(shard), take)
+// ImportShard reads the incidents of a shard from Kubernetes and gives each to take, or, if it cannot be read, its name and
+// resource version to broken. An empty namespace means all.
+func (p *Projector) ImportShard(
+	ctx context.Context, namespace string, shard int, take func(aggregator.Imported) error, broken func(name, resourceVersion string),
+) error {
+	return p.imports(ctx, namespace, v1alpha1.LabelShard+"="+aggregator.ShardName(shard), take, broken)
 }
 
 // ImportGroup does the same for the incidents of one group.
 func (p *Projector) ImportGroup(ctx context.Context, namespace, group string, take func(aggregator.Imported) error) error {
-	return p.imports(ctx, namespace, v1alpha1.LabelGroup+"="+group, take)
+	return p.imports(ctx, namespace, v1alpha1.LabelGroup+"="+group, take, func(string, string) {})
 }
 
-func (p *Projector) imports(ctx context.Context, namespace, selector string, take func(aggregator.Imported) error) error {
+func (p *Projector) imports(
+	ctx context.Context, namespace, selector string, take func(aggregator.Imported) error, broken func(name, resourceVersion string),
+) error {
 	options := metav1.ListOptions{LabelSelector: selector, Limit: importPage}
 	for {
 		list, err := call(ctx, p, "list", func(ctx context.Context) (*v1alpha1.IncidentList, error) {
@@ -42,6 +47,7 @@ func (p *Projector) imports(ctx context.Context, namespace, selector string, tak
 			if err != nil {
 				// One object that someone broke must not keep the others from being written.
 				p.skipped(list.Items[i].Namespace+"/"+list.Items[i].Name, err)
+				broken(list.Items[i].Name, list.Items[i].ResourceVersion)
 				continue
 			}
 			if err := take(imported); err != nil {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -57,7 +58,7 @@ func (m *Memory) Get(_ context.Context, namespace, name string) (*v1alpha1.Incid
 	return stored.DeepCopy(), nil
 }
 
-// UpdateStatus stores the status and nothing else.
+// UpdateStatus stores the status and nothing else. The same status again is no change.
 func (m *Memory) UpdateStatus(_ context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -68,6 +69,9 @@ func (m *Memory) UpdateStatus(_ context.Context, incident *v1alpha1.Incident) (*
 	}
 	if incident.ResourceVersion != stored.ResourceVersion {
 		return nil, apierrors.NewConflict(groupResource, incident.Name, nil)
+	}
+	if equality.Semantic.DeepEqual(stored.Status, incident.Status) {
+		return stored.DeepCopy(), nil
 	}
 	changed := stored.DeepCopy()
 	incident.Status.DeepCopyInto(&changed.Status)

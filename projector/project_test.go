@@ -101,14 +101,22 @@ func TestProjectOntoADeletedObject(t *testing.T) {
 		first, err := project(t, incidents, func(*aggregator.Object) {})
 		require.NoError(t, err)
 		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name))
-		over, err := project(t, incidents, func(o *aggregator.Object) {
-			o.State, o.Reason, o.EndedAt, o.ResourceVersion = aggregator.Ended, "AllResolved", start, first.ResourceVersion
+		absorbed, err := project(t, incidents, func(o *aggregator.Object) {
+			o.State, o.AbsorbedBy, o.EndedAt, o.ResourceVersion = aggregator.TakenOver, "another", start, first.ResourceVersion
 		})
 		require.NoError(t, err)
-		require.Zero(t, over.Revision, "what is over stays deleted")
+		require.Zero(t, absorbed.Revision, "what points at another stays deleted")
 		back, err := project(t, incidents, func(o *aggregator.Object) { o.Revision++; o.ResourceVersion = first.ResourceVersion })
 		require.NoError(t, err)
 		require.Equal(t, first.Revision+1, back.Revision, "what goes on is put back")
+		require.True(t, back.Missing)
+		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name))
+		over, err := project(t, incidents, func(o *aggregator.Object) {
+			o.Revision += 2
+			o.State, o.Reason, o.EndedAt, o.ResourceVersion = aggregator.Ended, "AllResolved", start, back.ResourceVersion
+		})
+		require.NoError(t, err)
+		require.Equal(t, first.Revision+2, over.Revision, "so is what ended since")
 	})
 }
 
@@ -182,8 +190,8 @@ func TestImportReadsPages(t *testing.T) {
 		p := New(Options{Incidents: incidents, Timeout: 5 * time.Second})
 		var names []string
 		take := func(i aggregator.Imported) error { names = append(names, i.Object.Name); return nil }
-		require.NoError(t, p.ImportShard(t.Context(), "stormfold", 1, take))
-		require.NoError(t, p.ImportShard(t.Context(), "stormfold", 2, take))
+		require.NoError(t, p.ImportShard(t.Context(), "stormfold", 1, take, func(string, string) {}))
+		require.NoError(t, p.ImportShard(t.Context(), "stormfold", 2, take, func(string, string) {}))
 		require.NoError(t, p.ImportGroup(t.Context(), "", "0123456789abcdef", take))
 		require.Equal(t, []string{"pod-down-abcdefghij", "pod-down-abcdefghij"}, names)
 		_, err = incidents.Get(t.Context(), "stormfold", "nothing")

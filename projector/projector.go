@@ -137,6 +137,7 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 	want := Render(s, o)
 	var have *v1alpha1.Incident
 	var err error
+	missing := false
 	if o.ResourceVersion != "" && (unknown(o.Members) > 0 || o.Storm && len(o.Members) < o.Total) {
 		have, err = p.get(ctx, want)
 		switch {
@@ -157,8 +158,8 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 				// Only this group's fold makes this name: it is our own create, whose answer was lost.
 				have, err = p.get(ctx, want)
 			}
-			if err == nil && have.Status.ObservedRevision >= o.Revision {
-				return standing(have), nil
+			if err == nil && have.Status.ObservedRevision > o.Revision {
+				return standing(have, missing), nil
 			}
 			if err != nil {
 				return gone, err
@@ -168,11 +169,12 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 		have, err = p.updateStatus(ctx, want)
 		switch {
 		case err == nil:
-			return standing(have), nil
+			return standing(have, missing), nil
 		case apierrors.IsConflict(err):
 			if have, err = p.get(ctx, want); err == nil {
-				if have.Status.ObservedRevision >= o.Revision {
-					return standing(have), nil
+				// One of ours is written once more: it may be an edit that kept our revision.
+				if have.Status.ObservedRevision > o.Revision {
+					return standing(have, missing), nil
 				}
 				want.ResourceVersion = have.ResourceVersion
 				continue
@@ -181,11 +183,12 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 		if !apierrors.IsNotFound(err) {
 			return gone, err
 		}
-		// Deleted by hand. What is over stays deleted; what is going on is put back.
-		if o.State != aggregator.Open {
+		// Deleted by hand, or with its namespace, and put back: but one that only points at another, or has no alerts, says
+		// nothing that does not stand elsewhere.
+		if o.State == aggregator.TakenOver || o.Total == 0 {
 			return gone, nil
 		}
-		want.ResourceVersion, want.UID = "", ""
+		want.ResourceVersion, want.UID, missing = "", "", true
 	}
 	return gone, fmt.Errorf("still contended after %d attempts: %w", attempts, err)
 }
@@ -195,10 +198,10 @@ func namespaceGone(err error) bool {
 	return apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
-// standing is what an object in Kubernetes says of itself.
-func standing(i *v1alpha1.Incident) aggregator.Confirmed {
+// standing is what an object in Kubernetes says of itself, and whether it had to be made again.
+func standing(i *v1alpha1.Incident, missing bool) aggregator.Confirmed {
 	return aggregator.Confirmed{
-		Name: i.Name, Namespace: i.Namespace, Revision: i.Status.ObservedRevision, ResourceVersion: i.ResourceVersion,
+		Name: i.Name, Namespace: i.Namespace, Revision: i.Status.ObservedRevision, ResourceVersion: i.ResourceVersion, Missing: missing,
 	}
 }
 

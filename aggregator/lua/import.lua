@@ -7,10 +7,12 @@
 -- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 group id, 3 policy, 4 group labels (JSON), 5 parameters (see PARAMS), 6 settings for
 --      the projection (JSON), 7 object name, 8 entry (JSON, see lib.lua), 9 facts (JSON), 10 revision in Kubernetes,
---      11 common labels (JSON), 12 page: the object comes with page 0, at most 256 members with each, 'end' says that
---      all of the group's objects have been imported (7 to 11 are empty then),
---      13 1 for a policy's overflow group; then for each member: fingerprint, f or r
--- Returns {imported 0|1, due (ms)}; imported is 0 when Redis knew the object already.
+--      11 common labels (JSON), 12 page: the object comes with page 0, at most 256 members with each; 'end' says that
+--      all of the group's objects have been imported (7 to 11 are empty then); 'differs' that the open object of 7, which Redis
+--      knew at revision 10, does not stand as it was written: it is to be written again (3 to 6, 9 and 11 are empty then, 8 is
+--      its resourceVersion, '': it is gone),
+--      13 1 for a policy's overflow group, 14 the object's resourceVersion; then for each member: fingerprint, f or r
+-- Returns {imported 0|1, due (ms)}; imported is 0 when Redis knew the object already, with all its members.
 
 local now = clock(ARGV[1])
 local due, groups, gid, name = KEYS[1], KEYS[2], ARGV[2], ARGV[7]
@@ -26,6 +28,24 @@ if ARGV[12] == 'end' then
   end
   return {1, 0}
 end
+
+-- again makes an open object one that has not been written: at the same revision, over the given resourceVersion.
+local function again(e, rv)
+  e.frev, e.rv, e.a = 0, rv, 1
+  put_entry(g, name, e)
+  redis.call('ZADD', k.todo, e.t == 'S' and 0 or 1, name)
+end
+
+if ARGV[12] == 'differs' then
+  local e = get_entry(g, name)
+  local same = e and e.s == 'open' and e.frev > 0 and e.frev == tonumber(ARGV[10]) -- Not written since it was read.
+  if not same then return {0, 0} end
+  again(e, ARGV[8])
+  local at = reschedule(g, due, gid, now)
+  save(g)
+  return {1, at}
+end
+
 local first = g.lost == '1' or not imported(due, KEYS[3])
 if not g.pol then
   if g.lost ~= '1' and ARGV[13] == '0' then redis.call('HINCRBY', groups, ARGV[3], 1) end
@@ -229,10 +249,12 @@ if ARGV[12] == '0' then
       if own then set(g, 'srev', g.rev) end
       put_entry(g, name, e)
       redis.call('ZADD', k.todo, e.t == 'S' and 0 or 1, name)
+    elseif e.s == 'open' and e.frev > 0 and rev <= e.frev and ARGV[14] ~= e.rv then
+      again(e, ARGV[14]) -- Someone edited it, and kept our revision or took an older one.
     end
     local at = reschedule(g, due, gid, now)
     save(g)
-    return {0, at}
+    return {first and 1 or 0, at} -- A first import may have been interrupted between two pages.
   end
   e = cjson.decode(ARGV[8])
   e.a = 1
@@ -301,7 +323,7 @@ local into = get_entry(g, name)
 if into then
   set(g, 'imp', now)
   local storm = g.st ~= 'calm' and (g.obj == name or into.t == 'S' and into.s == 'absorbed' and into.by == g.obj)
-  for i = 14, #ARGV, 2 do
+  for i = 15, #ARGV, 2 do
     if storm then
       joins(ARGV[i], g.st == 'cool' and 'r' or ARGV[i + 1])
     elseif into.s == 'resolved' and now < into.e + math.max(g.p.quiet, g.p.cooldown) then

@@ -29,6 +29,7 @@ var outside = map[string]string{
 	"ping":           "whether Redis is there",
 	"script|load":    "the scripts, at the start",
 	"wait":           "STORMFOLD_REDIS_WAIT_REPLICAS",
+	"zscan":          "the groups of a shard, to compare their objects with Kubernetes",
 }
 
 // rules are the rules of the function's user in Redis, one by one.

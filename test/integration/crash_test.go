@@ -56,7 +56,7 @@ func (b *bench) imported(p *projector.Projector) {
 		require.NotNil(b.t, mine)
 		require.NoError(b.t, p.ImportShard(b.t.Context(), "stormfold", shard, func(i aggregator.Imported) error {
 			return b.fold.Import(b.t.Context(), i, &b.policy)
-		}))
+		}, func(string, string) {}))
 		require.NoError(b.t, b.fold.FinishImport(b.t.Context(), mine))
 	}
 }
