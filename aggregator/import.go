@@ -37,9 +37,9 @@ type Imported struct {
 // was, when objects were found missing, each time once more after a while, and every Options.Resync. epoch is what Sweep
 // returned.
 func (a *Aggregator) NeedsImport(epoch string) bool {
-	wait := importAgain
 	at, done := strings.CutPrefix(epoch, importDone)
-	if done {
+	wait := importAgain
+	if done || a.resync > 0 && a.resync < wait {
 		wait = a.resync
 	}
 	if wait == 0 {
@@ -127,30 +127,31 @@ func (a *Aggregator) importLease(ctx context.Context, i *ShardImport, op string)
 	return n == 1, classify(err)
 }
 
-// Import gives one incident back to Redis, under the policy that it belongs to now. What Redis knows already stays.
-func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Policy) error {
+// Import gives one incident back to Redis, under the policy that it belongs to now. What Redis knows already stays; then it
+// returns false.
+func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Policy) (bool, error) {
 	labels, err := json.Marshal(i.Labels)
 	if err != nil {
-		return err
+		return false, err
 	}
 	settings, err := json.Marshal(projection{MaxListed: policy.MaxListed, Breakdown: policy.Breakdown})
 	if err != nil {
-		return err
+		return false, err
 	}
 	facts, err := json.Marshal(i.Object.Facts)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if i.Object.CommonLabels == nil { // JSON null is no table to a script.
 		i.Object.CommonLabels = map[string]string{}
 	}
 	shared, err := json.Marshal(i.Object.CommonLabels)
 	if err != nil {
-		return err
+		return false, err
 	}
 	e, err := json.Marshal(importedEntry(i.Object, a.Now()))
 	if err != nil {
-		return err
+		return false, err
 	}
 	shard := ShardOf(i.Group)
 	keys := append(shardKeys(shard), groupKeys(shard, i.Group)...)
@@ -170,18 +171,18 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 		members = members[n:]
 		reply, err := a.scripts.importing.Run(ctx, a.rdb, keys, args...).Result()
 		if err != nil {
-			return fmt.Errorf("importing incident %s: %w", i.Object.Name, classify(err))
+			return false, fmt.Errorf("importing incident %s: %w", i.Object.Name, classify(err))
 		}
 		r := newReader(reply)
 		imported := r.int()
 		if r.err != nil {
-			return fmt.Errorf("reading the reply of import: %w", r.err)
+			return false, fmt.Errorf("reading the reply of import: %w", r.err)
 		}
 		if page == 0 && imported == 0 {
-			return nil // Redis knows it better than Kubernetes.
+			return false, nil // Redis knows it better than Kubernetes.
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // FinishGroup says that all incidents of a group that Redis had lost have been imported, so that it is written again.

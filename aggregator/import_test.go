@@ -19,9 +19,10 @@ func (l *lab) reimport() {
 		}
 		o.OpenedAt = o.OpenedAt.Truncate(time.Second)
 		group := GroupID("default", map[string]string{"alertname": "PodDown"})
-		require.NoError(l.t, l.Import(l.ctx, Imported{
+		_, err := l.Import(l.ctx, Imported{
 			Group: group, Policy: "default", Labels: map[string]string{"alertname": "PodDown"}, Object: o,
-		}, &l.policy))
+		}, &l.policy)
+		require.NoError(l.t, err)
 		require.NoError(l.t, l.FinishGroup(l.ctx, group))
 	}
 	l.imported()

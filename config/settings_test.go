@@ -26,7 +26,7 @@ func TestParseDefaults(t *testing.T) {
 		Namespace: "stormfold", NamespaceMode: NamespaceFunction,
 		KubeTimeout: 5 * time.Second, KubeQPS: 50, KubeBurst: 100,
 		PoliciesReload: 10 * time.Second, RequestTimeout: 15 * time.Second, Concurrency: 256, Lease: 20 * time.Second,
-		SweepInterval: 15 * time.Second, Projections: 16, MetricsAddress: ":9464", LogLevel: "info",
+		SweepInterval: 15 * time.Second, ResyncInterval: 10 * time.Minute, Projections: 16, MetricsAddress: ":9464", LogLevel: "info",
 	}, s)
 
 	_, err = Parse(map[string]string{"STORMFOLD_NAMESPACE": "here"})
@@ -51,6 +51,7 @@ func TestParseEveryBound(t *testing.T) {
 		"REDIS_WAIT_REPLICAS": {[]string{"0", "16"}, []string{"-1", "17", ""}},
 		"LEASE":               {[]string{"5s", "5m"}, []string{"4999ms", "300001ms", "", "3"}},
 		"SWEEP_INTERVAL":      {[]string{"1s", "10m"}, []string{"999ms", "600001ms", ""}},
+		"RESYNC_INTERVAL":     {[]string{"1s", "24h"}, []string{"999ms", "86400001ms", ""}},
 		"PROJECTIONS":         {[]string{"1", "256"}, []string{"0", "257", ""}},
 		"METRICS_ADDRESS":     {[]string{"", "off", ":0", "127.0.0.1:65535", "[::1]:9464"}, []string{"9464", ":65536", ":x", "on"}},
 		"LOG_LEVEL":           {[]string{"debug", "info", "warn", "error"}, []string{"", "INFO", "trace"}},

@@ -127,12 +127,15 @@ func (p *pod) importGroup(ctx context.Context, group string) error {
 	return p.aggregator.FinishGroup(ctx, group)
 }
 
-// taker gives imported incidents to Redis and counts them.
+// taker gives incidents to Redis and counts those that it did not know.
 func (p *pod) taker(ctx context.Context) (*int, func(aggregator.Imported) error) {
 	n := 0
 	return &n, func(i aggregator.Imported) error {
-		n++
-		return p.aggregator.Import(ctx, i, p.policies.Current().Named(i.Policy))
+		imported, err := p.aggregator.Import(ctx, i, p.policies.Current().Named(i.Policy))
+		if imported {
+			n++
+		}
+		return err
 	}
 }
 

@@ -159,7 +159,8 @@ func (p *pod) importPassed(ctx context.Context, group string) (int, error) {
 	n := 0
 	err := p.projector.ImportPassedThrough(ctx, p.importNamespace(), group, func(i aggregator.Imported) error {
 		n++
-		return p.aggregator.Import(ctx, i, p.policies.Current().Named(i.Policy))
+		_, err := p.aggregator.Import(ctx, i, p.policies.Current().Named(i.Policy))
+		return err
 	})
 	return n, err
 }

@@ -242,7 +242,7 @@ if ARGV[12] == '0' then
   if e then
     local own = e.t == 'S' and name == g.obj and e.s == 'open'
     local rev = tonumber(ARGV[10])
-    if rev > e.frev and rev ~= (own and g.srev or e.rev) then
+    if rev > (own and g.srev or e.rev) then
       -- Written meanwhile by a pod that did not know that Redis had been emptied.
       set(g, 'rev', math.max(g.rev, rev))
       e.rev = bump(g, now)

@@ -55,7 +55,8 @@ func (b *bench) imported(p *projector.Projector) {
 		require.NoError(b.t, err)
 		require.NotNil(b.t, mine)
 		require.NoError(b.t, p.ImportShard(b.t.Context(), "stormfold", shard, func(i aggregator.Imported) error {
-			return b.fold.Import(b.t.Context(), i, &b.policy)
+			_, err := b.fold.Import(b.t.Context(), i, &b.policy)
+			return err
 		}, func(string, string) {}))
 		require.NoError(b.t, b.fold.FinishImport(b.t.Context(), mine))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -171,6 +172,40 @@ func TestAStatusEditedBySomeoneElseIsOvertaken(t *testing.T) {
 	s.notify(s.alert("PodDown", "web-6", "firing"))
 	after := s.awaitOne(7, 7, 0)
 	require.Greater(t, after.Status.ObservedRevision, edited.Status.ObservedRevision)
+}
+
+// Nobody says anything new of the storm: what someone changed is put right all the same.
+func TestWhatSomeoneChangesIsPutRight(t *testing.T) {
+	own := testbed.Redis(t)
+	s := newScene(t, startPod(t, quickPolicy(t, "1h", "1h", "1m", "1h"), "STORMFOLD_REDIS_URL="+own.URL,
+		"STORMFOLD_RESYNC_INTERVAL=1s", "STORMFOLD_SWEEP_INTERVAL=1s"))
+	s.notify(s.pods("PodDown", 6, "firing")...)
+	before := s.awaitOne(6, 6, 0)
+
+	require.NoError(t, incidents.Delete(t.Context(), before.Namespace, before.Name))
+	after := s.awaitOne(6, 6, 0)
+	require.Equal(t, before.Name, after.Name)
+	require.NotEqual(t, before.UID, after.UID)
+	require.Equal(t, before.Status, after.Status)
+
+	for name, edit := range map[string]func(*v1alpha1.IncidentStatus){
+		"counts":         func(st *v1alpha1.IncidentStatus) { st.Alerts.Total = 1 },
+		"an older state": func(st *v1alpha1.IncidentStatus) { st.ObservedRevision--; st.State = v1alpha1.StateResolved },
+		"unreadable":     func(st *v1alpha1.IncidentStatus) { st.Members = "AAAA" },
+		"all":            func(st *v1alpha1.IncidentStatus) { *st = v1alpha1.IncidentStatus{} },
+	} {
+		i, err := incidents.Get(t.Context(), after.Namespace, after.Name)
+		require.NoError(t, err)
+		edit(&i.Status)
+		_, err = incidents.UpdateStatus(t.Context(), i)
+		require.NoError(t, err, name)
+		s.await(func(items []v1alpha1.Incident) error {
+			if len(items) != 1 || !equality.Semantic.DeepEqual(before.Status, items[0].Status) {
+				return fmt.Errorf("%s: still %s", name, summary(items))
+			}
+			return nil
+		})
+	}
 }
 
 func TestAnEmptiedRedisGoesOnWithTheSameIncident(t *testing.T) {
