@@ -323,11 +323,22 @@ local into = get_entry(g, name)
 if into then
   set(g, 'imp', now)
   local storm = g.st ~= 'calm' and (g.obj == name or into.t == 'S' and into.s == 'absorbed' and into.by == g.obj)
+  local n = g.n
   for i = 15, #ARGV, 2 do
     if storm then
       joins(ARGV[i], g.st == 'cool' and 'r' or ARGV[i + 1])
     elseif into.s == 'resolved' and now < into.e + math.max(g.p.quiet, g.p.cooldown) then
       past(into, ARGV[i])
+    end
+  end
+  if storm and g.n ~= n then
+    set(g, 'srev', bump(g, now))
+    set(g, 'lch', now)
+    redis.call('ZADD', k.todo, 0, g.obj)
+    local e = get_entry(g, g.obj)
+    if e.s ~= 'open' then
+      e.rev, e.lc, e.n = g.srev, now, g.n
+      put_entry(g, g.obj, e)
     end
   end
 end
