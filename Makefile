@@ -15,7 +15,8 @@ STORMFOLD_REDIS_URL ?= redis://127.0.0.1:6379/0
 STORMFOLD_POLICIES ?=
 
 # What make generate writes.
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd deploy/policies docs/configuration.md docs/source.md docs/metrics.md
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd deploy/policies docs/configuration.md docs/source.md docs/metrics.md \
+	deploy/observability
 
 .PHONY: help
 help: ## Say what there is to make.
@@ -86,11 +87,12 @@ verify: ## Check generated files, formatting, imports, documented tables and go.
 ##@ Make it
 
 .PHONY: generate
-generate: ## Write what is generated: deepcopy, CRD, tables in docs, the policies that are mounted.
+generate: ## Write what is generated: deepcopy, CRD, tables in docs, the policies that are mounted, dashboard and rules.
 	go tool controller-gen object paths=./api/...
 	go tool controller-gen crd paths=./api/... output:crd:dir=deploy/crd
 	go test ./config ./source ./function ./cmd/dead-letters -run TestDocumentationHoldsTheTables -update
 	cp config/policies.yaml deploy/policies/policies.yaml
+	go run ./cmd/observability
 
 # The tag that deploy/ names.
 IMAGE_TAG ?= v0.1.0

@@ -83,7 +83,7 @@ func newMetrics() *metrics {
 	m.eventSeconds = s.Histogram("event_duration_seconds", "Time from an event's arrival to its answer.").WithLabelValues()
 	m.badRequests = s.Counter("requests_refused_total", "Requests refused for good that are no CloudEvents, or larger than one may be.",
 		meter.Of("reason", handlers.ReasonInvalid, handlers.ReasonTooLarge))
-	m.skew = s.Histogram("notification_age_seconds", "Redis' clock less the time of an event, as far as the event is in the past.").WithLabelValues()
+	m.skew = s.LongHistogram("notification_age_seconds", "Redis' clock less the time of an event, as far as the event is in the past.").WithLabelValues()
 
 	alerts := s.Counter("alerts_total", "Alerts folded, repetitions included.", alertStatus)
 	m.alerts = map[aggregator.Status]prometheus.Counter{}
@@ -108,7 +108,7 @@ func newMetrics() *metrics {
 	m.projections = s.Counter("projections_total", "Projections of one group: ok, error (of the API server, or of Redis afterwards), busy (not its time, or another "+
 		"pod is at it), redis (it could not be read).", projectionResults)
 	m.projectionSec = s.Histogram("projection_duration_seconds", "Time of a projection: snapshot, Kubernetes, settle.").WithLabelValues()
-	m.flushLag = s.Histogram("flush_lag_seconds", "Time from an incident's last change to its standing in Kubernetes.").WithLabelValues()
+	m.flushLag = s.LongHistogram("flush_lag_seconds", "Time from an incident's last change to its standing in Kubernetes.").WithLabelValues()
 	m.writes = s.Counter("incident_writes_total", "Incidents written to Kubernetes, by whether their counts are lower bounds.", incidentTypes, meter.Of("truncated", "false", "true"))
 	m.deletions = s.Counter("incident_deletions_total", "Incidents deleted from Kubernetes after their retention.").WithLabelValues()
 	m.takeovers = s.Counter("lease_takeovers_total", "Leases that ran out and were taken over: a pod ended, or took too long, while it wrote a group.").WithLabelValues()

@@ -95,14 +95,27 @@ func (s *Set) Gauge(name, help string, labels ...Label) *prometheus.GaugeVec {
 	return v
 }
 
-// seconds are the limits of the classic buckets. Prometheus servers that take native histograms get those as well, with a
-// resolution of 10 %.
-var seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+// The limits of the classic buckets, of what a request waits for and of what takes its time. A quantile is never above the last
+// limit, so the latter go up to what an alert may compare with. Prometheus servers that take native histograms get those as well,
+// with a resolution of 10 %.
+var (
+	seconds     = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	longSeconds = []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 900, 3600}
+)
 
 // Histogram makes a histogram of durations in seconds, classic and native, empty for every combination of its labels' values.
 func (s *Set) Histogram(name, help string, labels ...Label) *prometheus.HistogramVec {
+	return s.histogram(name, help, seconds, labels)
+}
+
+// LongHistogram is one of durations that may be minutes.
+func (s *Set) LongHistogram(name, help string, labels ...Label) *prometheus.HistogramVec {
+	return s.histogram(name, help, longSeconds, labels)
+}
+
+func (s *Set) histogram(name, help string, buckets []float64, labels []Label) *prometheus.HistogramVec {
 	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: s.prefix, Name: name, Help: help, Buckets: seconds,
+		Namespace: s.prefix, Name: name, Help: help, Buckets: buckets,
 		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 	}, names(labels))
 	s.add(v, name, "histogram", help, labels)

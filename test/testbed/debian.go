@@ -13,6 +13,8 @@ var programs = map[string]string{
 	"redis-server":            "redis-server",
 	"redis-sentinel":          "redis-sentinel",
 	"prometheus-alertmanager": "prometheus-alertmanager",
+	"prometheus":              "prometheus",
+	"promtool":                "prometheus",
 }
 
 // redisVariable names the executable to run instead of redis-server, for instance a valkey-server.

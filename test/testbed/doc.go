@@ -1,5 +1,5 @@
 // Package testbed builds, caches and starts the real servers that Stormfold talks to, as plain processes on loopback:
-// Redis, etcd with kube-apiserver, Knative Eventing, Alertmanager, and the kubectl and func programs. It needs no
+// Redis, etcd with kube-apiserver, Knative Eventing, Alertmanager, Prometheus, and the kubectl and func programs. It needs no
 // containers, no cluster and no root.
 //
 // The way of a server:

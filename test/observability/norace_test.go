@@ -1,0 +1,5 @@
+//go:build !race
+
+package observability
+
+var raceFlag []string
