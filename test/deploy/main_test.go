@@ -1,6 +1,6 @@
 // Package deploy tests what is in deploy/: that a real API server takes every piece and overlay, and that what they bring
-// into a cluster keeps to the rules of rules_test.go. Knative's definitions come from its own modules, in the versions that
-// the testbed pins.
+// into a cluster keeps to the rules of rules_test.go. The definitions of Knative and of the Prometheus operator come from
+// their own modules, Knative's in the versions that the testbed pins.
 package deploy
 
 import (
@@ -22,7 +22,7 @@ const root = "../.."
 
 var cluster *testbed.Cluster
 
-// definitions are the kinds of Knative that deploy/ uses: the files of a module, and the definition that each has.
+// definitions are the kinds of others that deploy/ uses: the files of a module, and the definition that each has.
 var definitions = map[string]map[string]string{
 	"knative.dev/serving": {
 		"config/core/300-resources/service.yaml": "services.serving.knative.dev",
@@ -34,6 +34,11 @@ var definitions = map[string]map[string]string{
 		"config/core/resources/pingsource.yaml":      "pingsources.sources.knative.dev",
 		"config/core/resources/sinkbindings.yaml":    "sinkbindings.sources.knative.dev",
 		"config/core/resources/apiserversource.yaml": "apiserversources.sources.knative.dev",
+	},
+	// Not among the testbed's servers: only its definitions are needed, so the version stands here.
+	"github.com/prometheus-operator/prometheus-operator@v0.85.0": {
+		"example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml":     "podmonitors.monitoring.coreos.com",
+		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml": "prometheusrules.monitoring.coreos.com",
 	},
 }
 
@@ -66,7 +71,8 @@ func installDefinitions(ctx context.Context, c *testbed.Cluster) error {
 	return nil
 }
 
-// moduleDir is where the go command keeps a module in the version that the testbed's servers are built from.
+// moduleDir is where the go command keeps a module, in the version that the testbed's servers are built from unless the path names
+// one.
 func moduleDir(ctx context.Context, module string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
 	cmd.Dir = filepath.Join(root, "test/testbed/servers")

@@ -25,6 +25,7 @@ var bases = map[string][]string{
 	"eventing/kafka":             {"eventing"},
 	"source/token":               {"source"},
 	"source/tls":                 {"source"},
+	"observability":              {"function", "source", "eventing"},
 }
 
 // kustomization is as much of a file of that name as the tests look at.
