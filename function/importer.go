@@ -97,6 +97,7 @@ func (p *pod) compare(ctx context.Context, shard int, take func(aggregator.Impor
 		if read[s.Name] || p.importNamespace() != "" && s.Namespace != p.importNamespace() {
 			continue
 		}
+		p.metrics.restored.Inc()
 		p.log.Warnw("incident was deleted or changed by someone else, and is written again", "incident", s.Name,
 			"namespace", s.Namespace, "group", s.Group, "deleted", broken[s.Name] == "")
 		if err := p.aggregator.Differs(ctx, s, broken[s.Name]); err != nil {

@@ -34,6 +34,7 @@ type metrics struct {
 	sweptGroups   prometheus.Counter
 	importedCount prometheus.Counter
 	importErrors  prometheus.Counter
+	restored      prometheus.Counter
 	policyLoads   *prometheus.CounterVec
 	policyBroken  prometheus.Gauge
 	skew          prometheus.Observer
@@ -124,6 +125,8 @@ func newMetrics() *metrics {
 	m.groups = s.Gauge("groups", "Groups in all shards, as of this pod's last sweep: max(), not sum(). An overflow group stands for those beyond a policy's maxGroups.", groupKinds)
 	m.importedCount = s.Counter("imported_incidents_total", "Incidents read back from Kubernetes.").WithLabelValues()
 	m.importErrors = s.Counter("import_errors_total", "Imports of a shard or a group that failed.").WithLabelValues()
+
+	m.restored = s.Counter("restored_incidents_total", "Incidents that someone deleted, or changed so that they cannot be read, and that are written again.").WithLabelValues()
 
 	m.redisErrors = s.Counter("redis_errors_total", "Folds, snapshots, settles and sweeps that failed in Redis.", meter.Of("reason", aggregator.Failures()...))
 	m.redisMemory = s.Gauge("redis_memory_used_bytes", "Memory that Redis uses, as of this pod's last sweep; on a Cluster of the master that is nearest to its limit. 0: Redis does not tell.").WithLabelValues()

@@ -72,10 +72,11 @@ var rows = []row{
 				{per("type", `stormfold_incident_writes_total{NS}`), "{{type}}"},
 				{`sum(rate(stormfold_incident_deletions_total{NS}[$__rate_interval]))`, "deleted"},
 			}},
-		{title: "Imports", about: "What was read back from Kubernetes, after Redis forgot it.", unit: "ops", width: 8,
+		{title: "Imports", about: "What was read back from Kubernetes, after Redis forgot it; and what is written again, after someone deleted or spoiled it.", unit: "ops", width: 8,
 			lines: []line{
 				{`sum(rate(stormfold_imported_incidents_total{NS}[$__rate_interval]))`, "incidents"},
 				{`sum(rate(stormfold_import_errors_total{NS}[$__rate_interval]))`, "errors"},
+				{`sum(rate(stormfold_restored_incidents_total{NS}[$__rate_interval]))`, "written again"},
 			}},
 	}},
 	{"Writing to Kubernetes", []panel{
