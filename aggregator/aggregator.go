@@ -52,6 +52,7 @@ type Aggregator struct {
 	// replicas and replicaTimeout are those of the Options.
 	replicas       int
 	replicaTimeout time.Duration
+	storms         storms
 	// offset is Redis' clock less ours, in ms, as last seen.
 	offset atomic.Int64
 }

@@ -54,6 +54,7 @@ type Folded struct {
 // says: the event has to be delivered again, which changes nothing for the former. The error is the first of those.
 func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Group) string) ([]Folded, error) {
 	var calls []call
+	var parts []Group
 	last := make([]int, len(groups))
 	for i, group := range groups {
 		for from := 0; from < len(group.Alerts); from += foldAlerts {
@@ -63,15 +64,18 @@ func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Gr
 			if from+foldAlerts >= len(group.Alerts) {
 				token = uuid.NewString()
 			}
-			c, err := a.foldCall(part, namespace(group), token)
+			c, err := a.foldCall(part, namespace(group), token, a.storms.of(group.ID))
 			if err != nil {
 				return nil, err
 			}
-			calls = append(calls, c)
+			calls, parts = append(calls, c), append(parts, part)
 		}
 		last[i] = len(calls) - 1
 	}
 	results := a.run(ctx, a.scripts.fold, calls)
+	if err := a.foldAgain(ctx, parts, calls, results, namespace); err != nil {
+		return nil, err
+	}
 	out := make([]Folded, len(groups))
 	next := 0
 	for i, group := range groups {
@@ -85,11 +89,15 @@ func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Gr
 					continue
 				}
 			}
-			f, err := decodeFolded(results[next].reply, group)
+			f, storm, err := decodeFolded(results[next].reply, group)
 			if err != nil {
 				failed = cmp.Or(failed, err)
 				continue
 			}
+			if f.Group != group.ID { // An overflow group is asked for by many names.
+				storm.object = ""
+			}
+			a.storms.saw(group.ID, storm)
 			transitions = append(transitions, f.Transitions...)
 			changed, newly = changed || f.Changed, newly+f.NewlyFiring
 			if f.Token != "" {
@@ -109,16 +117,40 @@ func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Gr
 	return out, first
 }
 
+// foldAgain runs those calls again, with all that there is to say, that took their group for another storm than it is.
+func (a *Aggregator) foldAgain(ctx context.Context, parts []Group, calls []call, results []result, namespace func(Group) string) error {
+	var again []int
+	var whole []call
+	for i, r := range results {
+		if reply, ok := r.reply.([]any); !ok || len(reply) != 1 || reply[0] != otherState {
+			continue
+		}
+		c, err := a.foldCall(parts[i], namespace(parts[i]), calls[i].token, storm{})
+		if err != nil {
+			return err
+		}
+		again, whole = append(again, i), append(whole, c)
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	for n, r := range a.run(ctx, a.scripts.fold, whole) {
+		results[again[n]] = r
+	}
+	return nil
+}
+
 // Replay folds alerts of a group that have waited for its import, at most 256 of them; Snapshot tells of more.
 func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 	shard := ShardOf(group)
 	keys := append(shardKeys(shard), groupKeys(shard, group)...)
 	reply, err := a.scripts.fold.Run(ctx, a.rdb, keys,
-		a.scriptClock(), "", a.lease.Milliseconds(), group, "", "", "", "", "", "", flag(false), "").Result()
+		a.scriptClock(), "", a.lease.Milliseconds(), group, "", "", "", "", "", "", flag(false), "", "").Result()
 	if err != nil {
 		return Folded{}, fmt.Errorf("folding what waited in group %s: %w", group, classify(err))
 	}
-	return decodeFolded(reply, Group{Policy: &config.Policy{}})
+	f, _, err := decodeFolded(reply, Group{Policy: &config.Policy{}})
+	return f, err
 }
 
 // call is one run of a script.
@@ -129,15 +161,20 @@ type call struct {
 	token string
 }
 
-// foldCall prepares one run of fold.lua, see its header.
-func (a *Aggregator) foldCall(g Group, namespace, token string) (call, error) {
+// otherState is all that fold.lua returns for a group that is no such storm as it was told.
+const otherState = "other"
+
+// foldCall prepares one run of fold.lua, see its header: for the group in any state, or for the storm that it is remembered as.
+func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call, error) {
 	labels, err := json.Marshal(clipLabels(g.Labels))
 	if err != nil {
 		return call{}, err
 	}
-	shared, err := json.Marshal(common(g.Alerts))
-	if err != nil {
-		return call{}, err
+	var shared []byte
+	if as.object == "" || !as.covers(g.Alerts) {
+		if shared, err = json.Marshal(common(g.Alerts)); err != nil {
+			return call{}, err
+		}
 	}
 	settings, err := json.Marshal(projection{MaxListed: g.Policy.MaxListed, Breakdown: g.Policy.Breakdown})
 	if err != nil {
@@ -147,9 +184,9 @@ func (a *Aggregator) foldCall(g Group, namespace, token string) (call, error) {
 	overflow := overflowID(g.Policy.Name, shard)
 	keys := append(shardKeys(shard), groupKeys(shard, g.ID)...)
 	keys = append(keys, groupKeys(shard, overflow)...)
-	args := make([]any, 0, 12+8*len(g.Alerts))
+	args := make([]any, 0, 13+8*len(g.Alerts))
 	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, g.Policy.Name, labels, overflow,
-		params(g.Policy), settings, shared, flag(g.Truncated), namespace)
+		params(g.Policy), settings, shared, flag(g.Truncated), namespace, as.object)
 	for _, alert := range g.Alerts {
 		word, ends := "f", int64(0)
 		if alert.Status == Resolved {
@@ -158,8 +195,12 @@ func (a *Aggregator) foldCall(g Group, namespace, token string) (call, error) {
 				ends = alert.EndsAt.Unix()
 			}
 		}
+		name, facts := "", ""
+		if as.object == "" {
+			name, facts = slug(alert.Labels["alertname"]), factsOf(alert)
+		}
 		args = append(args, alert.Fingerprint, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.Unix(), ends,
-			recordRest(alert, g.Policy.Breakdown), slug(alert.Labels["alertname"]), factsOf(alert))
+			recordRest(alert, g.Policy.Breakdown), name, facts)
 	}
 	return call{shard: shard, keys: keys, args: args, token: token}, nil
 }

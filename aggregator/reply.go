@@ -97,8 +97,8 @@ func msTime(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// decodeFolded reads the reply of fold.lua.
-func decodeFolded(reply any, group Group) (Folded, error) {
+// decodeFolded reads the reply of fold.lua, and what it tells of an open storm.
+func decodeFolded(reply any, group Group) (Folded, storm, error) {
 	r := newReader(reply)
 	f := Folded{Policy: group.Policy.Name}
 	f.Now = r.time()
@@ -115,10 +115,12 @@ func decodeFolded(reply any, group Group) (Folded, error) {
 	f.Firing = int(r.int())
 	f.NewlyFiring = int(r.int())
 	f.Transitions = r.transitions(f.Group, f.Policy, alertName(group.Labels, group.Alerts))
+	is := storm{object: r.string()}
+	r.json(&is.common)
 	if r.err != nil {
-		return Folded{}, fmt.Errorf("reading the reply of fold: %w", r.err)
+		return Folded{}, storm{}, fmt.Errorf("reading the reply of fold: %w", r.err)
 	}
-	return f, nil
+	return f, is, nil
 }
 
 // transitions takes a list of {kind, name, namespace, revision, total, firing, reason, type, told}.

@@ -228,12 +228,12 @@ func TestRedisEmptiedDuringTheSecondLook(t *testing.T) {
 func TestAFoldSentAgainKeepsItsLease(t *testing.T) {
 	l := newLab(t, nil)
 	g := Split(config.Policies{l.policy}, Batch{Alerts: l.pods(3, Firing)})
-	c, err := l.foldCall(g[0], "stormfold", "token")
+	c, err := l.foldCall(g[0], "stormfold", "token", storm{})
 	require.NoError(t, err)
 	for range 2 {
 		r := l.run(l.ctx, l.scripts.fold, []call{c})
 		require.NoError(t, r[0].err)
-		f, err := decodeFolded(r[0].reply, g[0])
+		f, _, err := decodeFolded(r[0].reply, g[0])
 		require.NoError(t, err)
 		require.NotEmpty(t, f.Token, "else nobody writes the group before the lease is over")
 	}

@@ -10,13 +10,16 @@
 -- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy ('': only
 --      apply what waits; 6 to 12 are empty then, and there are no KEYS from 11),
 --      6 group labels (JSON), 7 overflow group id, 8 parameters (see PARAMS), 9 settings for the projection (JSON),
---      10 labels common to the alerts (JSON), 11 1 if the sender truncated the event, 12 namespace for new objects,
+--      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 1 if the sender truncated the event,
+--      12 namespace for new objects, 13 the storm's object, when the call is made for a storm that goes on ('': for any state),
 --      then for each alert: fingerprint, f or r, notifiedAt (ms), startsAt (s), endsAt (s, 0: unknown), what the
---      record holds for Go, slug of the object's name, facts for Go (JSON)
+--      record holds for Go, slug of the object's name, facts for Go (JSON); the last two are empty with 13: what they are for
+--      does not happen in a storm
 -- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1|2 (2: somebody else's had run
 --      out), due (ms), state (waiting: they wait for the import), alerts in the window, members, firing, newly firing,
 --      transitions {kind, name, namespace, revision, total, firing, reason, type A|S, told 0|1: a pod was told to write
---      the object before}...}; kind is opened, storm, resolved, reopened or absorbed. An error WAITING: too many alerts wait
+--      the object before}..., the open storm's object (''), its common labels (JSON; '')}; {'other'}: there is no such storm as 13
+--      says, and nothing was done; kind is opened, storm, resolved, reopened or absorbed. An error WAITING: too many alerts wait
 --      already.
 
 local now = clock(ARGV[1])
@@ -26,21 +29,25 @@ local truncated = ARGV[11] == '1'
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
 local p = policy ~= '' and unpack_params(ARGV[8])
 
-local g = load(k, due, gid)
+local g = load(k, due, gid, p)
+local storm = ARGV[13] ~= ''
+if storm and (g.obj ~= ARGV[13] or g.st ~= 'storm' or g.waits or late(g, now)) then
+  if g.lost == '1' then save(g) end
+  return {'other'}
+end
 if not p then
   p = g.p
-  if not p then return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, {}} end
+  if not p then return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, {}, '', ''} end
 else
   if not g.pol and g.lost ~= '1' then
     if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups then
       k, gid, labels, overflow = keys_at(11), ARGV[7], '{}', '1'
-      g = load(k, due, gid)
+      g = load(k, due, gid, p)
     else
       redis.call('HINCRBY', groups, policy, 1)
     end
   end
   set(g, 'par', ARGV[8])
-  g.p = p
   set(g, 'opt', ARGV[9])
 end
 if not g.pol then
@@ -52,17 +59,18 @@ if not g.pol then
 end
 
 local words = {}
-for i = 13, #ARGV, 8 do
+for i = 14, #ARGV, 8 do
   words[#words + 1] = {fp = ARGV[i], s = ARGV[i + 1], at = tonumber(ARGV[i + 2]), starts = tonumber(ARGV[i + 3]),
     ends = tonumber(ARGV[i + 4]), rest = ARGV[i + 5], slug = ARGV[i + 6], facts = ARGV[i + 7], ns = ARGV[12]}
 end
 if g.lost == '1' or not imported(due, epoch) then
+  if storm then return {'other'} end
   local err = wait(g, words, truncated)
   if err then return err end
   set(g, 'heard', now)
   redis.call('ZADD', due, int(now), gid)
   save(g)
-  return {now, gid, g.rev, 1, 0, now, 'waiting', 0, g.n + g.x, g.f, 0, {}}
+  return {now, gid, g.rev, 1, 0, now, 'waiting', 0, g.n + g.x, g.f, 0, {}, '', ''}
 end
 local shared, cut = waited(g, words)
 if ARGV[10] ~= '' then shared[#shared + 1] = ARGV[10] end
@@ -150,6 +158,7 @@ local function promote()
   redis.call('ZREM', k.open, name)
   set(g, 'st', 'storm')
   set(g, 'obj', name)
+  set(g, 'oat', e.at)
   set(g, 'srev', bump(g, now))
   set(g, 'lch', now)
   set(g, 'pn', name)
@@ -372,7 +381,7 @@ elseif g.st == 'cool' and storm_rev then
 end
 
 local lease = token ~= '' and g.lu > now and g.lease == token and 1 or 0 -- The same call, sent again by the client.
-if changed and token ~= '' and g.lu <= now and g.nf <= now and g.lost ~= '1' and imported(due, epoch) then
+if changed and token ~= '' and g.lu <= now and g.nf <= now then
   lease = g.lu > 0 and 2 or 1
   set(g, 'lease', token)
   set(g, 'lu', now + tonumber(ARGV[3]))
@@ -380,4 +389,5 @@ if changed and token ~= '' and g.lu <= now and g.nf <= now and g.lost ~= '1' and
 end
 local at = reschedule(g, due, gid, now)
 save(g)
-return {now, gid, g.rev, changed and 1 or 0, lease, at, g.st, redis.call('ZCARD', k.recent), g.n + g.x, g.f, newly, out}
+return {now, gid, g.rev, changed and 1 or 0, lease, at, g.st, g.st == 'calm' and redis.call('ZCARD', k.recent) or 0, g.n + g.x, g.f, newly,
+  out, g.st == 'storm' and g.obj or '', g.st == 'storm' and ARGV[10] ~= '' and g.com or ''}

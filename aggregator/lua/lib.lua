@@ -13,8 +13,8 @@
 -- (see PARAMS), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
 -- the records, obj name of the storm's object, n members, f firing ones, x members beyond maxAlerts (a lower bound),
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
--- (ms), lost 1 until the group has been imported, imp last import (ms), sa to sr sizes of the other keys, cur where the search for
--- old tombstones goes on, pn and pr: what was open at
+-- (ms), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
+-- storm's object was opened (ms), cur where the search for old tombstones goes on, pn and pr: what was open at
 -- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), lrev
 -- revision for which a fold granted it, iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
 --
@@ -29,10 +29,12 @@
 
 local PARAMS = {'threshold', 'window', 'quiet', 'maxDuration', 'cooldown', 'retention', 'flushMin', 'flushMax',
   'hold', 'maxAlerts', 'maxGroups'}
-local NUMBERS = {'rev', 'imp', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf'}
+local PARAMETERS = string.rep('(%d+),', #PARAMS - 1) .. '(%d+)'
+local NUMBERS = {'rev', 'imp', 'oat', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf'}
 
 -- int writes a number the way every script and Go reads it: whole, no exponent.
-local function int(x) return string.format('%.0f', x) end
+local format = string.format
+local function int(x) return format('%.0f', x) end
 
 -- clock is Redis' time in ms, or the given one (tests and replays bring their own clock).
 local function clock(given)
@@ -43,11 +45,8 @@ local function clock(given)
 end
 
 local function unpack_params(s)
-  local p, i = {}, 0
-  for v in string.gmatch(s, '[^,]+') do
-    i = i + 1
-    p[PARAMS[i]] = tonumber(v)
-  end
+  local p, values = {}, {string.match(s, PARAMETERS)}
+  for i, name in ipairs(PARAMS) do p[name] = tonumber(values[i]) end
   return p
 end
 
@@ -76,33 +75,31 @@ local function count(g, ...)
   end
 end
 
--- What the group remembers of the sizes of its other keys, to tell when Redis has lost one of them.
-local SIZES = {{'sa', 'HLEN', 'alerts'}, {'so', 'HLEN', 'objects'}, {'sp', 'ZCARD', 'open'}, {'sd', 'ZCARD', 'todo'},
-  {'sr', 'ZCARD', 'recent'}}
+-- others is how many of the group's other keys exist. The group remembers it, to tell when Redis has lost one of them: a key is
+-- lost as a whole or not at all, and none comes to be outside of these scripts.
+local function others(k) return redis.call('EXISTS', k.alerts, k.objects, k.open, k.todo, k.recent) end
 
 -- load reads the group. One whose keys are partly gone counts as emptied: what is left of it goes too, and lost is 1
--- until it has been imported from Kubernetes. set keeps what changed, save writes that in one command.
-local function load(k, due, gid)
+-- until it has been imported from Kubernetes. set keeps what changed, save writes that in one command. The parameters are
+-- those given, or those that it remembers.
+local function load(k, due, gid, p)
   local g, flat = {d = {}, k = k}, redis.call('HGETALL', k.g)
   for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
-  local lost = #flat == 0 and redis.call('ZSCORE', due, gid)
-  for _, s in ipairs(SIZES) do
-    lost = lost or redis.call(s[2], k[s[3]]) ~= tonumber(g[s[1]] or 0)
-  end
-  if lost then
+  if others(k) ~= tonumber(g.there or 0) or #flat == 0 and redis.call('ZSCORE', due, gid) then
     count(g, 0, 0, 0)
     redis.call('UNLINK', k.g, k.alerts, k.recent, k.objects, k.open, k.todo)
     g = {d = {lost = true, rev = true}, k = k, lost = '1', rev = g.rev}
   end
   for _, f in ipairs(NUMBERS) do g[f] = tonumber(g[f] or 0) end
+  g.waits = redis.call('EXISTS', k.waiting) == 1
   g.st = g.st or 'calm'
-  g.p = g.par and unpack_params(g.par)
+  g.p = p or g.par and unpack_params(g.par)
   return g
 end
 
 local function save(g)
-  for _, s in ipairs(SIZES) do set(g, s[1], int(redis.call(s[2], g.k[s[3]]))) end
-  count(g, tonumber(g.sp), g.st == 'storm' and 1 or 0, g.ovf == '1' and 1 or 0)
+  set(g, 'there', int(others(g.k)))
+  count(g, redis.call('ZCARD', g.k.open), g.st == 'storm' and 1 or 0, g.ovf == '1' and 1 or 0)
   local args = {}
   for field in pairs(g.d) do
     local v = g[field]
@@ -159,7 +156,7 @@ end
 -- event about one of them was truncated.
 local function waited(g, words)
   local shared, truncated = {}, false
-  if redis.call('EXISTS', g.k.waiting) == 0 then return shared, truncated end
+  if not g.waits then return shared, truncated end
   local page, older = redis.call('HRANDFIELD', g.k.waiting, MOST, 'WITHVALUES'), {}
   for i = 1, #page, 2 do
     local a = cjson.decode(page[i + 1])
@@ -172,6 +169,7 @@ local function waited(g, words)
   table.sort(older, function(a, b) return a.at < b.at or a.at == b.at and a.fp < b.fp end)
   for i = #words, 1, -1 do words[i + #older] = words[i] end
   for i, a in ipairs(older) do words[i] = a end
+  g.waits = redis.call('EXISTS', g.k.waiting) == 1
   return shared, truncated
 end
 
@@ -240,7 +238,7 @@ local function close(g)
   set(g, 'gen', g.gen + 1)
   set(g, 'obj', '')
   set(g, 'com', '')
-  for _, f in ipairs({'n', 'f', 'x', 'tr', 'res'}) do set(g, f, 0) end
+  for _, f in ipairs({'n', 'f', 'x', 'tr', 'res', 'oat'}) do set(g, f, 0) end
 end
 
 -- end_storm resolves the storm's object. After AllResolved it may still be reopened for the cooldown.
@@ -292,9 +290,12 @@ local function absorb(g, now, most, out)
   return n, #pending
 end
 
+-- late says whether the storm's time may be up: overdue knows, and why.
+local function late(g, now) return now >= math.min(g.oat + g.p.maxDuration, g.heard + g.p.quiet) end
+
 -- age applies what time alone has done to the storm.
 local function age(g, now, out)
-  if g.st == 'storm' then
+  if g.st == 'storm' and late(g, now) then
     local e = get_entry(g, g.obj)
     local why = e and overdue(g, e, now)
     if why then end_storm(g, why, now, out) end
@@ -317,7 +318,7 @@ local function reschedule(g, due, gid, now)
     (not at or redis.call('EXISTS', g.k.alerts) == 1) then
     at = math.min(at or math.huge, math.max(g.heard + g.p.quiet, g.res + g.p.cooldown))
   end
-  if redis.call('EXISTS', g.k.waiting) == 1 then at = 0 end
+  if g.waits then at = 0 end
   if g.lu > now then at = math.max(at or 0, g.lu) end
   redis.call('ZADD', due, int(at), gid)
   return at

@@ -31,7 +31,7 @@ if not g.pol then
   redis.call('ZREM', due, gid)
   return {'none'}
 end
-if redis.call('EXISTS', k.waiting) == 1 then return {'waiting'} end
+if g.waits then return {'waiting'} end
 if g.lu > now then
   if g.lease ~= ARGV[2] then return {'busy', g.lu} end
 elseif g.nf > now and ARGV[5] ~= '1' then
