@@ -205,18 +205,24 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 	return call{shard: shard, keys: keys, args: args, token: token}, nil
 }
 
-// params are the numbers of a policy in the order of PARAMS in lib.lua, durations in ms.
-func params(p *config.Policy) string {
-	ms := func(d time.Duration) int { return int(d.Milliseconds()) }
-	numbers := []int{
-		p.Threshold, ms(p.Window), ms(p.Quiet), ms(p.MaxDuration), ms(p.Cooldown), ms(p.Retention),
-		ms(p.Flush.Min), ms(p.Flush.Max), ms(p.Hold), p.MaxAlerts, p.MaxGroups,
+// params are the numbers of a policy as the scripts know them: a JSON object, durations in ms.
+func params(p *config.Policy) []byte {
+	ms := func(d time.Duration) int64 { return d.Milliseconds() }
+	b := make([]byte, 0, 256)
+	for i, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"threshold", int64(p.Threshold)}, {"window", ms(p.Window)}, {"quiet", ms(p.Quiet)}, {"maxDuration", ms(p.MaxDuration)},
+		{"cooldown", ms(p.Cooldown)}, {"retention", ms(p.Retention)}, {"flushMin", ms(p.Flush.Min)}, {"flushMax", ms(p.Flush.Max)},
+		{"hold", ms(p.Hold)}, {"maxAlerts", int64(p.MaxAlerts)}, {"maxGroups", int64(p.MaxGroups)},
+	} {
+		b = append(b, "{,"[min(i, 1)], '"')
+		b = append(b, n.name...)
+		b = append(b, '"', ':')
+		b = strconv.AppendInt(b, n.value, 10)
 	}
-	parts := make([]string, len(numbers))
-	for i, n := range numbers {
-		parts[i] = strconv.Itoa(n)
-	}
-	return strings.Join(parts, ",")
+	return append(b, '}')
 }
 
 // projection is what a group remembers of its policy for the object that shows it.

@@ -9,7 +9,7 @@
 -- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua), 11-17 the policy's overflow group
 -- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy ('': only
 --      apply what waits; 6 to 12 are empty then, and there are no KEYS from 11),
---      6 group labels (JSON), 7 overflow group id, 8 parameters (see PARAMS), 9 settings for the projection (JSON),
+--      6 group labels (JSON), 7 overflow group id, 8 the policy's numbers (JSON), 9 settings for the projection (JSON),
 --      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 1 if the sender truncated the event,
 --      12 namespace for new objects, 13 the storm's object, when the call is made for a storm that goes on ('': for any state),
 --      then for each alert: fingerprint, f or r, notifiedAt (ms), startsAt (s), endsAt (s, 0: unknown), what the
@@ -27,7 +27,7 @@ local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
 local token, gid, policy = ARGV[2], ARGV[4], ARGV[5]
 local truncated = ARGV[11] == '1'
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
-local p = policy ~= '' and unpack_params(ARGV[8])
+local p = policy ~= '' and cjson.decode(ARGV[8])
 
 local g = load(k, due, gid, p)
 local storm = ARGV[13] ~= ''

@@ -5,7 +5,7 @@
 -- on its way when Redis was emptied, and what Redis has decided since stays.
 --
 -- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua)
--- ARGV 1 clock (ms, 0: Redis' own), 2 group id, 3 policy, 4 group labels (JSON), 5 parameters (see PARAMS), 6 settings for
+-- ARGV 1 clock (ms, 0: Redis' own), 2 group id, 3 policy, 4 group labels (JSON), 5 the policy's numbers (JSON), 6 settings for
 --      the projection (JSON), 7 object name, 8 entry (JSON, see lib.lua), 9 facts (JSON), 10 revision in Kubernetes,
 --      11 common labels (JSON), 12 page: the object comes with page 0, at most 256 members with each; 'end' says that
 --      all of the group's objects have been imported (7 to 11 are empty then); 'differs' that the open object of 7, which Redis
@@ -55,7 +55,7 @@ if not g.pol then
   set(g, 'par', ARGV[5])
   set(g, 'opt', ARGV[6])
   set(g, 'gen', 1)
-  g.p = unpack_params(ARGV[5])
+  g.p = cjson.decode(ARGV[5])
   set(g, 'iv', g.p.flushMin)
   set(g, 'heard', now)
 end

@@ -9,8 +9,8 @@
 --   todo     zset   object name by the time (ms) it wants attention; 0 and 1: it has to be written now
 --   waiting  hash   fingerprint -> latest word (JSON) about an alert that waits for the import, see wait
 --
--- Fields of g: pol policy, lab group labels (JSON), ovf 1 if this is a policy's overflow group, opt settings of the policy for the projection (JSON), par parameters
--- (see PARAMS), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
+-- Fields of g: pol policy, lab group labels (JSON), ovf 1 if this is a policy's overflow group, opt settings of the policy for the projection (JSON), par the policy's numbers
+-- (JSON, see params in Go; durations in ms), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
 -- the records, obj name of the storm's object, n members, f firing ones, x members beyond maxAlerts (a lower bound),
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
 -- (ms), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
@@ -27,9 +27,6 @@
 -- The hash of groups per policy also has fields that no policy can be named like: #A open incidents of single alerts in the
 -- shard, #S open storms, #O overflow groups. ca, cs and co of a group are what it has added to them.
 
-local PARAMS = {'threshold', 'window', 'quiet', 'maxDuration', 'cooldown', 'retention', 'flushMin', 'flushMax',
-  'hold', 'maxAlerts', 'maxGroups'}
-local PARAMETERS = string.rep('(%d+),', #PARAMS - 1) .. '(%d+)'
 local NUMBERS = {'rev', 'imp', 'oat', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf'}
 
 -- int writes a number the way every script and Go reads it: whole, no exponent.
@@ -42,12 +39,6 @@ local function clock(given)
   if t > 0 then return t end
   t = redis.call('TIME')
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-end
-
-local function unpack_params(s)
-  local p, values = {}, {string.match(s, PARAMETERS)}
-  for i, name in ipairs(PARAMS) do p[name] = tonumber(values[i]) end
-  return p
 end
 
 local function keys_at(i)
@@ -93,7 +84,7 @@ local function load(k, due, gid, p)
   for _, f in ipairs(NUMBERS) do g[f] = tonumber(g[f] or 0) end
   g.waits = redis.call('EXISTS', k.waiting) == 1
   g.st = g.st or 'calm'
-  g.p = p or g.par and unpack_params(g.par)
+  g.p = p or g.par and cjson.decode(g.par)
   return g
 end
 
