@@ -35,6 +35,10 @@ func tooLarge(field string, have, most int, unit string) *Invalid {
 // unmarshal is json.Unmarshal with errors for the sender. Field names are matched as encoding/json does, exactly or else
 // without regard to case; unknown ones are ignored, and what follows the document is an error.
 func unmarshal(data []byte, v any) *Invalid {
+	if unmarshalStrict(data, v) {
+		return nil
+	}
+	reflect.ValueOf(v).Elem().SetZero()
 	err := json.Unmarshal(data, v)
 	var wrong *json.UnmarshalTypeError
 	var syntax *json.SyntaxError

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"unicode"
@@ -50,23 +51,38 @@ func checkData(data []byte) *Invalid {
 
 // tooDeep looks for more than MaxDepth open brackets, outside of strings.
 func tooDeep(data []byte) bool {
-	depth, quoted := 0, false
+	depth := 0
 	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
+		switch data[i] {
+		case '"':
+			i = endOfString(data, i+1)
+		case '{', '[':
 			if depth++; depth > MaxDepth {
 				return true
 			}
-		case c == '}' || c == ']':
+		case '}', ']':
 			depth--
 		}
 	}
 	return false
+}
+
+// endOfString is where the string ends that begins at i: at its closing quote, or the end of the data.
+func endOfString(data []byte, i int) int {
+	for {
+		n := bytes.IndexByte(data[i:], '"')
+		if n < 0 {
+			return len(data)
+		}
+		escapes := 0
+		for at := i + n - 1; at >= i && data[at] == '\\'; at-- {
+			escapes++
+		}
+		if i += n; escapes%2 == 0 {
+			return i
+		}
+		i++
+	}
 }
 
 // checkLabels drops labels without a value, as Prometheus does: an empty value equals an absent label. Of several
