@@ -3,13 +3,15 @@ package function
 import (
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // agenda remembers which groups this pod has to project, and when: the trailing edge of a flush interval. It is a
 // convenience, not a store: what is due stands in Redis, and a pod that dies forgets nothing that matters.
 type agenda struct {
 	// project writes one group; at most as many run at once as slots has places.
-	project func(group, token string, now bool)
+	project func(group, token string, now bool, why cause)
 	slots   chan struct{}
 
 	mu      sync.Mutex
@@ -23,16 +25,25 @@ type appointment struct {
 	at    time.Time
 	timer *time.Timer
 	token string
+	why   cause
 	done  chan struct{}
 }
 
-func newAgenda(limit int, project func(group, token string, now bool)) *agenda {
+// cause is the span on whose account a group is projected, for the trace of the projection; of several it is the latest. It is
+// empty where nobody makes spans, or where time alone is the cause.
+type cause struct {
+	span trace.SpanContext
+	// within: the span waits for the projection, which is a part of it then.
+	within bool
+}
+
+func newAgenda(limit int, project func(group, token string, now bool, why cause)) *agenda {
 	return &agenda{project: project, slots: make(chan struct{}, limit), entries: map[string]*appointment{}}
 }
 
 // add remembers a group for a time on this pod's clock; of two times the earlier counts. The channel closes when the
 // group has been projected, or when the pod stops. A token is the lease that a fold granted.
-func (a *agenda) add(group string, at time.Time, token string) <-chan struct{} {
+func (a *agenda) add(group string, at time.Time, token string, why cause) <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.entries[group]
@@ -51,16 +62,19 @@ func (a *agenda) add(group string, at time.Time, token string) <-chan struct{} {
 	if token != "" {
 		e.token = token
 	}
+	if why.span.IsValid() {
+		e.why = cause{span: why.span} // What waits in line outlives the span.
+	}
 	return e.done
 }
 
 // lead projects a group at once with the lease that a fold granted, if there is room; the channel closes when it has been
 // projected. It is nil where all slots are taken: the group waits in line then, and nobody has to wait with it.
-func (a *agenda) lead(group, token string) <-chan struct{} {
+func (a *agenda) lead(group, token string, why cause) <-chan struct{} {
 	select {
 	case a.slots <- struct{}{}:
 	default:
-		a.add(group, time.Now(), token)
+		a.add(group, time.Now(), token, why)
 		return nil
 	}
 	a.mu.Lock()
@@ -69,7 +83,7 @@ func (a *agenda) lead(group, token string) <-chan struct{} {
 	if e == nil {
 		e = &appointment{done: make(chan struct{})}
 	}
-	e.token = token
+	e.token, e.why = token, why
 	if a.closed {
 		<-a.slots
 		if a.entries[group] == nil {
@@ -107,7 +121,7 @@ func (a *agenda) work(group string, e *appointment, now bool) {
 	defer func() { <-a.slots }()
 	defer a.running.Done()
 	defer close(e.done)
-	a.project(group, e.token, now)
+	a.project(group, e.token, now, e.why)
 }
 
 // draining tells whether nothing is remembered any more: what has to be done has to be done now.

@@ -12,9 +12,9 @@ import (
 
 func TestAgendaProjectsWhenTheTimeHasCome(t *testing.T) {
 	var got []string
-	a := newAgenda(1, func(group, token string, now bool) { got = append(got, fmt.Sprint(group, token, now)) })
-	later := a.add("g", time.Now().Add(time.Hour), "")
-	sooner := a.add("g", time.Now(), "t")
+	a := newAgenda(1, func(group, token string, now bool, _ cause) { got = append(got, fmt.Sprint(group, token, now)) })
+	later := a.add("g", time.Now().Add(time.Hour), "", cause{})
+	sooner := a.add("g", time.Now(), "t", cause{})
 	<-sooner
 	<-later
 	require.Equal(t, []string{"gtfalse"}, got, "once, at the earlier time, with the lease")
@@ -24,7 +24,7 @@ func TestAgendaProjectsWhenTheTimeHasCome(t *testing.T) {
 func TestAgendaLimitsWhatRunsAtOnce(t *testing.T) {
 	var running, most atomic.Int32
 	release := make(chan struct{})
-	a := newAgenda(3, func(string, string, bool) {
+	a := newAgenda(3, func(string, string, bool, cause) {
 		n := running.Add(1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
@@ -33,7 +33,7 @@ func TestAgendaLimitsWhatRunsAtOnce(t *testing.T) {
 	})
 	var done []<-chan struct{}
 	for i := range 20 {
-		done = append(done, a.add(fmt.Sprint(i), time.Now(), ""))
+		done = append(done, a.add(fmt.Sprint(i), time.Now(), "", cause{}))
 	}
 	require.Eventually(t, func() bool { return running.Load() == 3 }, 10*time.Second, time.Millisecond)
 	close(release)
@@ -48,16 +48,16 @@ func TestAgendaLeadsOnlyWhereThereIsRoom(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	release := make(chan struct{})
-	a := newAgenda(1, func(group, token string, _ bool) {
+	a := newAgenda(1, func(group, token string, _ bool, _ cause) {
 		<-release
 		mu.Lock()
 		defer mu.Unlock()
 		got = append(got, group+token)
 	})
-	later := a.add("a", time.Now().Add(time.Hour), "")
-	first := a.lead("a", "1")
+	later := a.add("a", time.Now().Add(time.Hour), "", cause{})
+	first := a.lead("a", "1", cause{})
 	require.NotNil(t, first)
-	require.Nil(t, a.lead("b", "2"), "the only slot is taken")
+	require.Nil(t, a.lead("b", "2", cause{}), "the only slot is taken")
 	require.Equal(t, 1, a.size(), "it waits in line")
 	close(release)
 	<-first
@@ -67,23 +67,23 @@ func TestAgendaLeadsOnlyWhereThereIsRoom(t *testing.T) {
 	mu.Lock()
 	require.Equal(t, []string{"a1", "b2"}, got, "each once, with the lease")
 	mu.Unlock()
-	<-a.lead("c", "3") // Closed: it stays due in Redis.
+	<-a.lead("c", "3", cause{}) // Closed: it stays due in Redis.
 	require.Len(t, got, 2)
 }
 
 func TestAgendaDrainsWhatItRemembers(t *testing.T) {
 	var mu sync.Mutex
 	got := map[string]bool{}
-	a := newAgenda(2, func(group, _ string, now bool) {
+	a := newAgenda(2, func(group, _ string, now bool, _ cause) {
 		mu.Lock()
 		defer mu.Unlock()
 		got[group] = now
 	})
 	for i := range 5 {
-		a.add(fmt.Sprint(i), time.Now().Add(time.Hour), "")
+		a.add(fmt.Sprint(i), time.Now().Add(time.Hour), "", cause{})
 	}
 	a.drain()
 	require.Equal(t, map[string]bool{"0": true, "1": true, "2": true, "3": true, "4": true}, got)
-	<-a.add("late", time.Now(), "") // Closed: it stays due in Redis.
+	<-a.add("late", time.Now(), "", cause{}) // Closed: it stays due in Redis.
 	require.NotContains(t, got, "late")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/tracing"
 )
 
 // Function is what func-go serves: one instance a process.
@@ -51,6 +52,7 @@ type pod struct {
 	breaker    *breaker
 	passing    *passthrough
 	metrics    *metrics
+	traces     *tracing.Tracing
 	log        *zap.SugaredLogger
 	source     string
 
@@ -70,6 +72,9 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	p := &pod{
 		settings: settings, log: newLogger(settings.LogLevel), metrics: newMetrics(), stop: stop,
 		source: "/stormfold/" + settings.Namespace,
+	}
+	if err := p.startTraces(); err != nil {
+		return errors.Join(err, p.close())
 	}
 	p.policies, err = config.NewSource(settings.Policies, settings.PoliciesReload,
 		p.metrics.policiesBroken(p.log), p.metrics.policiesLoaded(p.log))

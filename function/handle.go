@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/handlers"
@@ -36,10 +37,12 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 		}
 		return nil, handlers.Answer(&handlers.Refusal{Reason: reason})
 	}
+	ctx, span := p.eventSpan(ctx, ev)
 	reply, err := p.handle(ctx, ev)
+	p.answeredSpan(ctx, span, reply, err)
 	p.metrics.answered(ev.Type(), err, time.Since(start))
 	if err != nil {
-		p.logRefusal(ev, err)
+		p.logRefusal(ctx, ev, err)
 	}
 	return reply, handlers.Answer(err)
 }
@@ -55,7 +58,7 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	ctx, cancel := context.WithTimeout(ctx, p.settings.RequestTimeout)
 	defer cancel()
 
-	request, err := handlers.Decode(ev, p.aggregator.Now())
+	request, err := p.decode(ctx, ev)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +74,8 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	groups := aggregator.Split(p.policies.Current(), request.Batch)
 	folded, err := p.fold(ctx, groups)
 	p.takeOver(ctx, groups, folded)
-	transitions, writing := p.follow(folded)
+	p.explain(ctx, ev, groups, folded)
+	transitions, writing := p.follow(ctx, ev, folded)
 	if err != nil {
 		p.passThrough(ctx, groups, folded)
 		return nil, refusal(err, handlers.ReasonInternal)
@@ -80,12 +84,22 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	return handlers.Reply(p.source, ev, request.NotifiedAt, transitions), nil
 }
 
+// decode reads an event's alerts.
+func (p *pod) decode(ctx context.Context, ev event.Event) (handlers.Request, error) {
+	_, span := p.traces.Start(ctx, spanDecode)
+	request, err := handlers.Decode(ev, p.aggregator.Now())
+	decodedSpan(span, request, err)
+	return request, err
+}
+
 // fold joins the groups' alerts with Redis.
 func (p *pod) fold(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
 	ctx, cancel := p.foldBudget(ctx, groups)
 	defer cancel()
+	ctx, span := p.traces.Start(ctx, spanFold)
 	start := time.Now()
 	folded, err := p.foldOpen(ctx, groups)
+	foldedSpan(span, groups, folded, err)
 	p.metrics.folded(groups, folded, time.Since(start))
 	p.sawRedis(err)
 	return folded, err
@@ -93,23 +107,24 @@ func (p *pod) fold(ctx context.Context, groups []aggregator.Group) ([]aggregator
 
 // follow sees to it that what changed is written: now, where the fold granted the lease; later otherwise. It returns what
 // happened, for the reply, and what is being written now.
-func (p *pod) follow(folded []aggregator.Folded) (transitions []aggregator.Transition, writing []<-chan struct{}) {
+func (p *pod) follow(ctx context.Context, ev event.Event, folded []aggregator.Folded) (transitions []aggregator.Transition, writing []<-chan struct{}) {
 	for _, fold := range folded {
 		if fold.Group == "" {
 			continue // Not folded.
 		}
-		p.explain(fold)
 		transitions = append(transitions, fold.Transitions...)
 		switch {
 		case fold.Token != "":
-			if done := p.agenda.lead(fold.Group, fold.Token); done != nil {
+			if done := p.agenda.lead(fold.Group, fold.Token, cause{trace.SpanContextFromContext(ctx), true}); done != nil {
 				writing = append(writing, done)
 			}
 		case fold.Changed:
-			p.agenda.add(fold.Group, time.Now().Add(fold.Due.Sub(fold.Now)), "")
+			p.agenda.add(fold.Group, time.Now().Add(fold.Due.Sub(fold.Now)), "", cause{span: trace.SpanContextFromContext(ctx)})
 		}
 	}
-	p.logTransitions(transitions)
+	if len(transitions) > 0 {
+		p.logTransitions(traced(ctx, ev), transitions)
+	}
 	return transitions, writing
 }
 
@@ -141,20 +156,4 @@ func refusal(err error, reason handlers.Reason) error {
 		reason = handlers.ReasonRedisUnavailable
 	}
 	return &handlers.Refusal{Reason: reason, Err: err}
-}
-
-// logTransitions writes one line for each thing that happened to an incident.
-func (p *pod) logTransitions(transitions []aggregator.Transition) {
-	for _, t := range transitions {
-		p.metrics.transition(t)
-		p.log.Infow("incident "+string(t.Type), "incident", t.Incident, "namespace", t.Namespace, "group", t.Group,
-			"policy", t.Policy, "revision", t.Revision, "total", t.Total, "firing", t.Firing, "reason", t.Reason)
-	}
-}
-
-// explain says, at debug, what one event did to one group and why.
-func (p *pod) explain(fold aggregator.Folded) {
-	p.log.Debugw("folded", "group", fold.Group, "policy", fold.Policy, "state", fold.State, "window", fold.Window,
-		"newlyFiring", fold.NewlyFiring, "total", fold.Total, "firing", fold.Firing, "changed", fold.Changed,
-		"leased", fold.Token != "", "revision", fold.Revision, "due", fold.Due)
 }

@@ -21,16 +21,16 @@ import (
 func TestAgendaRemembersAGroupOnce(t *testing.T) {
 	var runs atomic.Int32
 	started, release := make(chan struct{}, 2), make(chan struct{})
-	a := newAgenda(1, func(string, string, bool) {
+	a := newAgenda(1, func(string, string, bool, cause) {
 		runs.Add(1)
 		started <- struct{}{}
 		<-release
 	})
-	first := a.add("g", time.Now(), "")
+	first := a.add("g", time.Now(), "", cause{})
 	<-started
 	var later []<-chan struct{}
 	for range 1000 {
-		later = append(later, a.add("g", time.Now(), ""))
+		later = append(later, a.add("g", time.Now(), "", cause{}))
 	}
 	require.Equal(t, 1, a.size())
 	close(release)

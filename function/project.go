@@ -20,9 +20,12 @@ const (
 )
 
 // project writes one group: snapshot, Kubernetes, settle. What fails stays due in Redis, and in the agenda.
-func (p *pod) project(group, token string, now bool) {
+func (p *pod) project(group, token string, now bool, why cause) {
 	ctx, cancel := context.WithTimeout(context.Background(), p.settings.Lease)
 	defer cancel()
+	ctx, span := p.projectionSpan(ctx, group, why)
+	defer span.End()
+	why.within = false // What is left for later is not waited for.
 	for range rounds {
 		wait, more := p.projectOnce(ctx, group, token, now)
 		token = ""
@@ -33,11 +36,11 @@ func (p *pod) project(group, token string, now bool) {
 		case p.agenda.draining() && !now:
 			now = true // There is no later in this pod.
 		default:
-			p.agenda.add(group, time.Now().Add(wait), "")
+			p.agenda.add(group, time.Now().Add(wait), "", why)
 			return
 		}
 	}
-	p.agenda.add(group, time.Now(), "")
+	p.agenda.add(group, time.Now(), "", why)
 }
 
 // projectOnce writes one snapshot of a group. It returns how long the group wants to be left alone (0: forget it), and
@@ -49,38 +52,46 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) (w
 	switch {
 	case errors.As(err, &busy):
 		p.metrics.projected("busy", time.Since(start))
+		projectedSpan(ctx, "busy", nil)
 		return max(busy.Until.Sub(p.aggregator.Now()), time.Millisecond), false
 	case errors.Is(err, aggregator.ErrNotImported):
 		done, err := p.importShard(ctx, aggregator.ShardOf(group), "")
+		projectedSpan(ctx, "import", err)
 		if err != nil {
 			p.log.Warnw("shard cannot be imported", "group", group, "error", err)
 			return jittered(retryAfter), false
 		}
 		return importWait, done
 	case errors.Is(err, aggregator.ErrLost):
-		if err := p.importGroup(ctx, group); err != nil {
+		err := p.importGroup(ctx, group)
+		projectedSpan(ctx, "import", err)
+		if err != nil {
 			p.log.Warnw("group cannot be imported", "group", group, "error", err)
 			return jittered(retryAfter), false
 		}
 		return 0, true
 	case errors.Is(err, aggregator.ErrWaiting):
 		folded, err := p.aggregator.Replay(ctx, group)
+		projectedSpan(ctx, "replay", err)
 		if err != nil {
 			p.metrics.redisFailed(err)
 			p.log.Warnw("alerts that waited for the import cannot be folded", "group", group, "error", err)
 			return jittered(retryAfter), false
 		}
-		p.logTransitions(folded.Transitions)
+		p.logTransitions(ctx, folded.Transitions)
 		return 0, true
 	case err != nil:
 		p.metrics.unread(err, time.Since(start))
+		projectedSpan(ctx, "redis", err)
 		p.log.Warnw("group cannot be read", "group", group, "error", err)
 		return jittered(retryAfter), false
 	case snapshot == nil:
+		projectedSpan(ctx, "nothing", nil)
 		return 0, false
 	}
-	p.logTransitions(snapshot.Transitions)
+	p.logTransitions(ctx, snapshot.Transitions)
 	if len(snapshot.Objects) == 0 {
+		projectedSpan(ctx, "nothing", nil)
 		return 0, false
 	}
 	confirmed, writeErr := p.projector.Project(ctx, snapshot)
@@ -98,6 +109,7 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) (w
 		err = p.aggregator.LookAgain(settleCtx) // Others may be gone with it.
 	}
 	p.metrics.settled(snapshot, confirmed, errors.Join(writeErr, err), time.Since(start))
+	settledSpan(ctx, snapshot, confirmed, errors.Join(writeErr, err))
 	if err != nil {
 		p.log.Warnw("group cannot be settled", "group", group, "error", err)
 		return jittered(retryAfter), false

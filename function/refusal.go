@@ -1,12 +1,14 @@
 package function
 
 import (
+	"context"
 	"errors"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"go.uber.org/zap"
 
 	"github.com/stormfold/stormfold/handlers"
+	"github.com/stormfold/stormfold/tracing"
 )
 
 // maxLogged is how much of an event's attributes a log line repeats, in bytes.
@@ -14,10 +16,13 @@ const maxLogged = 256
 
 // logRefusal leaves a trace of every event that was not taken. One that no retry can help is a dead letter and is always
 // heard of. Those that were not even tried are counted, and come too fast for a line each.
-func (p *pod) logRefusal(ev event.Event, err error) {
+func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	reason := handlers.ReasonOf(err)
 	fields := []any{logged("event", ev.ID()), logged("type", ev.Type()), logged("source", ev.Source()),
 		zap.String("reason", string(reason)), zap.Error(err)}
+	if id := tracing.ID(traced(ctx, ev)); id != "" {
+		fields = append(fields, zap.String(fieldTrace, id))
+	}
 	var invalid *handlers.Invalid
 	switch {
 	case errors.As(err, &invalid):

@@ -46,7 +46,7 @@ func (p *pod) sweep(ctx context.Context) error {
 			}
 		}
 		for _, group := range swept.Groups {
-			writing = append(writing, p.agenda.add(group, time.Now(), ""))
+			writing = append(writing, p.agenda.add(group, time.Now(), "", cause{}))
 		}
 	}
 	p.metrics.swept(len(writing), time.Since(start), errors.Join(errs...))

@@ -1,0 +1,86 @@
+package function
+
+import (
+	"context"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"go.uber.org/zap"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/tracing"
+)
+
+// The names of fields that several lines of the log share. docs/traces-and-logs.md has all fields, and a test holds it to the
+// lines.
+const (
+	fieldTrace      = "traceId"
+	fieldEvent      = "event"
+	fieldTransition = "transition"
+	fieldIncident   = "incident"
+	fieldNamespace  = "namespace"
+	fieldGroup      = "group"
+	fieldPolicy     = "policy"
+	fieldRevision   = "revision"
+	fieldTotal      = "total"
+	fieldFiring     = "firing"
+	fieldReason     = "reason"
+)
+
+// logTransitions writes one line for each thing that happened to an incident, however many alerts brought it about. The trace is
+// the context's.
+func (p *pod) logTransitions(ctx context.Context, transitions []aggregator.Transition) {
+	for _, t := range transitions {
+		p.metrics.transition(t)
+		fields := []any{
+			fieldTransition, string(t.Type), fieldIncident, t.Incident, fieldNamespace, t.Namespace, fieldGroup, t.Group,
+			fieldPolicy, t.Policy, fieldRevision, t.Revision, fieldTotal, t.Total, fieldFiring, t.Firing, fieldReason, t.Reason,
+		}
+		if id := tracing.ID(ctx); id != "" {
+			fields = append(fields, fieldTrace, id)
+		}
+		p.log.Infow("incident "+string(t.Type), fields...)
+	}
+}
+
+// What an event did to a group.
+const (
+	actionNone    = "none"    // It said nothing new.
+	actionWaits   = "waits"   // Nothing is decided before the import.
+	actionChanged = "changed" // The incident shows something else.
+)
+
+// explain says, at debug, what an event did to each of its groups and why: a line each.
+func (p *pod) explain(ctx context.Context, ev event.Event, groups []aggregator.Group, folded []aggregator.Folded) {
+	if !p.log.Level().Enabled(zap.DebugLevel) {
+		return
+	}
+	id := tracing.ID(traced(ctx, ev))
+	for i, fold := range folded {
+		group := groups[i]
+		fields := []any{logged(fieldEvent, ev.ID()), zap.Int("alerts", len(group.Alerts)), zap.String(fieldPolicy, group.Policy.Name)}
+		if id != "" {
+			fields = append(fields, zap.String(fieldTrace, id))
+		}
+		if fold.Group == "" {
+			p.log.Debugw("group not folded", append(fields, fieldGroup, group.ID, zap.Error(fold.Err))...)
+			continue
+		}
+		p.log.Debugw("group folded", append(fields, fieldGroup, fold.Group, "state", fold.State, "action", action(fold),
+			"newlyFiring", fold.NewlyFiring, "inWindow", fold.Window, "threshold", group.Policy.Threshold, "window", group.Policy.Window,
+			fieldTotal, fold.Total, fieldFiring, fold.Firing, fieldRevision, fold.Revision,
+			"leased", fold.Token != "", "due", fold.Due)...)
+	}
+}
+
+// action is what a fold did: the latest transition, if it brought about any.
+func action(fold aggregator.Folded) string {
+	switch n := len(fold.Transitions); {
+	case n > 0:
+		return known(fold.Transitions[n-1].Type, transitionTypes)
+	case fold.State == "waiting":
+		return actionWaits
+	case fold.Changed:
+		return actionChanged
+	}
+	return actionNone
+}

@@ -1,0 +1,224 @@
+package function
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/handlers"
+	"github.com/stormfold/stormfold/tracing"
+)
+
+// The spans of a function:
+//
+//	event     an event's way from its arrival to its answer, in the trace that it came with
+//	  decode    what it says
+//	  fold      the call of Redis for all of its groups
+//	  project   writing a group, when the event waits for it
+//	project   writing a group at another time: a trace of its own, with a link to the latest event that made the group due
+//
+// What is wrong is told by a reason of a closed set, since the sentence may quote an alert's labels or name a server: that stands
+// in the log, with the id of the trace. docs/traces-and-logs.md has all attributes, and a test holds it to this file.
+const (
+	spanEvent   = "event"
+	spanDecode  = "decode"
+	spanFold    = "fold"
+	spanProject = "project"
+)
+
+// The attributes of spans, and of what happens within them.
+const (
+	attrEventID     = attribute.Key("cloudevents.event_id")
+	attrEventType   = attribute.Key("cloudevents.event_type")
+	attrEventSource = attribute.Key("cloudevents.event_source")
+
+	attrAlerts     = attribute.Key("stormfold.alerts")
+	attrGroups     = attribute.Key("stormfold.groups")
+	attrGroup      = attribute.Key("stormfold.group")
+	attrPolicy     = attribute.Key("stormfold.policy")
+	attrState      = attribute.Key("stormfold.state")
+	attrChanged    = attribute.Key("stormfold.changed")
+	attrLeased     = attribute.Key("stormfold.leased")
+	attrIncident   = attribute.Key("stormfold.incident")
+	attrIncidents  = attribute.Key("stormfold.incidents")
+	attrNamespace  = attribute.Key("stormfold.namespace")
+	attrRevision   = attribute.Key("stormfold.revision")
+	attrTransition = attribute.Key("stormfold.transition")
+	attrReason     = attribute.Key("stormfold.reason")
+	attrResult     = attribute.Key("stormfold.result")
+)
+
+// What happens within spans.
+const (
+	happenedGroup      = "group"
+	happenedTransition = "transition"
+	happenedWritten    = "written"
+)
+
+// maxHappened is how many groups, transitions or incidents of one call a span tells of, each.
+const maxHappened = 20
+
+// startTraces begins to make spans, if the environment wants them.
+func (p *pod) startTraces() (err error) {
+	p.traces, err = tracing.Start(tracing.Options{Service: "stormfold", Version: Version(), Failing: func(err error) {
+		if err != nil {
+			p.log.Warnw("traces cannot be delivered", "error", err)
+		} else {
+			p.log.Infow("traces are delivered again")
+		}
+	}})
+	p.closers = append(p.closers, func() error {
+		p.traces.Stop()
+		return nil
+	})
+	return err
+}
+
+// Traced gives a request's context the trace that its headers name, when spans are made: whoever serves the function calls it.
+func (f *Function) Traced(ctx context.Context, header http.Header) context.Context {
+	if p := f.pod.Load(); p != nil && p.traces.On() {
+		return tracing.FromHeader(ctx, header)
+	}
+	return ctx
+}
+
+// traced is a context with the trace of its span, or else of the event, so that the log names it whether or not spans are made.
+func traced(ctx context.Context, ev event.Event) context.Context {
+	if trace.SpanContextFromContext(ctx).IsValid() {
+		return ctx
+	}
+	return tracing.FromEvent(ctx, ev)
+}
+
+// eventSpan begins the span of an event.
+func (p *pod) eventSpan(ctx context.Context, ev event.Event) (context.Context, trace.Span) {
+	if !p.traces.On() {
+		return p.traces.Start(ctx, spanEvent)
+	}
+	return p.traces.Start(tracing.FromEvent(ctx, ev), spanEvent, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attrEventID.String(ev.ID()), attrEventType.String(ev.Type()), attrEventSource.String(ev.Source())))
+}
+
+// answeredSpan ends the span of an event. Its reply goes on in the same trace.
+func (p *pod) answeredSpan(ctx context.Context, span trace.Span, reply *event.Event, err error) {
+	if p.traces.On() && reply != nil {
+		tracing.ToEvent(ctx, reply)
+	}
+	if span.IsRecording() {
+		result(span, string(handlers.ReasonOf(err)), err)
+	}
+	span.End()
+}
+
+// decodedSpan ends the span of decoding.
+func decodedSpan(span trace.Span, request handlers.Request, err error) {
+	if span.IsRecording() {
+		result(span, string(handlers.ReasonOf(err)), err)
+		span.SetAttributes(attrAlerts.Int(len(request.Batch.Alerts)))
+	}
+	span.End()
+}
+
+// foldedSpan ends the span of a fold.
+func foldedSpan(span trace.Span, groups []aggregator.Group, folded []aggregator.Folded, err error) {
+	if span.IsRecording() {
+		result(span, string(handlers.ReasonOf(refusal(err, handlers.ReasonInternal))), err)
+		alerts := 0
+		for _, group := range groups {
+			alerts += len(group.Alerts)
+		}
+		span.SetAttributes(attrAlerts.Int(alerts), attrGroups.Int(len(groups)))
+		var transitions []aggregator.Transition
+		for i, fold := range folded {
+			if fold.Group == "" {
+				continue // Not folded.
+			}
+			about := []attribute.KeyValue{
+				attrGroup.String(fold.Group), attrPolicy.String(fold.Policy), attrState.String(fold.State),
+				attrRevision.Int64(fold.Revision), attrChanged.Bool(fold.Changed), attrLeased.Bool(fold.Token != ""),
+			}
+			if len(groups) == 1 {
+				span.SetAttributes(about...) // Mostly: found by searching for it.
+			}
+			if i < maxHappened {
+				span.AddEvent(happenedGroup, trace.WithAttributes(append(about, attrAlerts.Int(len(groups[i].Alerts)))...))
+			}
+			transitions = append(transitions, fold.Transitions...)
+		}
+		transitionsOf(span, transitions)
+	}
+	span.End()
+}
+
+// transitionsOf tells a span what happened to incidents.
+func transitionsOf(span trace.Span, transitions []aggregator.Transition) {
+	for _, t := range transitions[:min(len(transitions), maxHappened)] {
+		about := []attribute.KeyValue{
+			attrTransition.String(known(t.Type, transitionTypes)), attrIncident.String(t.Incident), attrRevision.Int64(t.Revision),
+		}
+		if t.Reason != "" {
+			about = append(about, attrReason.String(t.Reason))
+		}
+		if len(transitions) == 1 {
+			span.SetAttributes(about...)
+		}
+		span.AddEvent(happenedTransition, trace.WithAttributes(append(about, attrNamespace.String(t.Namespace), attrGroup.String(t.Group))...))
+	}
+}
+
+// projectionSpan begins the span of writing a group.
+func (p *pod) projectionSpan(ctx context.Context, group string, why cause) (context.Context, trace.Span) {
+	if !p.traces.On() {
+		return p.traces.Start(ctx, spanProject)
+	}
+	options := []trace.SpanStartOption{trace.WithAttributes(attrGroup.String(group))}
+	switch {
+	case why.within:
+		ctx = trace.ContextWithSpanContext(ctx, why.span)
+	case why.span.IsValid():
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: why.span}))
+	}
+	return p.traces.Start(ctx, spanProject, options...)
+}
+
+// projectedSpan tells the context's span how a turn of a projection ended. The last one stands.
+func projectedSpan(ctx context.Context, how string, err error) {
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		result(span, how, err)
+	}
+}
+
+// settledSpan tells the context's span what was written.
+func settledSpan(ctx context.Context, s *aggregator.Snapshot, confirmed []aggregator.Confirmed, err error) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	how := "ok"
+	if err != nil {
+		how = "error"
+	}
+	result(span, how, err)
+	span.SetAttributes(attrPolicy.String(s.Policy), attrIncidents.Int(len(s.Objects)))
+	transitionsOf(span, s.Transitions)
+	for _, c := range confirmed {
+		about := []attribute.KeyValue{attrIncident.String(c.Name), attrRevision.Int64(c.Revision)}
+		if len(s.Objects) == 1 {
+			span.SetAttributes(about...)
+		}
+		span.AddEvent(happenedWritten, trace.WithAttributes(append(about, attrNamespace.String(c.Namespace))...))
+	}
+}
+
+// result is how it ended, from a closed set.
+func result(span trace.Span, how string, err error) {
+	span.SetAttributes(attrResult.String(how))
+	if err != nil {
+		span.SetStatus(codes.Error, how)
+	}
+}
