@@ -86,12 +86,10 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) (w
 		p.log.Warnw("group cannot be read", "group", group, "error", err)
 		return jittered(retryAfter), false
 	case snapshot == nil:
-		projectedSpan(ctx, "nothing", nil)
 		return 0, false
 	}
 	p.logTransitions(ctx, snapshot.Transitions)
 	if len(snapshot.Objects) == 0 {
-		projectedSpan(ctx, "nothing", nil)
 		return 0, false
 	}
 	confirmed, writeErr := p.projector.Project(ctx, snapshot)

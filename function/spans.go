@@ -176,7 +176,7 @@ func (p *pod) projectionSpan(ctx context.Context, group string, why cause) (cont
 	if !p.traces.On() {
 		return p.traces.Start(ctx, spanProject)
 	}
-	options := []trace.SpanStartOption{trace.WithAttributes(attrGroup.String(group))}
+	options := []trace.SpanStartOption{trace.WithAttributes(attrGroup.String(group), attrResult.String("nothing"))}
 	switch {
 	case why.within:
 		ctx = trace.ContextWithSpanContext(ctx, why.span)
@@ -186,7 +186,7 @@ func (p *pod) projectionSpan(ctx context.Context, group string, why cause) (cont
 	return p.traces.Start(ctx, spanProject, options...)
 }
 
-// projectedSpan tells the context's span how a turn of a projection ended. The last one stands.
+// projectedSpan tells the context's span how a turn of a projection ended, other than by writing or by finding nothing to write.
 func projectedSpan(ctx context.Context, how string, err error) {
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		result(span, how, err)

@@ -10,6 +10,8 @@ import (
 
 	"go.uber.org/zap"
 	"knative.dev/pkg/logging"
+
+	"github.com/stormfold/stormfold/tracing"
 )
 
 // Server is a source that serves.
@@ -17,6 +19,7 @@ type Server struct {
 	settings         *Settings
 	log              *zap.SugaredLogger
 	webhook, metrics *served
+	traces           *tracing.Tracing
 }
 
 // served is a listener and what serves it.
@@ -43,15 +46,19 @@ func Start(settings *Settings) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if handler.traces, err = startTraces(log); err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.Handle("/", handler)
-	s := &Server{settings: settings, log: log}
+	s := &Server{settings: settings, log: log, traces: handler.traces}
 	s.webhook, err = serve(addressKey, settings.Address, &http.Server{
 		Handler: mux, TLSConfig: config, ErrorLog: errorLog,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: settings.RequestTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	})
 	if err != nil {
+		s.traces.Stop()
 		return nil, err
 	}
 	if settings.MetricsAddress != "" {
@@ -59,6 +66,7 @@ func Start(settings *Settings) (*Server, error) {
 			Handler: handler.metrics.set.Handler(), ErrorLog: errorLog, ReadHeaderTimeout: 5 * time.Second,
 		})
 		if err != nil {
+			s.traces.Stop()
 			return nil, errors.Join(err, s.webhook.server.Close())
 		}
 	}
@@ -105,6 +113,7 @@ func (s *Server) Stop() error {
 	if s.metrics != nil {
 		err = errors.Join(err, s.metrics.server.Close())
 	}
+	s.traces.Stop()
 	_ = s.log.Sync() // Standard error cannot always be synced, and then there is nothing to do about it.
 	return err
 }

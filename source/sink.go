@@ -13,6 +13,8 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+
+	"github.com/stormfold/stormfold/tracing"
 )
 
 const (
@@ -57,13 +59,17 @@ func (e *sinkError) Error() string { return e.text }
 func (s *sink) send(ctx context.Context, ev event.Event) error {
 	began := time.Now()
 	err := s.try(ctx, ev)
-	result := ok
+	s.metrics.sent(resultOfSend(err), time.Since(began))
+	return err
+}
+
+// resultOfSend is why an event is not with the sink, ok when it is.
+func resultOfSend(err error) reason {
 	var failed *sinkError
 	if errors.As(err, &failed) {
-		result = failed.result
+		return failed.result
 	}
-	s.metrics.sent(result, time.Since(began))
-	return err
+	return ok
 }
 
 func (s *sink) try(ctx context.Context, ev event.Event) error {
@@ -73,6 +79,7 @@ func (s *sink) try(ctx context.Context, ev event.Event) error {
 	if err != nil {
 		return &sinkError{result: sinkRefused, text: fmt.Sprintf("it cannot be made: %s", err)}
 	}
+	tracing.ToHeader(ctx, request.Header)
 	response, err := s.client.Do(request)
 	if err != nil {
 		return unanswered(err)

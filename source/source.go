@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/stormfold/stormfold/tracing"
 )
 
 // MaxBody is the most that a webhook's body may have, in bytes. The function takes no larger event either.
@@ -29,6 +31,7 @@ type Source struct {
 	token    *token
 	places   chan struct{}
 	metrics  *metrics
+	traces   *tracing.Tracing
 	log      *zap.SugaredLogger
 	now      func() time.Time
 }
@@ -49,17 +52,19 @@ func New(settings *Settings, log *zap.SugaredLogger) (*Source, error) {
 // ServeHTTP answers one webhook. Its answers have one sentence of plain text, which Alertmanager writes to its log.
 func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := s.now()
+	r, span := s.webhookSpan(r)
 	alerts, refused := s.serve(w, r, arrived)
 	if refused != nil && r.Context().Err() != nil {
 		// Whatever went wrong, it did because nobody waits for the answer any more.
 		refused = refuse(gone, "nobody waits for this answer any more: %s", refused.text)
 	}
 	s.metrics.answered(refused.why(), alerts, s.now().Sub(arrived))
+	endSpan(span, refused.why(), alerts)
 	if refused == nil {
 		s.log.Debugw("notification accepted", "alerts", alerts)
 		return
 	}
-	s.log.Warnw("notification refused", "reason", refused.reason, "status", refused.status, "error", refused.text)
+	s.log.Warnw("notification refused", s.withTrace(r.Context(), "reason", refused.reason, "status", refused.status, "error", refused.text)...)
 	switch refused.reason {
 	case badMethod:
 		w.Header().Set("Allow", http.MethodPost)
@@ -111,7 +116,7 @@ func (s *Source) send(ctx context.Context, n *notification, head []byte, arrived
 	chunks := split(n.alerts, MaxChunk-len(head)-len(tail))
 	of := newOrigin(s.settings, n, arrived)
 	for i, chunk := range chunks {
-		err := s.sink.send(ctx, of.event(i, document(head, chunk)))
+		err := s.sendTraced(ctx, of.event(i, document(head, chunk)), len(chunk))
 		if err == nil {
 			accepted += len(chunk)
 			continue
@@ -124,7 +129,7 @@ func (s *Source) send(ctx context.Context, n *notification, head []byte, arrived
 		if failed.result != sinkRefused {
 			return accepted, refused
 		}
-		s.log.Errorw("the sink refuses an event for good", "event", of.id(i), "alerts", len(chunk), "groupKey", n.groupKey, "error", failed.text)
+		s.log.Errorw("the sink refuses an event for good", s.withTrace(ctx, "event", of.id(i), "alerts", len(chunk), "groupKey", n.groupKey, "error", failed.text)...)
 	}
 	return accepted, refused
 }

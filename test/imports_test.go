@@ -26,21 +26,23 @@ var mayImport = map[string][]string{
 	"aggregator": {"config"},
 	"handlers":   {"aggregator", "api"},
 	"projector":  {"aggregator", "api"},
-	"function":   {"handlers", "projector", "aggregator", "config", "api", "meter"},
-	"source":     {"meter"},
+	"tracing":    {},
+	"function":   {"handlers", "projector", "aggregator", "config", "api", "meter", "tracing"},
+	"source":     {"meter", "tracing"},
 	"":           {"function"}, // the root package
-	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api", "source", "meter"},
-	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "api", "cmd", "meter", ""},
+	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api", "source", "meter", "tracing"},
+	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "api", "cmd", "meter", "tracing", ""},
 }
 
 // mayNotImport says what a package has nothing to do with, tests aside: each side of the fold knows its own server.
 var mayNotImport = map[string][]string{
 	"api":        {"sigs.k8s.io/controller-runtime"},
-	"aggregator": {"k8s.io", "sigs.k8s.io", "github.com/cloudevents", "knative.dev/func-go"},
-	"handlers":   {"github.com/redis", "k8s.io/client-go", "knative.dev/func-go"},
-	"projector":  {"github.com/redis", "github.com/alicebob/miniredis", "github.com/cloudevents", "knative.dev/func-go"},
-	"function":   {"github.com/alicebob/miniredis", "knative.dev/func-go"},
-	"source":     {"github.com/redis", "github.com/alicebob/miniredis", "k8s.io", "knative.dev/func-go"},
+	"aggregator": {"k8s.io", "sigs.k8s.io", "github.com/cloudevents", "knative.dev/func-go", "go.opentelemetry.io"},
+	"handlers":   {"github.com/redis", "k8s.io/client-go", "knative.dev/func-go", "go.opentelemetry.io"},
+	"projector":  {"github.com/redis", "github.com/alicebob/miniredis", "github.com/cloudevents", "knative.dev/func-go", "go.opentelemetry.io"},
+	"function":   {"github.com/alicebob/miniredis", "knative.dev/func-go", "go.opentelemetry.io/otel/sdk"},
+	"source":     {"github.com/redis", "github.com/alicebob/miniredis", "k8s.io", "knative.dev/func-go", "go.opentelemetry.io/otel/sdk"},
+	"tracing":    {"github.com/redis", "k8s.io", "knative.dev", "google.golang.org/grpc", "go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"},
 }
 
 // notEvenInTests would make a circle of what is tested and what tests it.

@@ -33,6 +33,11 @@ func ToEvent(ctx context.Context, ev *event.Event) {
 	w3c.Inject(ctx, attributes{ev})
 }
 
+// ToHeader writes the context's trace into a request's headers, for those on the way that know nothing of the event.
+func ToHeader(ctx context.Context, header http.Header) {
+	w3c.Inject(ctx, propagation.HeaderCarrier(header))
+}
+
 // ID is the id of the context's trace, 32 hex digits; empty when it has none.
 func ID(ctx context.Context) string {
 	of := trace.SpanContextFromContext(ctx)

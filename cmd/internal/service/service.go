@@ -36,19 +36,37 @@ type listener interface {
 	Refused(id string, reason handlers.Reason, err error)
 }
 
+// tracer is a function that goes on with the trace of a request: the event alone does not tell it of the headers.
+type tracer interface {
+	// Traced gives a request's context the trace that its headers name.
+	Traced(ctx context.Context, header http.Header) context.Context
+}
+
+// hooks are what a function wants to know of requests.
+type hooks struct {
+	refused func(id string, reason handlers.Reason, err error)
+	traced  func(ctx context.Context, header http.Header) context.Context
+}
+
 // New returns func-go's service of a function, behind the guard.
 func New(f any) *cloudevents.Service {
 	s := cloudevents.New(f)
-	refused := func(string, handlers.Reason, error) {}
-	if l, ok := f.(listener); ok {
-		refused = l.Refused
+	h := hooks{
+		refused: func(string, handlers.Reason, error) {},
+		traced:  func(ctx context.Context, _ http.Header) context.Context { return ctx },
 	}
-	s.Handler = guard(s.Handler, refused)
+	if l, ok := f.(listener); ok {
+		h.refused = l.Refused
+	}
+	if t, ok := f.(tracer); ok {
+		h.traced = t.Traced
+	}
+	s.Handler = guard(s.Handler, h)
 	return s
 }
 
 // guard lets through to next what is a CloudEvent, and the health paths.
-func guard(next http.Handler, refused func(id string, reason handlers.Reason, err error)) http.Handler {
+func guard(next http.Handler, to hooks) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/health/") {
 			next.ServeHTTP(w, r)
@@ -60,7 +78,7 @@ func guard(next http.Handler, refused func(id string, reason handlers.Reason, er
 			return
 		}
 		refuse := func(id string, err error, reason handlers.Reason, status int) {
-			refused(id, reason, err)
+			to.refused(id, reason, err)
 			http.Error(w, err.Error(), status)
 		}
 		body, err := read(w, r)
@@ -80,7 +98,8 @@ func guard(next http.Handler, refused func(id string, reason handlers.Reason, er
 		}
 		// The receiver hands requests over a channel, and one whose client has gone would leave another without a
 		// receiver. What an event may take is the function's own request timeout.
-		next.ServeHTTP(w, with(r.WithContext(context.WithoutCancel(r.Context())), body))
+		ctx := to.traced(context.WithoutCancel(r.Context()), r.Header)
+		next.ServeHTTP(w, with(r.WithContext(ctx), body))
 	})
 }
 
