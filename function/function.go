@@ -26,6 +26,10 @@ type Function struct {
 	// Parts replaces real servers by embedded ones; empty in production.
 	Parts Parts
 
+	// log and traces replace those that settings and environment ask for, in tests.
+	log    *zap.SugaredLogger
+	traces *tracing.Tracing
+
 	pod     atomic.Pointer[pod]
 	stopped atomic.Bool
 }
@@ -73,7 +77,10 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 		settings: settings, log: newLogger(settings.LogLevel), metrics: newMetrics(), stop: stop,
 		source: "/stormfold/" + settings.Namespace,
 	}
-	if err := p.startTraces(); err != nil {
+	if f.log != nil {
+		p.log = f.log
+	}
+	if err := p.startTraces(f.traces); err != nil {
 		return errors.Join(err, p.close())
 	}
 	p.policies, err = config.NewSource(settings.Policies, settings.PoliciesReload,

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -21,19 +22,32 @@ import (
 
 // start starts a function on embedded servers, as make run does.
 func start(t *testing.T) (*Function, *projector.Memory) {
+	f := New()
+	return f, startOn(t, f)
+}
+
+// startOn starts a function on embedded servers, with these settings, pairs of key and value.
+func startOn(t testing.TB, f *Function, settings ...string) *projector.Memory {
 	server := miniredis.RunT(t)
 	memory := &projector.Memory{}
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	t.Cleanup(func() { require.NoError(t, client.Close()) })
-	f := New()
+	t.Cleanup(func() {
+		if err := client.Close(); !errors.Is(err, redis.ErrClosed) { // Some tests do that themselves.
+			require.NoError(t, err)
+		}
+	})
 	f.Parts = Parts{Redis: client, Incidents: memory}
-	require.NoError(t, f.Start(t.Context(), map[string]string{
+	data := map[string]string{
 		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
-	}))
-	return f, memory
+	}
+	for i := 0; i+1 < len(settings); i += 2 {
+		data[settings[i]] = settings[i+1]
+	}
+	require.NoError(t, f.Start(t.Context(), data))
+	return memory
 }
 
-func alertEvent(t *testing.T, pod, status string) event.Event {
+func alertEvent(t testing.TB, pod, status string) event.Event {
 	ev := event.New()
 	ev.SetID(uuid.NewString())
 	ev.SetSource("/test")

@@ -63,8 +63,11 @@ const (
 // maxHappened is how many groups, transitions or incidents of one call a span tells of, each.
 const maxHappened = 20
 
-// startTraces begins to make spans, if the environment wants them.
-func (p *pod) startTraces() (err error) {
+// startTraces begins to make spans: given ones, or what the environment wants.
+func (p *pod) startTraces(given *tracing.Tracing) (err error) {
+	if p.traces = given; given != nil {
+		return nil
+	}
 	p.traces, err = tracing.Start(tracing.Options{Service: "stormfold", Version: Version(), Failing: func(err error) {
 		if err != nil {
 			p.log.Warnw("traces cannot be delivered", "error", err)
