@@ -150,7 +150,25 @@ func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 		return Folded{}, fmt.Errorf("folding what waited in group %s: %w", group, classify(err))
 	}
 	f, _, err := decodeFolded(reply, Group{Policy: &config.Policy{}})
+	if err == nil && len(f.Transitions) > 0 {
+		a.name(ctx, &f, keys[3])
+	}
 	return f, err
+}
+
+// name says of which policy and alert a group is, where no event does. It has been folded: what happened is told all the same when
+// Redis does not answer now.
+func (a *Aggregator) name(ctx context.Context, f *Folded, groupKey string) {
+	of := a.rdb.HMGet(ctx, groupKey, "pol", "lab").Val()
+	r := newReader(of)
+	policy, labels := r.string(), map[string]string{}
+	if r.json(&labels); r.err != nil {
+		return
+	}
+	f.Policy = policy
+	for i := range f.Transitions {
+		f.Transitions[i].Policy, f.Transitions[i].AlertName = policy, labels["alertname"]
+	}
 }
 
 // call is one run of a script.
