@@ -46,7 +46,7 @@ func spansOf(recorder *tracetest.SpanRecorder, name string) []sdktrace.ReadOnlyS
 func valueOf(attributes []attribute.KeyValue, key attribute.Key) string {
 	set := attribute.NewSet(attributes...)
 	value, _ := set.Value(key)
-	return value.Emit()
+	return value.String()
 }
 
 func withTrace(ev event.Event) event.Event {

@@ -2,6 +2,8 @@ package source
 
 import (
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -68,6 +70,18 @@ func TestAnEventNamesItsSpan(t *testing.T) {
 		require.Contains(t, spans[i].Attributes(), attrResult.String("ok"))
 	}
 	require.Contains(t, root.Attributes(), attrAlerts.Int(1000))
+
+	documented, err := os.ReadFile("../docs/traces-and-logs.md")
+	require.NoError(t, err)
+	for _, span := range []sdktrace.ReadOnlySpan{root, spans[0]} {
+		_, row, found := strings.Cut(string(documented), "\n| `"+span.Name()+"` | source | ")
+		require.True(t, found, span.Name())
+		row, _, _ = strings.Cut(row, "\n")
+		require.Equal(t, len(span.Attributes()), strings.Count(row, "`cloudevents.")+strings.Count(row, "`stormfold."))
+		for _, a := range span.Attributes() {
+			require.Contains(t, row, "`"+string(a.Key)+"`")
+		}
+	}
 }
 
 func TestARefusalIsAnErrorOfBothSpans(t *testing.T) {
