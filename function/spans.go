@@ -11,6 +11,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/handlers"
+	"github.com/stormfold/stormfold/meter"
 	"github.com/stormfold/stormfold/tracing"
 )
 
@@ -68,7 +69,7 @@ func (p *pod) startTraces(given *tracing.Tracing) (err error) {
 	if p.traces = given; given != nil {
 		return nil
 	}
-	p.traces, err = tracing.Start(tracing.Options{Service: "stormfold", Version: Version(), Failing: func(err error) {
+	p.traces, err = tracing.Start(tracing.Options{Service: "stormfold", Version: meter.Version(), Failing: func(err error) {
 		if err != nil {
 			p.log.Warnw("traces cannot be delivered", "error", err)
 		} else {

@@ -43,7 +43,7 @@ func spansOf(recorder *tracetest.SpanRecorder, name string) []sdktrace.ReadOnlyS
 	return out
 }
 
-func valueOf(attributes []attribute.KeyValue, key attribute.Key) string {
+func attributeOf(attributes []attribute.KeyValue, key attribute.Key) string {
 	set := attribute.NewSet(attributes...)
 	value, _ := set.Value(key)
 	return value.String()
@@ -63,27 +63,27 @@ func TestTheSpansOfAnEvent(t *testing.T) {
 	root := spansOf(recorder, spanEvent)[0]
 	require.Equal(t, traceID, root.SpanContext().TraceID().String())
 	require.Equal(t, parentID, root.Parent().SpanID().String())
-	require.Equal(t, ev.ID(), valueOf(root.Attributes(), attrEventID))
-	require.Equal(t, ev.Type(), valueOf(root.Attributes(), attrEventType))
-	require.Equal(t, "/test", valueOf(root.Attributes(), attrEventSource))
-	require.Equal(t, "ok", valueOf(root.Attributes(), attrResult))
+	require.Equal(t, ev.ID(), attributeOf(root.Attributes(), attrEventID))
+	require.Equal(t, ev.Type(), attributeOf(root.Attributes(), attrEventType))
+	require.Equal(t, "/test", attributeOf(root.Attributes(), attrEventSource))
+	require.Equal(t, "ok", attributeOf(root.Attributes(), attrResult))
 	for _, name := range []string{spanDecode, spanFold, spanProject} {
 		spans := spansOf(recorder, name)
 		require.Len(t, spans, 1, name)
 		require.Equal(t, traceID, spans[0].SpanContext().TraceID().String(), name)
 		require.Equal(t, root.SpanContext().SpanID(), spans[0].Parent().SpanID(), name)
 		require.Empty(t, spans[0].Links(), name)
-		require.Equal(t, "ok", valueOf(spans[0].Attributes(), attrResult), name)
+		require.Equal(t, "ok", attributeOf(spans[0].Attributes(), attrResult), name)
 		require.Equal(t, codes.Unset, spans[0].Status().Code, name)
 	}
 	fold, project := spansOf(recorder, spanFold)[0], spansOf(recorder, spanProject)[0]
-	require.Equal(t, "opened", valueOf(fold.Attributes(), attrTransition))
-	require.Equal(t, "1", valueOf(fold.Attributes(), attrAlerts))
-	require.Equal(t, reply.Subject(), valueOf(fold.Attributes(), attrIncident))
-	require.Equal(t, reply.Subject(), valueOf(project.Attributes(), attrIncident))
-	require.Equal(t, valueOf(fold.Attributes(), attrRevision), valueOf(project.Attributes(), attrRevision))
-	require.Equal(t, valueOf(fold.Attributes(), attrGroup), valueOf(project.Attributes(), attrGroup))
-	require.Equal(t, "default", valueOf(project.Attributes(), attrPolicy))
+	require.Equal(t, "opened", attributeOf(fold.Attributes(), attrTransition))
+	require.Equal(t, "1", attributeOf(fold.Attributes(), attrAlerts))
+	require.Equal(t, reply.Subject(), attributeOf(fold.Attributes(), attrIncident))
+	require.Equal(t, reply.Subject(), attributeOf(project.Attributes(), attrIncident))
+	require.Equal(t, attributeOf(fold.Attributes(), attrRevision), attributeOf(project.Attributes(), attrRevision))
+	require.Equal(t, attributeOf(fold.Attributes(), attrGroup), attributeOf(project.Attributes(), attrGroup))
+	require.Equal(t, "default", attributeOf(project.Attributes(), attrPolicy))
 	require.Equal(t, "00-"+traceID+"-"+root.SpanContext().SpanID().String()+"-01", reply.Extensions()["traceparent"], "the reply goes on")
 	require.NoError(t, f.Stop(t.Context()))
 }
@@ -132,7 +132,7 @@ func TestARefusalIsAnErrorWithoutItsSentence(t *testing.T) {
 		span := spansOf(recorder, name)[0]
 		require.Equal(t, codes.Error, span.Status().Code)
 		require.Equal(t, "invalid", span.Status().Description)
-		require.Equal(t, "invalid", valueOf(span.Attributes(), attrResult))
+		require.Equal(t, "invalid", attributeOf(span.Attributes(), attrResult))
 		require.Empty(t, span.Events(), "no exception with the sentence")
 	}
 	require.Empty(t, spansOf(recorder, spanFold))
