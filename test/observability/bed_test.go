@@ -29,6 +29,8 @@ type bed struct {
 	source     program
 	letters    program
 	prometheus *testbed.PrometheusServer
+	// native is one that takes native histograms, and those instead of classic ones.
+	native *testbed.PrometheusServer
 }
 
 // program is a running one of ours.
@@ -54,6 +56,7 @@ func newBed(t testing.TB) *bed {
 			job, strings.TrimPrefix(p.metrics, "http://"))
 	}
 	b.prometheus = testbed.Prometheus(t, config)
+	b.native = testbed.Prometheus(t, config, "--enable-feature=native-histograms")
 	return b
 }
 

@@ -45,6 +45,12 @@ func TestEveryExpressionHasAnAnswer(t *testing.T) {
 	require.ErrorIs(t, b.answer(t.Context(), `stormfold_events_total{type="none"}`), errEmpty)
 	require.ErrorIs(t, b.answer(t.Context(), "vector(0) / 0"), errEmpty, "nothing but what is no number")
 	b.alertsFollow()
+
+	// Histograms are native ones as well, of every program that has any.
+	for _, metric := range []string{"stormfold_event_duration_seconds", "stormfold_flush_lag_seconds", "stormfold_source_event_duration_seconds"} {
+		expression := "histogram_count(rate(" + metric + "[30s])) > 0 and histogram_quantile(0.9, rate(" + metric + "[30s])) > 0"
+		testbed.Eventually(t, 30*time.Second, expression, func(ctx context.Context) error { return answer(ctx, b.native, expression) })
+	}
 }
 
 // comparison in an alert's expression. Those inside braces have no spaces around them.
@@ -59,7 +65,11 @@ func (b *bed) hasAnAnswer(name, expression string) {
 
 // answer is errEmpty when an expression has none.
 func (b *bed) answer(ctx context.Context, expression string) error {
-	samples, err := b.prometheus.Query(ctx, expression)
+	return answer(ctx, b.prometheus, expression)
+}
+
+func answer(ctx context.Context, p *testbed.PrometheusServer, expression string) error {
+	samples, err := p.Query(ctx, expression)
 	if err != nil {
 		return err
 	}
