@@ -53,6 +53,7 @@ type Aggregator struct {
 	replicas       int
 	replicaTimeout time.Duration
 	storms         storms
+	policies       policyTexts
 	// offset is Redis' clock less ours, in ms, as last seen.
 	offset atomic.Int64
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -184,27 +183,32 @@ const otherState = "other"
 
 // foldCall prepares one run of fold.lua, see its header: for the group in any state, or for the storm that it is remembered as.
 func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call, error) {
-	labels, err := json.Marshal(clipLabels(g.Labels))
+	policy, err := a.policies.of(g.Policy)
 	if err != nil {
 		return call{}, err
 	}
-	var shared []byte
+	var labels, shared []byte
+	if as.object == "" {
+		if labels, err = json.Marshal(clipLabels(g.Labels)); err != nil {
+			return call{}, err
+		}
+	}
 	if as.object == "" || !as.covers(g.Alerts) {
 		if shared, err = json.Marshal(common(g.Alerts)); err != nil {
 			return call{}, err
 		}
 	}
-	settings, err := json.Marshal(projection{MaxListed: g.Policy.MaxListed, Breakdown: g.Policy.Breakdown})
-	if err != nil {
-		return call{}, err
-	}
 	shard := ShardOf(g.ID)
-	overflow := overflowID(g.Policy.Name, shard)
-	keys := append(shardKeys(shard), groupKeys(shard, g.ID)...)
-	keys = append(keys, groupKeys(shard, overflow)...)
+	keys := append(make([]string, 0, 17), shardKeys(shard)...)
+	keys = append(keys, groupKeys(shard, g.ID)...)
+	overflow := ""
+	if as.object == "" {
+		overflow = overflowID(g.Policy.Name, shard)
+		keys = append(keys, groupKeys(shard, overflow)...)
+	}
 	args := make([]any, 0, 13+8*len(g.Alerts))
 	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, g.Policy.Name, labels, overflow,
-		params(g.Policy), settings, shared, flag(g.Truncated), namespace, as.object)
+		policy.params, policy.settings, shared, flag(g.Truncated), namespace, as.object)
 	for _, alert := range g.Alerts {
 		word, ends := "f", int64(0)
 		if alert.Status == Resolved {
@@ -221,32 +225,6 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 			recordRest(alert, g.Policy.Breakdown), name, facts)
 	}
 	return call{shard: shard, keys: keys, args: args, token: token}, nil
-}
-
-// params are the numbers of a policy as the scripts know them: a JSON object, durations in ms.
-func params(p *config.Policy) []byte {
-	ms := func(d time.Duration) int64 { return d.Milliseconds() }
-	b := make([]byte, 0, 256)
-	for i, n := range []struct {
-		name  string
-		value int64
-	}{
-		{"threshold", int64(p.Threshold)}, {"window", ms(p.Window)}, {"quiet", ms(p.Quiet)}, {"maxDuration", ms(p.MaxDuration)},
-		{"cooldown", ms(p.Cooldown)}, {"retention", ms(p.Retention)}, {"flushMin", ms(p.Flush.Min)}, {"flushMax", ms(p.Flush.Max)},
-		{"hold", ms(p.Hold)}, {"maxAlerts", int64(p.MaxAlerts)}, {"maxGroups", int64(p.MaxGroups)},
-	} {
-		b = append(b, "{,"[min(i, 1)], '"')
-		b = append(b, n.name...)
-		b = append(b, '"', ':')
-		b = strconv.AppendInt(b, n.value, 10)
-	}
-	return append(b, '}')
-}
-
-// projection is what a group remembers of its policy for the object that shows it.
-type projection struct {
-	MaxListed int      `json:"maxListed"`
-	Breakdown []string `json:"breakdown,omitempty"`
 }
 
 func flag(b bool) string {

@@ -134,7 +134,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	if err != nil {
 		return false, err
 	}
-	settings, err := json.Marshal(projection{MaxListed: policy.MaxListed, Breakdown: policy.Breakdown})
+	text, err := textOf(policy)
 	if err != nil {
 		return false, err
 	}
@@ -157,7 +157,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	keys := append(shardKeys(shard), groupKeys(shard, i.Group)...)
 	members := i.Object.Members
 	for page := 0; page == 0 || len(members) > 0; page++ {
-		args := []any{a.scriptClock(), i.Group, i.Policy, labels, params(policy), settings, i.Object.Name, e, facts,
+		args := []any{a.scriptClock(), i.Group, i.Policy, labels, text.params, text.settings, i.Object.Name, e, facts,
 			i.Object.Revision, shared, page, flag(i.Group == overflowID(i.Policy, shard)),
 			i.Object.ResourceVersion}
 		n := min(len(members), foldAlerts)

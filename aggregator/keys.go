@@ -1,9 +1,6 @@
 package aggregator
 
-import (
-	"fmt"
-	"strconv"
-)
+import "strconv"
 
 // Shards is the number of hash tags that the groups are spread over. All keys of a group, and the index that says when it
 // is due, share one tag, so that one script changes them together on Redis Cluster too.
@@ -19,7 +16,10 @@ func ShardOf(id string) int {
 }
 
 // ShardName is the shard as it stands in keys and on incidents: two decimal digits.
-func ShardName(n int) string { return fmt.Sprintf("%02d", n) }
+func ShardName(n int) string {
+	const tens, ones = "0000000000111111", "0123456789012345"
+	return tens[n:n+1] + ones[n:n+1]
+}
 
 // dueKey indexes the groups of a shard by the time (ms) they want attention.
 func dueKey(shard int) string { return "{sf:" + ShardName(shard) + "}:due" }

@@ -6,7 +6,8 @@
 -- Before a group's incidents have been imported from Kubernetes nothing can be decided: its alerts wait, the latest word
 -- about each, and the first fold after the import (or one without alerts of its own) applies them, at most 256 a call.
 --
--- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua), 11-17 the policy's overflow group
+-- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua), 11-17 the policy's overflow group (none with
+--      argument 13)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy ('': only
 --      apply what waits; 6 to 12 are empty then, and there are no KEYS from 11),
 --      6 group labels (JSON), 7 overflow group id, 8 the policy's numbers (JSON), 9 settings for the projection (JSON),
