@@ -41,5 +41,6 @@ func (b *bed) functionLatency(ctx context.Context, p plan, perSecond float64) (m
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, fs.kill()) }()
+	p = p.ofStorm()
 	return paced(ctx, fs.target(), connections, perSecond, p.warm, p.run, newStream("F", spread).singles())
 }

@@ -35,7 +35,7 @@ func (b *bed) events(ctx context.Context, p plan) (outcome, error) {
 		if err != nil {
 			return out, err
 		}
-		f, err := b.functionRate(ctx, p, 1, connections, newStream("F", spread).singles(), "1 alert an event, 16 groups", 1)
+		f, err := b.functionRate(ctx, p.ofStorm(), 1, connections, newStream("F", spread).singles(), "1 alert an event, 16 groups", 1)
 		if err != nil {
 			return out, err
 		}
@@ -58,7 +58,7 @@ func (b *bed) alerts(ctx context.Context, p plan) ([]outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		f, err := b.functionRate(ctx, p, 1, senders, newStream("F", spread).notifications(batchSize), "100 alerts a notification, 16 groups", batchSize)
+		f, err := b.functionRate(ctx, p.ofStorm(), 1, senders, newStream("F", spread).notifications(batchSize), "100 alerts a notification, 16 groups", batchSize)
 		if err != nil {
 			return nil, err
 		}
@@ -79,11 +79,11 @@ func (b *bed) alerts(ctx context.Context, p plan) ([]outcome, error) {
 func (b *bed) groups(ctx context.Context, p plan) (outcome, error) {
 	out := outcome{row: rowOf("groups")}
 	for round := range p.rounds {
-		one, err := b.functionRate(ctx, p, 1, connections, newStream("One", 1).singles(), "1 alert an event, 1 group", 1)
+		one, err := b.functionRate(ctx, p.fromTheStart(), 1, connections, newStream("One", 1).singles(), "1 alert an event, 1 group", 1)
 		if err != nil {
 			return out, err
 		}
-		many, err := b.functionRate(ctx, p, 1, connections, newStream("Many", manyGroups).singles(), "1 alert an event, 1,000 groups", 1)
+		many, err := b.functionRate(ctx, p.fromTheStart(), 1, connections, newStream("Many", manyGroups).singles(), "1 alert an event, 1,000 groups", 1)
 		if err != nil {
 			return out, err
 		}
@@ -99,7 +99,7 @@ func (b *bed) processes(ctx context.Context, p plan) ([]outcome, error) {
 	for round := range p.rounds {
 		rates := map[int]float64{}
 		for _, n := range []int{1, 2, 4} {
-			r, err := b.functionRate(ctx, p, n, connections, newStream("P", spread).singles(), fmt.Sprintf("1 alert an event, 16 groups, %d processes", n), 1)
+			r, err := b.functionRate(ctx, p.ofStorm(), n, connections, newStream("P", spread).singles(), fmt.Sprintf("1 alert an event, 16 groups, %d processes", n), 1)
 			if err != nil {
 				return nil, err
 			}
