@@ -68,10 +68,27 @@ func (r *restIncidents) Get(ctx context.Context, namespace, name string) (*v1alp
 	return out, r.client.Get().Namespace(namespace).Resource(resource).Name(name).Do(ctx).Into(out)
 }
 
+// metadataOnly asks for an answer without spec and status: a storm's is the largest thing that is written, and comes back as it was.
+const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+// UpdateStatus returns the incident as it was given, with the metadata that it has now.
 func (r *restIncidents) UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error) {
-	out := &v1alpha1.Incident{}
-	return out, r.client.Put().Namespace(incident.Namespace).Resource(resource).Name(incident.Name).SubResource("status").
-		Body(incident).Do(ctx).Into(out)
+	result := r.client.Put().Namespace(incident.Namespace).Resource(resource).Name(incident.Name).SubResource("status").
+		SetHeader("Accept", metadataOnly).Body(incident).Do(ctx)
+	if err := result.Error(); err != nil { // With what the server says of it, which Raw would leave out.
+		return nil, err
+	}
+	answer, err := result.Raw()
+	if err != nil {
+		return nil, err
+	}
+	var written metav1.PartialObjectMetadata
+	if err := json.Unmarshal(answer, &written); err != nil {
+		return nil, fmt.Errorf("reading the answer to a status update: %w", err)
+	}
+	out := *incident
+	out.ObjectMeta = written.ObjectMeta
+	return &out, nil
 }
 
 func (r *restIncidents) Delete(ctx context.Context, namespace, name string) error {
