@@ -69,13 +69,16 @@ func (p Policies) Match(labels map[string]string) *Policy {
 	return &p[len(p)-1]
 }
 
-func (p *Policy) matches(labels map[string]string) bool {
+func (p *Policy) matches(labels map[string]string) bool { return p.Failing(labels) == nil }
+
+// Failing is the first matcher that the labels do not fulfil, and nil when they fulfil all.
+func (p *Policy) Failing(alert map[string]string) *labels.Matcher {
 	for _, m := range p.Matchers {
-		if !m.Matches(labels[m.Name]) {
-			return false
+		if !m.Matches(alert[m.Name]) {
+			return m
 		}
 	}
-	return true
+	return nil
 }
 
 // Default is the built-in policy, named default, for all alerts. config/policies.yaml says the same.

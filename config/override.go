@@ -1,0 +1,58 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// With returns the policies with one field of one of them changed, as in "default.threshold=10": the policy's name, the field
+// as PolicyFields names it, and a value as one would write it in YAML. The policies themselves stay as they are. Name and
+// matchers cannot be changed that way: they say which policy it is. The error is one sentence.
+func (p Policies) With(change string) (Policies, error) {
+	path, text, found := strings.Cut(change, "=")
+	name, key, dotted := strings.Cut(path, ".")
+	if !found || !dotted || name == "" || key == "" {
+		return nil, fmt.Errorf("%s is not a change of a policy, for instance default.threshold=10", shown(change))
+	}
+	at := slices.IndexFunc(p, func(policy Policy) bool { return policy.Name == name })
+	if at < 0 {
+		names := make([]string, len(p))
+		for i := range p {
+			names[i] = p[i].Name
+		}
+		return nil, fmt.Errorf("%s: there is no policy %s, %s", shown(change), shown(name),
+			didYouMean(name, names, 2, "only "+strings.Join(names, ", ")))
+	}
+	var field *Field
+	var keys []string
+	for _, f := range PolicyFields() {
+		if f.Key == "name" || f.Key == "match" {
+			continue
+		}
+		keys = append(keys, f.Key)
+		if f.Key == key {
+			field = &f
+		}
+	}
+	if field == nil {
+		return nil, fmt.Errorf("%s: %s is not a field that can be changed, %s", shown(change), shown(key),
+			didYouMean(key, keys, 2, "which are "+strings.Join(keys, ", ")))
+	}
+	value, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		return nil, errors.New(shown(change) + ": " + shown(text) + " is not a value in YAML")
+	}
+	changed := slices.Clone(p)
+	errs := field.set(&changed[at], value).ViaField(key).ViaField(name)
+	if errs == nil {
+		errs = changed[at].together().ViaField(name)
+	}
+	if err := invalidOrNil(errs); err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
