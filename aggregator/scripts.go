@@ -22,11 +22,15 @@ var (
 	importLua string
 	//go:embed lua/lease.lua
 	leaseLua string
+	//go:embed lua/peek.lua
+	peekLua string
 )
 
-// scripts are the programs that change a group. Each is one file of lua/ behind what they share, lib.lua.
+// scripts are the programs that work on a group. Each is one file of lua/ behind what they share, lib.lua.
 type scripts struct {
 	fold, snapshot, settle, sweep, importing, lease *redis.Script
+	// peek is for those who look; the function does not need it.
+	peek *redis.Script
 }
 
 // newScripts puts the programs together. Without flags the first line, by which Redis 7 knows what a script may do when
@@ -43,9 +47,11 @@ func newScripts(flags bool) scripts {
 	return scripts{
 		fold: build(foldLua), snapshot: build(snapshotLua), settle: build(settleLua), sweep: build(sweepLua),
 		importing: build(importLua), lease: build(leaseLua),
+		peek: build(peekLua),
 	}
 }
 
+// all are those that the function needs.
 func (s scripts) all() []*redis.Script {
 	return []*redis.Script{s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease}
 }

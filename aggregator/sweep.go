@@ -3,6 +3,7 @@ package aggregator
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // sweepGroups is how many groups of a shard one sweep names; those that stay are still due at the next.
@@ -37,4 +38,16 @@ func (a *Aggregator) Sweep(ctx context.Context, shard int) (Swept, error) {
 		return Swept{}, fmt.Errorf("reading the reply of sweep: %w", r.err)
 	}
 	return s, nil
+}
+
+// NextDue is when a group of the shard wants attention next, zero for never: whoever brings its own clock moves it there.
+func (a *Aggregator) NextDue(ctx context.Context, shard int) (time.Time, error) {
+	first, err := a.rdb.ZRangeWithScores(ctx, dueKey(shard), 0, 0).Result()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("asking when shard %d is due: %w", shard, classify(err))
+	}
+	if len(first) == 0 || first[0].Member == importedMark {
+		return time.Time{}, nil
+	}
+	return msTime(int64(first[0].Score)), nil
 }

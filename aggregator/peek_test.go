@@ -1,0 +1,129 @@
+package aggregator
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+// everything is all that stands in Redis.
+func (l *lab) everything() map[string]string {
+	l.t.Helper()
+	keys, err := l.rdb.Keys(l.ctx, "*").Result()
+	require.NoError(l.t, err)
+	dump := map[string]string{}
+	for _, key := range keys {
+		dump[key], err = l.rdb.Dump(l.ctx, key).Result()
+		require.NoError(l.t, err)
+	}
+	return dump
+}
+
+// Peek tells the whole life of a group, and never changes a byte in Redis.
+func TestPeekTellsAndChangesNothing(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Threshold, p.Window, p.Cooldown = 3, time.Minute, 5*time.Minute })
+	alert := l.alert("web-0", Firing)
+	group := Split(config.Policies{l.policy}, Batch{Alerts: []Alert{alert}})[0].ID
+	peek := func() GroupState {
+		t.Helper()
+		before := l.everything()
+		s, err := l.Peek(l.ctx, group, alert.Fingerprint)
+		require.NoError(t, err)
+		require.True(t, maps.Equal(before, l.everything()))
+		require.True(t, s.Imported)
+		require.Equal(t, l.now.UnixMilli(), s.Now.UnixMilli())
+		return s
+	}
+
+	require.Equal(t, GroupState{Now: peek().Now, Imported: true}, peek(), "nobody has heard of it")
+
+	opened := l.fold(alert)
+	s := peek()
+	require.True(t, s.Known)
+	require.Equal(t, "calm", s.State)
+	require.Equal(t, []int{1, 3, 1}, []int{s.Window, s.Threshold, s.Singles})
+	require.Equal(t, l.now.Add(time.Minute).UTC(), s.WindowUntil.UTC())
+	require.Equal(t, AlertState{
+		Known: true, Status: "firing", NotifiedAt: s.Alert.NotifiedAt, Incident: opened.Transitions[0].Incident, State: Open,
+	}, s.Alert)
+	require.Equal(t, opened.Due.UnixMilli(), s.Due.UnixMilli())
+	l.flush(group, opened.Token)
+
+	l.pass(time.Minute)
+	require.Zero(t, peek().Window, "it left the window")
+
+	l.fold(l.alert("web-1", Firing), l.alert("web-2", Firing), l.alert("web-3", Firing))
+	l.pass(time.Minute)
+	l.sweep()
+	s = peek()
+	require.Equal(t, "storm", s.State)
+	require.Equal(t, []int{4, 4}, []int{s.Total, s.Firing})
+	require.Equal(t, s.Storm, s.Alert.Incident)
+	require.True(t, s.Alert.Member)
+
+	var over []Alert
+	for i := range 4 {
+		over = append(over, l.alert("web-"+strconv.Itoa(i), Resolved))
+	}
+	l.fold(over...)
+	s = peek()
+	require.Equal(t, "cool", s.State)
+	require.Equal(t, "resolved", s.Alert.Status)
+	require.Equal(t, l.now.UnixMilli(), s.ResolvedAt.UnixMilli())
+	require.Equal(t, 5*time.Minute, s.Cooldown)
+}
+
+// Before the import nothing is decided, and Peek says so.
+func TestPeekBeforeTheImport(t *testing.T) {
+	l := newLab(t, nil)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	alert := l.alert("web-0", Firing)
+	folded := l.fold(alert)
+	s, err := l.Peek(l.ctx, folded.Group, alert.Fingerprint)
+	require.NoError(t, err)
+	require.False(t, s.Imported)
+	require.Equal(t, "waiting", s.State)
+	require.Equal(t, 1, s.Waiting)
+	require.False(t, s.Alert.Known)
+}
+
+func TestPeekOfAnAnswerThatIsNone(t *testing.T) {
+	for _, reply := range []any{nil, "x", []any{}, []any{int64(1), int64(1), int64(1), int64(1), int64(0), "calm"}} {
+		_, err := decodePeek(reply)
+		require.ErrorIs(t, err, ErrReply)
+	}
+	s := GroupState{}
+	require.ErrorIs(t, s.params("5,x"), ErrReply)
+	require.ErrorIs(t, s.params("5"), ErrReply)
+}
+
+func TestKeysOfAGroup(t *testing.T) {
+	require.Equal(t, []string{
+		"{sf:03}:g:1300000000000000", "{sf:03}:g:1300000000000000:alerts", "{sf:03}:g:1300000000000000:recent",
+		"{sf:03}:g:1300000000000000:objects", "{sf:03}:g:1300000000000000:open", "{sf:03}:g:1300000000000000:todo",
+		"{sf:03}:g:1300000000000000:waiting", "{sf:03}:due",
+	}, Keys("1300000000000000"))
+	require.Equal(t, 3, ShardOf(OverflowOf("default", "1300000000000000")))
+}
+
+// The next time is that of the group that is due first; a shard without groups has none.
+func TestNextDue(t *testing.T) {
+	l := newLab(t, nil)
+	var due []time.Time
+	folded := l.fold(l.alert("web-0", Firing))
+	for shard := range Shards {
+		at, err := l.NextDue(l.ctx, shard)
+		require.NoError(t, err)
+		if !at.IsZero() {
+			require.Equal(t, ShardOf(folded.Group), shard)
+			due = append(due, at)
+		}
+	}
+	require.True(t, slices.EqualFunc([]time.Time{folded.Due}, due, time.Time.Equal))
+}
