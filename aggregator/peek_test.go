@@ -118,7 +118,7 @@ func TestNextDue(t *testing.T) {
 	var due []time.Time
 	folded := l.fold(l.alert("web-0", Firing))
 	for shard := range Shards {
-		at, err := l.NextDue(l.ctx, shard)
+		at, err := l.NextDue(l.ctx, shard, time.Time{})
 		require.NoError(t, err)
 		if !at.IsZero() {
 			require.Equal(t, ShardOf(folded.Group), shard)
@@ -126,4 +126,7 @@ func TestNextDue(t *testing.T) {
 		}
 	}
 	require.True(t, slices.EqualFunc([]time.Time{folded.Due}, due, time.Time.Equal))
+	later, err := l.NextDue(l.ctx, ShardOf(folded.Group), folded.Due)
+	require.NoError(t, err)
+	require.Zero(t, later, "after that there is none")
 }

@@ -3,7 +3,10 @@ package aggregator
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // sweepGroups is how many groups of a shard one sweep names; those that stay are still due at the next.
@@ -40,9 +43,14 @@ func (a *Aggregator) Sweep(ctx context.Context, shard int) (Swept, error) {
 	return s, nil
 }
 
-// NextDue is when a group of the shard wants attention next, zero for never: whoever brings its own clock moves it there.
-func (a *Aggregator) NextDue(ctx context.Context, shard int) (time.Time, error) {
-	first, err := a.rdb.ZRangeWithScores(ctx, dueKey(shard), 0, 0).Result()
+// NextDue is when, after a time, a group of the shard wants attention next, zero for never: whoever brings its own clock
+// moves it there. The zero time is before all others.
+func (a *Aggregator) NextDue(ctx context.Context, shard int, after time.Time) (time.Time, error) {
+	from := "-inf"
+	if !after.IsZero() {
+		from = "(" + strconv.FormatInt(after.UnixMilli(), 10)
+	}
+	first, err := a.rdb.ZRangeByScoreWithScores(ctx, dueKey(shard), &redis.ZRangeBy{Min: from, Max: "+inf", Count: 1}).Result()
 	if err != nil {
 		return time.Time{}, fmt.Errorf("asking when shard %d is due: %w", shard, classify(err))
 	}

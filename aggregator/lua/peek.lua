@@ -13,7 +13,7 @@
 local now = clock(ARGV[1])
 local due, gid, fp = KEYS[1], ARGV[2], ARGV[3]
 local g = {k = keys_at(4)}
-local out = {int(now), imported(due, KEYS[3]) and 1 or 0, 0, int(redis.call('ZSCORE', due, gid) or 0), redis.call('HLEN', g.k.waiting)}
+local out = {int(now), imported(due, KEYS[3]) and 1 or 0, 0, int(tonumber(redis.call('ZSCORE', due, gid) or 0)), redis.call('HLEN', g.k.waiting)}
 local flat = redis.call('HGETALL', g.k.g)
 for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
 if not g.pol or not g.par then return out end
@@ -27,7 +27,7 @@ local r = get_record(g, fp)
 local member = r and r.gen == tonumber(g.gen or 0) and (r.m == 'm' or r.s == 'f' and state ~= 'calm')
 local object = member and g.obj or r and r.m == '-' and r.obj or ''
 local more = {state, g.rev or '0', g.pol, g.lab or '', g.ovf or '0', g.par, redis.call('ZCOUNT', g.k.recent, since, '+inf'),
-  int(oldest[2] or 0), g.obj or '', g.n or '0', g.f or '0', g.x or '0', redis.call('ZCARD', g.k.open), g.heard or '0', g.res or '0',
+  int(tonumber(oldest[2] or 0)), g.obj or '', g.n or '0', g.f or '0', g.x or '0', redis.call('ZCARD', g.k.open), g.heard or '0', g.res or '0',
   r and r.s or '', int(r and r.at or 0), member and 1 or 0, object, object ~= '' and redis.call('HGET', g.k.objects, object) or ''}
 for _, v in ipairs(more) do out[#out + 1] = v end
 return out

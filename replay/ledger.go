@@ -1,0 +1,97 @@
+package replay
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/projector"
+)
+
+// ledger is a Kubernetes in memory that counts what is written to it, and remembers what was deleted.
+type ledger struct {
+	projector.Memory
+	clock   func() time.Time
+	entries map[types.NamespacedName]*account
+	order   []*account
+	// firing is how many alerts the incidents show as firing now, most the highest that was, and mostAt when.
+	firing, most int
+	mostAt       time.Time
+}
+
+// account is one incident as it stood last, by the clock of the replay.
+type account struct {
+	incident          *v1alpha1.Incident
+	created, absorbed time.Time
+	deleted           bool
+	peak              int
+	writes            Writes
+}
+
+func newLedger(clock func() time.Time) *ledger {
+	return &ledger{clock: clock, entries: map[types.NamespacedName]*account{}}
+}
+
+func key(namespace, name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: namespace, Name: name}
+}
+
+// Create counts a create.
+func (l *ledger) Create(ctx context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error) {
+	out, err := l.Memory.Create(ctx, incident)
+	if err == nil {
+		a := &account{incident: out, created: l.clock(), writes: Writes{Create: 1}}
+		l.entries[key(incident.Namespace, incident.Name)] = a
+		l.order = append(l.order, a)
+	}
+	return out, err
+}
+
+// UpdateStatus counts a status write.
+func (l *ledger) UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error) {
+	out, err := l.Memory.UpdateStatus(ctx, incident)
+	if err == nil {
+		a := l.entries[key(incident.Namespace, incident.Name)]
+		firing := int(out.Status.Alerts.Firing)
+		l.firing += firing - int(a.incident.Status.Alerts.Firing)
+		a.incident, a.peak = out, max(a.peak, firing)
+		a.writes.Status++
+		if out.Status.State == v1alpha1.StateAbsorbed && a.absorbed.IsZero() {
+			a.absorbed = l.clock()
+		}
+	}
+	return out, err
+}
+
+// Delete counts a delete.
+func (l *ledger) Delete(ctx context.Context, namespace, name string) error {
+	err := l.Memory.Delete(ctx, namespace, name)
+	if err == nil {
+		a := l.entries[key(namespace, name)]
+		l.firing -= int(a.incident.Status.Alerts.Firing)
+		a.deleted = true
+		a.writes.Delete++
+	}
+	return err
+}
+
+// peak takes note of how many alerts are shown as firing. It is called when the clock moves: between the writes of one moment an
+// alert may stand in two incidents.
+func (l *ledger) peak() {
+	if l.firing > l.most {
+		l.most, l.mostAt = l.firing, l.clock()
+	}
+}
+
+// open is how many incidents are firing.
+func (l *ledger) open() int {
+	n := 0
+	for _, a := range l.order {
+		if a.incident.Status.State == v1alpha1.StateFiring {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,90 @@
+// Package replay runs recorded notifications through the fold, to tell what would have come out under some policies.
+//
+//	Read      a recording to notifications, each with its time
+//	Run       fold, snapshot, project, settle and sweep, as the function does them, on a Redis and a clock of its own
+//	Report    what came of it: incidents, storms, writes
+//
+// It decides nothing: the aggregator's scripts do, and the projector renders and writes the objects, to a Kubernetes in memory
+// that counts. What differs from the function is time. The clock jumps from one thing that is due to the next, a write takes
+// no time, and a deadline is seen to when it comes; in the function that is up to one and a half sweep intervals later.
+package replay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+// Options say how to replay.
+type Options struct {
+	// Policies are those to try; none are the built-in policy.
+	Policies config.Policies
+	// Until is how long the clock goes on after the last notification. 0: until every incident has ended and its retention
+	// is over.
+	Until time.Duration
+	// Redis is empty and nobody else's. Nil: one in the process, for this replay alone.
+	Redis redis.UniversalClient
+	// Progress, when set, is told of each notification that was folded.
+	Progress func()
+}
+
+// forever is longer than any policy lets an incident be there: reopened again and again it ends by maxDuration, 30 days at
+// most, and is deleted after its retention, 365 days at most.
+const forever = 500 * 24 * time.Hour
+
+// Run replays notifications, in the order of their times. The error says what of the machinery failed; no notification that
+// Read has accepted is one.
+func Run(ctx context.Context, notifications []Notification, o Options) (*Report, error) {
+	if len(notifications) == 0 {
+		return nil, errors.New("there is nothing to replay")
+	}
+	if len(o.Policies) == 0 {
+		o.Policies = config.Default()
+	}
+	embedded := o.Redis == nil
+	if embedded {
+		server, err := miniredis.Run()
+		if err != nil {
+			return nil, fmt.Errorf("starting the embedded Redis: %w", err)
+		}
+		defer server.Close()
+		client := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2, DisableIdentity: true})
+		defer func() { _ = client.Close() }()
+		o.Redis = client
+	}
+	ordered := slices.Clone(notifications)
+	slices.SortStableFunc(ordered, func(a, b Notification) int { return a.At.Compare(b.At) })
+
+	p, err := newPod(ctx, o, embedded, ordered[0].At)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range ordered {
+		if err := p.advance(ctx, n.At); err != nil {
+			return nil, err
+		}
+		p.moveTo(n.At)
+		if err := p.take(ctx, n); err != nil {
+			return nil, err
+		}
+		if o.Progress != nil {
+			o.Progress()
+		}
+	}
+	last := ordered[len(ordered)-1].At
+	if err := p.advance(ctx, last.Add(cmp.Or(o.Until, forever))); err != nil {
+		return nil, err
+	}
+	if o.Until > 0 {
+		p.moveTo(last.Add(o.Until))
+	}
+	return p.report(ordered), nil
+}
