@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
 // encodeMembers is status.members: the fingerprints, 8 bytes each, in base64, the firing ones first, each part sorted; and
@@ -50,4 +51,9 @@ func decodeMembers(encoded string, firing int32) ([]aggregator.Member, error) {
 		})
 	}
 	return out, nil
+}
+
+// MembersOf are the alerts that an incident counts, with their firing bit and nothing else.
+func MembersOf(i *v1alpha1.Incident) ([]aggregator.Member, error) {
+	return decodeMembers(i.Status.Members, i.Status.MembersFiring)
 }

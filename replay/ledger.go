@@ -54,9 +54,8 @@ func (l *ledger) UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) 
 	out, err := l.Memory.UpdateStatus(ctx, incident)
 	if err == nil {
 		a := l.entries[key(incident.Namespace, incident.Name)]
-		firing := int(out.Status.Alerts.Firing)
-		l.firing += firing - int(a.incident.Status.Alerts.Firing)
-		a.incident, a.peak = out, max(a.peak, firing)
+		l.firing += firing(out) - firing(a.incident)
+		a.incident, a.peak = out, max(a.peak, firing(out))
 		a.writes.Status++
 		if out.Status.State == v1alpha1.StateAbsorbed && a.absorbed.IsZero() {
 			a.absorbed = l.clock()
@@ -70,11 +69,19 @@ func (l *ledger) Delete(ctx context.Context, namespace, name string) error {
 	err := l.Memory.Delete(ctx, namespace, name)
 	if err == nil {
 		a := l.entries[key(namespace, name)]
-		l.firing -= int(a.incident.Status.Alerts.Firing)
+		l.firing -= firing(a.incident)
 		a.deleted = true
 		a.writes.Delete++
 	}
 	return err
+}
+
+// firing is how many alerts an incident shows as firing while it fires itself. One that is over keeps the last counts known.
+func firing(i *v1alpha1.Incident) int {
+	if i.Status.State != v1alpha1.StateFiring {
+		return 0
+	}
+	return int(i.Status.Alerts.Firing)
 }
 
 // peak takes note of how many alerts are shown as firing. It is called when the clock moves: between the writes of one moment an

@@ -19,7 +19,8 @@ type Report struct {
 	// Notifications is how many documents held alerts, Words how many alerts stood in them altogether.
 	Notifications int `json:"notifications"`
 	Words         int `json:"words"`
-	Line
+	// Totals is the line of all policies together.
+	Totals Line `json:"totals"`
 	// PeakFiring is the highest number of alerts that the incidents showed as firing at one time, and PeakAt when.
 	PeakFiring int       `json:"peakFiring"`
 	PeakAt     time.Time `json:"peakAt,omitzero"`
@@ -140,7 +141,7 @@ func (p *pod) report(notifications []Notification) *Report {
 			lines[i.Policy] = &Line{}
 		}
 		lines[i.Policy].count(i)
-		out.count(i)
+		out.Totals.count(i)
 	}
 	for _, policy := range p.policies {
 		if p.alerts[policy.Name] == nil {
@@ -153,10 +154,10 @@ func (p *pod) report(notifications []Notification) *Report {
 		line.Alerts, line.Firings = len(p.alerts[policy.Name]), p.firings[policy.Name]
 		line.reduce()
 		out.Policies = append(out.Policies, PolicyLine{policy.Name, *line})
-		out.Firings += line.Firings
+		out.Totals.Firings += line.Firings
 	}
-	out.Alerts = len(distinct)
-	out.reduce()
+	out.Totals.Alerts = len(distinct)
+	out.Totals.reduce()
 	return out
 }
 
@@ -205,8 +206,8 @@ func incidentOf(a *account, now time.Time) Incident {
 	return out
 }
 
-// Longest are the incidents to look at first: storms before others, then by the number of their alerts.
-func Longest(incidents []Incident) []Incident {
+// Foremost are the incidents to look at first: storms before others, then by the number of their alerts.
+func Foremost(incidents []Incident) []Incident {
 	rank := func(i Incident) int {
 		switch {
 		case i.Type == string(v1alpha1.TypeStorm):

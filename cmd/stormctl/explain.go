@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/prometheus/common/model"
+	"github.com/spf13/cobra"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/handlers"
+)
+
+// explainVersion is that of the JSON of explain. Fields may be added under the same.
+const explainVersion = "stormfold.io/explain/v1"
+
+// redisVariable is the setting of the function with the URL of Redis, which may hold a password.
+const redisVariable = "STORMFOLD_REDIS_URL"
+
+// explainOptions are the flags of explain.
+type explainOptions struct {
+	kube     kubeFlags
+	policies string
+	set      []string
+	redis    string
+	output   string
+}
+
+// explained is the JSON of explain.
+type explained struct {
+	APIVersion string       `json:"apiVersion"`
+	Alert      alertFacts   `json:"alert"`
+	Policies   []tried      `json:"policies"`
+	Group      groupFacts   `json:"group"`
+	Redis      *groupStatus `json:"redis,omitempty"`
+	Incident   *shownIn     `json:"incident,omitempty"`
+	// Notes say what could not be looked at, and why.
+	Notes []string `json:"notes"`
+}
+
+// alertFacts are what the labels alone tell.
+type alertFacts struct {
+	Labels      map[string]string `json:"labels"`
+	Fingerprint string            `json:"fingerprint"`
+	Resource    resourceFacts     `json:"resource"`
+	Workload    string            `json:"workload,omitempty"`
+}
+
+type resourceFacts struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
+
+// tried is a policy that the alert was tried against: all up to the one that takes it.
+type tried struct {
+	Name    string `json:"name"`
+	Matches bool   `json:"matches"`
+	// Matchers are those of the policy, Failed the first that the alert does not fulfil, and Value what it has for the label.
+	Matchers []string `json:"matchers"`
+	Failed   string   `json:"failed,omitempty"`
+	Value    string   `json:"value,omitempty"`
+}
+
+// groupFacts say where the alert is folded.
+type groupFacts struct {
+	ID       string            `json:"id"`
+	Policy   string            `json:"policy"`
+	GroupBy  []string          `json:"groupBy"`
+	Labels   map[string]string `json:"labels"`
+	Shard    int               `json:"shard"`
+	Keys     []string          `json:"keys"`
+	Overflow string            `json:"overflow"`
+	// Threshold alerts that newly fire within Window make a storm.
+	Threshold int    `json:"threshold"`
+	Window    string `json:"window"`
+}
+
+func newExplain(s streams) *cobra.Command {
+	var o explainOptions
+	c := &cobra.Command{
+		Use:   "explain NAME=VALUE... | -",
+		Short: "Tell where an alert belongs, and how its group stands",
+		Long: `Tell which policy takes an alert and why the ones before do not, its group with the keys in Redis, the resource that it is
+about, and its fingerprint. With a Redis it also tells how the group stands there, and with a kubeconfig in which incident
+the alert is. Both are only read.
+
+The labels are arguments, or come as JSON from the standard input: an object of labels, or an alert of Alertmanager's webhook.
+The URL of Redis may hold a password; rather than with --redis it can be given by the variable ` + redisVariable + `.`,
+		Example: `  kubectl stormfold explain alertname=KubePodCrashLooping namespace=shop pod=cart-7d9f8b6c5d-gx87d --policies policies.yaml
+
+  # The third alert of a recorded webhook
+  jq .alerts[2] webhook.json | kubectl stormfold explain -
+
+  # How its group stands
+  kubectl stormfold explain alertname=DiskFull node=worker-3 --redis redis://127.0.0.1:6379/0 -n stormfold`,
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args) },
+	}
+	o.kube.add(c)
+	c.Flags().StringVar(&o.policies, "policies", "", "policies file; the built-in policy without")
+	c.Flags().StringArrayVar(&o.set, "set", nil, "change a field of a policy, as default.groupBy=[cluster]; may be repeated")
+	c.Flags().StringVar(&o.redis, "redis", "", "URL of the function's Redis, as redis://127.0.0.1:6379/0; "+redisVariable+" without")
+	addOutput(c, &o.output)
+	return c
+}
+
+func (o *explainOptions) run(ctx context.Context, s streams, args []string) error {
+	if err := checkOutput(o.output); err != nil {
+		return err
+	}
+	_, policies, err := policiesOf(o.policies, o.set)
+	if err != nil {
+		return err
+	}
+	alert, err := alertOf(s, args)
+	if err != nil {
+		return err
+	}
+	out := explain(policies, alert)
+	if o.redis == "" {
+		o.redis = os.Getenv(redisVariable)
+	}
+	if o.redis == "" {
+		out.note("Redis was not asked: --redis or " + redisVariable + " names it.")
+	} else if out.Redis, err = lookInRedis(ctx, o.redis, out.Group, alert.Fingerprint); err != nil {
+		return err
+	}
+	if err := o.lookInKube(ctx, &out); err != nil {
+		return err
+	}
+	return s.print(o.output, out, func(w io.Writer) { out.draw(w) })
+}
+
+func (e *explained) note(sentence string) { e.Notes = append(e.Notes, sentence) }
+
+// alertOf makes an alert of labels, by the rules by which an event is taken.
+func alertOf(s streams, args []string) (aggregator.Alert, error) {
+	var labels map[string]string
+	switch {
+	case len(args) == 1 && args[0] == "-", len(args) == 0 && !s.inTerminal:
+		content, err := readInput(s, "-")
+		if err != nil {
+			return aggregator.Alert{}, err
+		}
+		if labels, err = labelsOf(content); err != nil {
+			return aggregator.Alert{}, fmt.Errorf("standard input: %w", err)
+		}
+	case len(args) == 0:
+		return aggregator.Alert{}, usagef("explain needs the labels of an alert, as alertname=DiskFull node=worker-3")
+	default:
+		labels = map[string]string{}
+		for _, arg := range args {
+			name, value, ok := strings.Cut(arg, "=")
+			if _, twice := labels[name]; !ok || name == "" || twice {
+				return aggregator.Alert{}, usagef("%q is not a label that is given once, for instance alertname=DiskFull", arg)
+			}
+			labels[name] = value
+		}
+	}
+	now := s.now().UTC()
+	ev := event.New()
+	ev.SetType(handlers.TypeAlert)
+	err := ev.SetData(event.ApplicationJSON, map[string]any{"status": "firing", "labels": labels, "startsAt": now.Format(time.RFC3339)})
+	if err != nil {
+		return aggregator.Alert{}, err
+	}
+	request, err := handlers.Decode(ev, now)
+	if err != nil {
+		return aggregator.Alert{}, err
+	}
+	return request.Batch.Alerts[0], nil
+}
+
+// labelsOf reads the labels of a JSON document: an alert that has them, or the labels themselves.
+func labelsOf(content []byte) (map[string]string, error) {
+	var alert struct {
+		Labels json.RawMessage `json:"labels"`
+	}
+	if len(bytes.TrimSpace(content)) == 0 {
+		return nil, errors.New("there is nothing in it")
+	}
+	if err := json.Unmarshal(content, &alert); err != nil {
+		return nil, fmt.Errorf("it is not a JSON object: %w", err)
+	}
+	given := content
+	if len(alert.Labels) > 0 && alert.Labels[0] == '{' {
+		given = alert.Labels
+	}
+	var labels map[string]string
+	if err := json.Unmarshal(given, &labels); err != nil {
+		return nil, errors.New("labels: it is not an object of strings")
+	}
+	return labels, nil
+}
+
+// explain tells what policies and labels alone tell.
+func explain(policies config.Policies, alert aggregator.Alert) explained {
+	resource := aggregator.ResourceOf(alert.Labels)
+	out := explained{
+		APIVersion: explainVersion,
+		Alert: alertFacts{
+			Labels: alert.Labels, Fingerprint: alert.Fingerprint, Resource: resourceFacts(resource), Workload: aggregator.Workload(alert.Labels),
+		},
+		Notes: []string{},
+	}
+	for i := range policies {
+		p := &policies[i]
+		t := tried{Name: p.Name, Matches: true, Matchers: []string{}}
+		for _, m := range p.Matchers {
+			t.Matchers = append(t.Matchers, m.String())
+		}
+		if failed := p.Failing(alert.Labels); failed != nil {
+			t.Matches, t.Failed, t.Value = false, failed.String(), alert.Labels[failed.Name]
+		}
+		out.Policies = append(out.Policies, t)
+		if t.Matches {
+			break
+		}
+	}
+	group := aggregator.Split(policies, aggregator.Batch{Alerts: []aggregator.Alert{alert}})[0]
+	out.Group = groupFacts{
+		ID: group.ID, Policy: group.Policy.Name, GroupBy: group.Policy.GroupBy, Labels: group.Labels,
+		Shard: aggregator.ShardOf(group.ID), Keys: aggregator.Keys(group.ID), Overflow: aggregator.OverflowOf(group.Policy.Name, group.ID),
+		Threshold: group.Policy.Threshold, Window: model.Duration(group.Policy.Window).String(),
+	}
+	return out
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// draw writes what was found for people.
+func (e explained) draw(w io.Writer) {
+	resource := e.Alert.Resource.Kind + " " + e.Alert.Resource.Name
+	if e.Alert.Resource.Namespace != "" {
+		resource = e.Alert.Resource.Kind + " " + e.Alert.Resource.Namespace + "/" + e.Alert.Resource.Name
+	}
+	if e.Alert.Workload != "" {
+		resource += ", of " + e.Alert.Workload
+	}
+	fields(w, "Alert", pairs(e.Alert.Labels), "Fingerprint", e.Alert.Fingerprint, "Resource", resource)
+	fmt.Fprintln(w, "\nPolicies")
+	for _, t := range e.Policies {
+		switch {
+		case !t.Matches && t.Value == "":
+			fmt.Fprintf(w, "  %s does not match: %s, and the alert has no such label\n", t.Name, t.Failed)
+		case !t.Matches:
+			fmt.Fprintf(w, "  %s does not match: %s, and the alert has %q\n", t.Name, t.Failed, t.Value)
+		case len(t.Matchers) == 0:
+			fmt.Fprintf(w, "  %s takes it: it takes every alert\n", t.Name)
+		default:
+			fmt.Fprintf(w, "  %s takes it: %s\n", t.Name, strings.Join(t.Matchers, ", "))
+		}
+	}
+	labels := pairs(e.Group.Labels)
+	if labels == "" {
+		labels = "none: all alerts of the policy that lack them are one group"
+	}
+	fmt.Fprintf(w, "\nGroup %s in shard %02d\n", e.Group.ID, e.Group.Shard)
+	fields(w,
+		"  labels", labels,
+		"  grouped by", strings.Join(e.Group.GroupBy, ", "),
+		"  storm", fmt.Sprintf("%s that newly fire within %s", count(e.Group.Threshold, "alert"), e.Group.Window),
+		"  keys", strings.Join(e.Group.Keys, "\n  \t"),
+	)
+	if e.Redis != nil {
+		fmt.Fprintln(w)
+		e.Redis.draw(w, e.Group.ID)
+	}
+	if i := e.Incident; i != nil {
+		fires := "resolved there"
+		if i.Firing {
+			fires = "firing there"
+		}
+		fmt.Fprintf(w, "\nIncident %s in namespace %s\n", i.Name, i.Namespace)
+		fields(w,
+			"  is", fmt.Sprintf("%s, %s%s", i.Type, i.State, before(" by ", i.AbsorbedBy)),
+			"  alerts", fmt.Sprintf("%d of %d firing", i.Alerts.Firing, i.Alerts.Total),
+			"  the alert", fires,
+		)
+	}
+	if len(e.Notes) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, note := range e.Notes {
+		fmt.Fprintln(w, note)
+	}
+}
+
+// draw writes how the group stands.
+func (s *groupStatus) draw(w io.Writer, asked string) {
+	fmt.Fprintf(w, "In Redis at %s UTC", clock(s.Now))
+	if s.Group != asked {
+		fmt.Fprintf(w, ", in the policy's overflow group %s", s.Group)
+	}
+	fmt.Fprintln(w)
+	rows := []string{"  state", s.meaning()}
+	if s.Known && s.State != "waiting" {
+		window := fmt.Sprintf("%d of %d alerts", s.Window, s.Threshold)
+		if s.Window > 0 {
+			window += fmt.Sprintf("; the oldest leaves it in %s", length(time.Duration(s.WindowLeftSeconds)*time.Second))
+		}
+		if s.State == "calm" {
+			rows = append(rows, "  window", window, "  open", count(s.Singles, "incident")+" of single alerts")
+		} else {
+			rows = append(rows, "  storm", fmt.Sprintf("%s, %d of %s firing", s.Storm, s.Firing, count(s.Total, "alert")))
+		}
+	}
+	if s.Waiting > 0 {
+		rows = append(rows, "  waiting", count(s.Waiting, "alert")+" for the import")
+	}
+	if s.Known {
+		rows = append(rows, "  last heard", clock(s.HeardAt))
+	}
+	if !s.Due.IsZero() {
+		rows = append(rows, "  next due", clock(s.Due))
+	}
+	alert := "not known in the group"
+	if s.Alert.Known {
+		alert = fmt.Sprintf("%s, as of %s", s.Alert.Status, clock(s.Alert.NotifiedAt))
+		if s.Alert.Incident != "" {
+			alert += fmt.Sprintf(", in %s (%s)", s.Alert.Incident, s.Alert.State)
+		}
+	}
+	fields(w, append(rows, "  the alert", alert)...)
+}
+
+// meaning is a group's state with what it means.
+func (s *groupStatus) meaning() string {
+	switch s.State {
+	case "storm":
+		return "storm: it crossed its threshold"
+	case "cool":
+		return "cool: its storm is over, and until " + clock(s.CooldownUntil) + " an alert that fires reopens it"
+	case "calm":
+		return "calm: below its threshold"
+	case "waiting":
+		return "waiting: its incidents have to be imported from Kubernetes first"
+	default:
+		if !s.Imported {
+			return "unknown, and nothing was imported from Kubernetes yet"
+		}
+		return "unknown: nobody has heard of it"
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/replay"
+)
+
+// replayVersion is that of the JSON of replay. Fields may be added under the same.
+const replayVersion = "stormfold.io/replay/v1"
+
+// longReplay is from how many notifications on a replay shows how far it is.
+const longReplay = 200
+
+// replayOptions are the flags of replay.
+type replayOptions struct {
+	policies, compare   string
+	set, compareSet     []string
+	until               string
+	output              string
+	incidents           int
+	goesOn              time.Duration // What until says.
+	compares, fromStdin bool
+}
+
+// replayed is the JSON of replay.
+type replayed struct {
+	APIVersion string      `json:"apiVersion"`
+	Inputs     []string    `json:"inputs"`
+	Runs       []replayRun `json:"runs"`
+}
+
+// replayRun is what came of one list of policies.
+type replayRun struct {
+	// Source says where the policies are from: built-in, or the path of a file; Changes what was changed in them.
+	Source  string   `json:"source"`
+	Changes []string `json:"changes,omitempty"`
+	*replay.Report
+}
+
+func newReplay(s streams) *cobra.Command {
+	var o replayOptions
+	c := &cobra.Command{
+		Use:   "replay FILE... | -",
+		Short: "Tell what recorded notifications would have become under some policies",
+		Long: `Feed recorded notifications through the fold itself, on a Redis and a clock of their own, and tell what would have come
+out: incidents, storms, how much less there would have been to look at, and how often Kubernetes would have been written.
+
+A recording holds JSON documents: webhooks of Alertmanager, single alerts in the same shape, CloudEvents, or
+{"time": "...", "data": ...} around one of the first two. Without a time a document counts as sent at the latest start of an
+alert, or end of a resolved one, that it tells of. All documents of all files are replayed in the order of their times.`,
+		Example: `  # What the built-in policy would have made of last night
+  kubectl stormfold replay night.jsonl
+
+  # The same with a threshold of 10 instead of 5
+  kubectl stormfold replay night.jsonl --set default.threshold=10
+
+  # Both side by side, or two files of policies
+  kubectl stormfold replay night.jsonl --compare-set default.threshold=10
+  kubectl stormfold replay night.jsonl --policies policies.yaml --compare new.yaml
+
+  # For a script: how many incidents would have been created
+  kubectl stormfold replay night.jsonl -o json | jq '.runs[0].incidents | length'`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("replay needs the file of a recording, or - for the standard input")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.policies, "policies", "", "policies file; the built-in policy without")
+	f.StringArrayVar(&o.set, "set", nil, "change a field of a policy, as default.threshold=10; may be repeated")
+	f.StringVar(&o.compare, "compare", "", "another policies file, to show both side by side")
+	f.StringArrayVar(&o.compareSet, "compare-set", nil, "like --set, for what is compared: the other file, or else the same policies")
+	f.StringVar(&o.until, "until", "", "stop the clock so long after the last notification, as 1h; without: when everything has ended and is deleted")
+	f.IntVar(&o.incidents, "incidents", 20, "how many incidents the text lists, storms first")
+	addOutput(c, &o.output)
+	return c
+}
+
+func (o *replayOptions) run(ctx context.Context, s streams, args []string) error {
+	if err := o.check(args); err != nil {
+		return err
+	}
+	notifications, err := readRecordings(s, args)
+	if err != nil {
+		return err
+	}
+	first, policies, err := policiesOf(o.policies, o.set)
+	if err != nil {
+		return err
+	}
+	sources, lists := []replayRun{first}, []config.Policies{policies}
+	if o.compares {
+		second := o.compare
+		if second == "" {
+			second = o.policies
+		}
+		run, policies, err := policiesOf(second, o.compareSet)
+		if err != nil {
+			return err
+		}
+		if o.compare == "" { // The same policies, then the changes of both.
+			if policies, err = change(lists[0], o.compareSet); err != nil {
+				return err
+			}
+			run.Changes = append(append([]string{}, o.set...), o.compareSet...)
+		}
+		sources, lists = append(sources, run), append(lists, policies)
+	}
+	out := replayed{APIVersion: replayVersion, Inputs: args, Runs: sources}
+	// A replay makes much that is forgotten at once; collecting it less often makes it a third faster.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	done := progress(s, len(notifications)*len(lists))
+	for i, policies := range lists {
+		report, err := replay.Run(ctx, notifications, replay.Options{Policies: policies, Until: o.goesOn, Progress: done.step})
+		if err != nil {
+			done.clear()
+			return fmt.Errorf("replaying: %w", err)
+		}
+		out.Runs[i].Report = report
+	}
+	done.clear()
+	return s.print(o.output, out, func(w io.Writer) { out.draw(w, o.incidents) })
+}
+
+// check reads the flags that are more than text.
+func (o *replayOptions) check(args []string) error {
+	o.compares = o.compare != "" || len(o.compareSet) > 0
+	if o.until != "" {
+		d, err := model.ParseDuration(o.until)
+		if err != nil || d <= 0 || time.Duration(d) > 500*24*time.Hour {
+			return usagef("--until %q is not a duration of up to 500d, for instance 1h", o.until)
+		}
+		o.goesOn = time.Duration(d)
+	}
+	for _, name := range args {
+		if name == "-" && o.fromStdin {
+			return usagef("the standard input can be read once")
+		}
+		o.fromStdin = o.fromStdin || name == "-"
+	}
+	return checkOutput(o.output)
+}
+
+// readRecordings reads all files.
+func readRecordings(s streams, names []string) ([]replay.Notification, error) {
+	var out []replay.Notification
+	for _, name := range names {
+		content, err := readInput(s, name)
+		if err != nil {
+			return nil, err
+		}
+		if name == "-" {
+			name = "standard input"
+		}
+		notifications, err := replay.Read(name, content)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, notifications...)
+	}
+	return out, nil
+}
+
+// readInput reads a file, or the standard input for "-".
+func readInput(s streams, name string) ([]byte, error) {
+	if name == "-" {
+		content, err := io.ReadAll(s.in)
+		if err != nil {
+			return nil, fmt.Errorf("reading the standard input: %w", err)
+		}
+		return content, nil
+	}
+	content, err := os.ReadFile(name)
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return nil, fmt.Errorf("%s cannot be read: %w", name, path.Err)
+	}
+	return content, err
+}
+
+// policiesOf reads a policies file, or takes the built-in policy, and changes it.
+func policiesOf(path string, changes []string) (replayRun, config.Policies, error) {
+	run, policies := replayRun{Source: "built-in", Changes: changes}, config.Default()
+	if path != "" {
+		run.Source = path
+		var err error
+		if policies, err = config.LoadPolicies(path); err != nil {
+			return run, nil, err
+		}
+	}
+	policies, err := change(policies, changes)
+	return run, policies, err
+}
+
+// change applies changes of the form default.threshold=10.
+func change(policies config.Policies, changes []string) (config.Policies, error) {
+	for _, c := range changes {
+		changed, err := policies.With(c)
+		if err != nil {
+			return nil, usage{err}
+		}
+		policies = changed
+	}
+	return policies, nil
+}
+
+// label names the policies of a run in a column.
+func (r replayRun) label() string {
+	if len(r.Changes) == 0 {
+		return filepath.Base(r.Source)
+	}
+	return filepath.Base(r.Source) + " " + strings.Join(r.Changes, " ")
+}
+
+// bar shows how far a long replay is. Without a terminal it shows nothing.
+type bar struct{ *progressbar.ProgressBar }
+
+func progress(s streams, steps int) bar {
+	if !s.errTerminal || steps < longReplay {
+		return bar{}
+	}
+	return bar{progressbar.NewOptions(steps, progressbar.OptionSetWriter(s.err), progressbar.OptionSetDescription("replaying"),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())}
+}
+
+func (b bar) step() {
+	if b.ProgressBar != nil {
+		_ = b.Add(1) // What cannot be drawn is not worth an error.
+	}
+}
+
+func (b bar) clear() {
+	if b.ProgressBar != nil {
+		_ = b.Clear()
+	}
+}
