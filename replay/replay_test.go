@@ -1,0 +1,183 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/test/testbed"
+)
+
+var start = time.Date(2026, 5, 1, 3, 0, 0, 0, time.UTC)
+
+func pods(from, to int) []string {
+	var out []string
+	for i := from; i < to; i++ {
+		out = append(out, fmt.Sprint("web-", i))
+	}
+	return out
+}
+
+func with(t *testing.T, changes ...string) config.Policies {
+	t.Helper()
+	policies := config.Default()
+	for _, change := range changes {
+		var err error
+		policies, err = policies.With(change)
+		require.NoError(t, err)
+	}
+	return policies
+}
+
+func replayed(t *testing.T, notifications []Notification, o Options) *Report {
+	t.Helper()
+	r, err := Run(t.Context(), notifications, o)
+	require.NoError(t, err)
+	return r
+}
+
+// Fifteen alerts at once, and all over ten minutes later: one storm that nobody sees grow, in three writes as the design says,
+// one more for its end, and the delete after its retention. Nothing is absorbed, since nothing else ever came to be.
+func TestFifteenAlertsAtOnce(t *testing.T) {
+	var all []Notification
+	for _, pod := range pods(0, 15) {
+		all = append(all, notification(t, start, aggregator.Firing, pod))
+	}
+	all = append(all, notification(t, start.Add(10*time.Minute), aggregator.Resolved, pods(0, 15)...))
+	r := replayed(t, all, Options{})
+	require.Equal(t, Line{
+		Alerts: 15, Firings: 15, Incidents: 1, Storms: 1, Reduction: 15, Writes: Writes{Create: 1, Status: 3, Delete: 1},
+	}, r.Totals)
+	require.Equal(t, []PolicyLine{{"default", r.Totals}}, r.Policies)
+	require.Equal(t, 15, r.PeakFiring)
+	require.Equal(t, start.Add(time.Second), r.PeakAt, "the first write is of one alert, and the next one second later of all")
+	storm := r.Incidents[0]
+	require.Equal(t, "Storm Resolved AllResolved", storm.Type+" "+storm.State+" "+storm.Reason)
+	require.Equal(t, []int{15, 15, 15}, []int{storm.Alerts, storm.PeakFiring, storm.Resources})
+	require.Equal(t, int64(600), storm.Seconds)
+	require.Equal(t, start, storm.StormAt)
+	require.Equal(t, start.Add(10*time.Minute+168*time.Hour), r.End.Truncate(time.Minute), "the clock stops when the retention is over")
+	require.Zero(t, r.Open)
+}
+
+// With a threshold of 20 the same alerts are fifteen incidents.
+func TestBelowTheThresholdEachAlertHasItsOwn(t *testing.T) {
+	all := []Notification{notification(t, start, aggregator.Firing, pods(0, 15)...)}
+	r := replayed(t, all, Options{Policies: with(t, "default.threshold=20")})
+	require.Equal(t, 15, r.Totals.Incidents)
+	require.Zero(t, r.Totals.Storms)
+	require.InDelta(t, 1, r.Totals.Reduction, 0)
+	for _, i := range r.Incidents {
+		require.Equal(t, "Quiet", i.Reason, "nobody said that it is over")
+		require.Equal(t, start.Add(5*time.Hour), i.EndedAt)
+	}
+}
+
+// Alerts one minute apart: those that have an incident by the time of the storm are absorbed by the oldest. A window that is
+// shorter than their distance never sees more than one.
+func TestAbsorbedAndWindow(t *testing.T) {
+	var all []Notification
+	for i, pod := range pods(0, 6) {
+		all = append(all, notification(t, start.Add(time.Duration(i)*time.Minute), aggregator.Firing, pod))
+	}
+	r := replayed(t, all, Options{Policies: with(t, "default.threshold=3", "default.window=10m")})
+	require.Equal(t, []int{2, 1, 1}, []int{r.Totals.Incidents, r.Totals.Storms, r.Totals.Absorbed})
+	require.Equal(t, r.Incidents[0].Name, r.Incidents[1].AbsorbedBy)
+	require.Equal(t, start.Add(2*time.Minute), r.Incidents[0].StormAt)
+	require.Equal(t, 6, r.PeakFiring, "an absorbed incident is not counted a second time")
+	r = replayed(t, all, Options{Policies: with(t, "default.threshold=3", "default.window=1m")})
+	require.Equal(t, []int{6, 0}, []int{r.Totals.Incidents, r.Totals.Storms})
+}
+
+// Until stops the clock, and what fires then is told as firing.
+func TestUntil(t *testing.T) {
+	all := []Notification{notification(t, start, aggregator.Firing, pods(0, 15)...)}
+	r := replayed(t, all, Options{Until: time.Hour})
+	require.Equal(t, start.Add(time.Hour), r.End)
+	require.Equal(t, 1, r.Open)
+	require.Equal(t, "Firing", r.Incidents[0].State)
+	require.Zero(t, r.Incidents[0].EndedAt)
+	require.Equal(t, int64(3600), r.Incidents[0].Seconds)
+	require.Zero(t, r.Totals.Writes.Delete)
+}
+
+// What is reopened again and again ends by maxDuration, and the clock comes to rest however long that takes.
+func TestTheClockComesToRest(t *testing.T) {
+	all := []Notification{notification(t, start, aggregator.Firing, "web-0")}
+	r := replayed(t, all, Options{Policies: with(t, "default.quiet=30d", "default.maxDuration=30d", "default.retention=365d")})
+	require.Equal(t, start.Add(30*24*time.Hour), r.Incidents[0].EndedAt)
+	require.Equal(t, 1, r.Totals.Writes.Delete)
+}
+
+// The order of the documents does not matter, only their times do.
+func TestSortedByTime(t *testing.T) {
+	all := slices.Concat(recording(t, "rollout.jsonl"), recording(t, "flapping.jsonl"))
+	want := replayed(t, all, Options{})
+	r := rand.New(rand.NewPCG(1, 2))
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	require.Equal(t, want, replayed(t, all, Options{}))
+}
+
+// The embedded Redis and a real one, with its own Lua and its script flags, come to the same, to the last write and name: for
+// all recordings, and for a storm of more alerts than a script reads at once.
+func TestARealRedisComesToTheSame(t *testing.T) {
+	server := testbed.Redis(t)
+	policies, err := config.LoadPolicies("testdata/policies.yaml")
+	require.NoError(t, err)
+	large := []Notification{
+		notification(t, start, aggregator.Firing, pods(0, 4)...),
+		notification(t, start.Add(20*time.Second), aggregator.Firing, pods(2, 600)...),
+		notification(t, start.Add(21*time.Second), aggregator.Resolved, pods(100, 600)...),
+		notification(t, start.Add(10*time.Minute), aggregator.Resolved, pods(0, 100)...),
+		notification(t, start.Add(12*time.Minute), aggregator.Firing, pods(50, 60)...),
+	}
+	for name, notifications := range map[string][]Notification{
+		"rollout": recording(t, "rollout.jsonl"), "node-down": recording(t, "node-down.json"), "flapping": recording(t, "flapping.jsonl"),
+		"large": large,
+	} {
+		for _, p := range []config.Policies{nil, policies} {
+			require.NoError(t, server.Client().FlushAll(t.Context()).Err())
+			want := replayed(t, notifications, Options{Policies: p})
+			require.Equal(t, want, replayed(t, notifications, Options{Policies: p, Redis: server.Client()}), name)
+			require.NotZero(t, want.Totals.Incidents, name)
+		}
+	}
+}
+
+// A Redis that somebody uses is left alone.
+func TestOnlyARedisOfItsOwn(t *testing.T) {
+	server := testbed.Redis(t)
+	all := []Notification{notification(t, start, aggregator.Firing, "web-0")}
+	replayed(t, all, Options{Redis: server.Client(), Until: time.Hour})
+	_, err := Run(t.Context(), all, Options{Redis: server.Client()})
+	require.ErrorContains(t, err, "a replay needs a Redis of its own")
+}
+
+func TestNothingToReplay(t *testing.T) {
+	_, err := Run(t.Context(), nil, Options{})
+	require.ErrorContains(t, err, "there is nothing to replay")
+}
+
+// Whoever interrupts a replay does not wait for its end.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var all []Notification
+	for i := range 50 {
+		all = append(all, notification(t, start.Add(time.Duration(i)*time.Second), aggregator.Firing, fmt.Sprint("web-", i)))
+	}
+	done := 0
+	_, err := Run(ctx, all, Options{Progress: func() {
+		if done++; done == 3 {
+			cancel()
+		}
+	}})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 3, done)
+}
