@@ -29,8 +29,9 @@ var mayImport = map[string][]string{
 	"tracing":    {},
 	"function":   {"handlers", "projector", "aggregator", "config", "api", "meter", "tracing"},
 	"source":     {"meter", "tracing"},
+	"replay":     {"handlers", "projector", "aggregator", "config", "api"},
 	"":           {"function"}, // the root package
-	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api", "source", "meter", "tracing"},
+	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api", "source", "replay", "meter", "tracing"},
 	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "api", "cmd", "meter", "tracing", ""},
 }
 
@@ -42,6 +43,7 @@ var mayNotImport = map[string][]string{
 	"projector":  {"github.com/redis", "github.com/alicebob/miniredis", "github.com/cloudevents", "knative.dev/func-go", "go.opentelemetry.io"},
 	"function":   {"github.com/alicebob/miniredis", "knative.dev/func-go", "go.opentelemetry.io/otel/sdk"},
 	"source":     {"github.com/redis", "github.com/alicebob/miniredis", "k8s.io", "knative.dev/func-go", "go.opentelemetry.io/otel/sdk"},
+	"replay":     {"k8s.io/client-go", "knative.dev/func-go"},
 	"tracing":    {"github.com/redis", "k8s.io", "knative.dev", "google.golang.org/grpc", "go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"},
 }
 

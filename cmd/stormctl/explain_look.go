@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/aggregator"
@@ -67,9 +68,15 @@ type shownIn struct {
 	AbsorbedBy string               `json:"absorbedBy,omitempty"`
 }
 
+// silent keeps the client's own log from the standard error: what it has to say comes as an error too.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 // lookInRedis asks how the group stands, without a write.
 func lookInRedis(ctx context.Context, url string, group groupFacts, fingerprint string) (*groupStatus, error) {
 	settings := config.Settings{RedisURL: config.RedisURL(url), RedisTimeout: redisTimeout}
+	redis.SetLogger(silent{})
 	client, err := settings.NewRedis()
 	if err != nil {
 		return nil, usage{err}

@@ -65,7 +65,9 @@ func listIncidents(w io.Writer, all []replay.Incident, most int) {
 			end, strconv.Itoa(i.Reopened), strconv.Itoa(i.Writes.Total()), i.Policy + " " + pairs(i.GroupLabels),
 		})
 	}
-	table(w, rows)
+	if len(shown) > 0 {
+		table(w, rows)
+	}
 	if more := len(all) - len(shown); more > 0 {
 		fmt.Fprintf(w, "and %d more: --incidents %d, or -o json\n", more, len(all))
 	}

@@ -101,13 +101,13 @@ func (p picture) times(t twig) string {
 		}
 	}
 	add("started", t.StartedAt)
+	if t.State == v1alpha1.StateFiring && t.StartedAt != nil {
+		parts[0] += " (" + length(p.now.Sub(t.StartedAt.Time)) + " ago)"
+	}
 	add("storm", t.StormAt)
 	add("last change", t.LastChangeAt)
 	add("resolved", t.ResolvedAt)
 	out := strings.Join(parts, ", ") + " UTC"
-	if t.State == v1alpha1.StateFiring && t.StartedAt != nil {
-		out += " (" + length(p.now.Sub(t.StartedAt.Time)) + " ago)"
-	}
 	if t.Reopened > 0 {
 		out += ", reopened " + times(int(t.Reopened))
 	}
