@@ -1,6 +1,7 @@
 // Command stormctl is for those who run Stormfold and those who read its incidents. Installed as kubectl-stormfold it is a
 // plugin of kubectl:
 //
+//	stormctl record FILE        Alertmanager's webhooks to a file
 //	stormctl replay FILE...     what recorded notifications would have become under some policies
 //	stormctl explain LABEL...   where an alert belongs, and how its group stands
 //	stormctl tree [NAME...]     an incident as a picture
@@ -90,7 +91,7 @@ Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 		SilenceErrors: true, SilenceUsage: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q, only replay, explain and tree", args[0])
+				return usagef("there is no command %q, only record, replay, explain and tree", args[0])
 			}
 			return nil
 		},
@@ -101,6 +102,6 @@ Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newReplay(s), newExplain(s), newTree(s))
+	root.AddCommand(newRecord(s), newReplay(s), newExplain(s), newTree(s))
 	return root
 }
