@@ -16,9 +16,10 @@ type ledger struct {
 	clock   func() time.Time
 	entries map[types.NamespacedName]*account
 	order   []*account
-	// firing is how many alerts the incidents show as firing now, most the highest that was, and mostAt when.
-	firing, most int
-	mostAt       time.Time
+	// open is how many incidents are firing now, firing how many alerts they show as firing, most the highest that was, and
+	// mostAt when.
+	open, firing, most int
+	mostAt             time.Time
 }
 
 // account is one incident as it stood last, by the clock of the replay.
@@ -54,7 +55,8 @@ func (l *ledger) UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) 
 	out, err := l.Memory.UpdateStatus(ctx, incident)
 	if err == nil {
 		a := l.entries[key(incident.Namespace, incident.Name)]
-		l.firing += firing(out) - firing(a.incident)
+		l.shows(a.incident, -1)
+		l.shows(out, 1)
 		a.incident, a.peak = out, max(a.peak, firing(out))
 		a.writes.Status++
 		if out.Status.State == v1alpha1.StateAbsorbed && a.absorbed.IsZero() {
@@ -69,11 +71,19 @@ func (l *ledger) Delete(ctx context.Context, namespace, name string) error {
 	err := l.Memory.Delete(ctx, namespace, name)
 	if err == nil {
 		a := l.entries[key(namespace, name)]
-		l.firing -= firing(a.incident)
+		l.shows(a.incident, -1)
 		a.deleted = true
 		a.writes.Delete++
 	}
 	return err
+}
+
+// shows adds what an incident shows to the numbers, or takes it away.
+func (l *ledger) shows(i *v1alpha1.Incident, sign int) {
+	if i.Status.State == v1alpha1.StateFiring {
+		l.open += sign
+		l.firing += sign * firing(i)
+	}
 }
 
 // firing is how many alerts an incident shows as firing while it fires itself. One that is over keeps the last counts known.
@@ -90,15 +100,4 @@ func (l *ledger) peak() {
 	if l.firing > l.most {
 		l.most, l.mostAt = l.firing, l.clock()
 	}
-}
-
-// open is how many incidents are firing.
-func (l *ledger) open() int {
-	n := 0
-	for _, a := range l.order {
-		if a.incident.Status.State == v1alpha1.StateFiring {
-			n++
-		}
-	}
-	return n
 }

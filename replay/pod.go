@@ -17,6 +17,9 @@ const namespace = "stormfold"
 // lease is for how long the only pod of a replay may project a group. Its clock stands still while it does.
 const lease = 20 * time.Second
 
+// longestPause is how long a group may wait to be written: no hold and no flush interval is longer.
+const longestPause = 10 * time.Minute
+
 // stuck is how often in a row a shard may be swept at one moment of the clock, 256 groups of 20 objects and more each time,
 // before the replay gives up: a group that is always due would keep it there for ever.
 const stuck = 10000
@@ -81,12 +84,12 @@ func (p *pod) take(ctx context.Context, n Notification) error {
 	return nil
 }
 
-// advance moves the clock to wherever something is due until then, and sees to it.
-func (p *pod) advance(ctx context.Context, to time.Time) error {
+// advance moves the clock to wherever something is due, and sees to it, until what is due next is not to be waited for.
+func (p *pod) advance(ctx context.Context, enough func(at time.Time) bool) error {
 	idle := 0
 	for {
 		shard, at := p.next()
-		if at.IsZero() || at.After(to) {
+		if at.IsZero() || enough(at) {
 			return nil
 		}
 		p.moveTo(at)
@@ -101,6 +104,9 @@ func (p *pod) advance(ctx context.Context, to time.Time) error {
 		}
 	}
 }
+
+// over tells whether everything has ended: nothing fires, and nothing is to be written before a retention is over.
+func (p *pod) over(at time.Time) bool { return p.ledger.open == 0 && at.Sub(p.now) > longestPause }
 
 // moveTo sets the clock, which never goes back.
 func (p *pod) moveTo(t time.Time) {

@@ -27,8 +27,8 @@ import (
 type Options struct {
 	// Policies are those to try; none are the built-in policy.
 	Policies config.Policies
-	// Until is how long the clock goes on after the last notification. 0: until every incident has ended and its retention
-	// is over.
+	// Until is how long the clock goes on after the last notification. 0: until everything has ended. What has ended is deleted
+	// a retention later, which a longer Until shows.
 	Until time.Duration
 	// Redis is empty and nobody else's. Nil: one in the process, for this replay alone.
 	Redis redis.UniversalClient
@@ -36,9 +36,9 @@ type Options struct {
 	Progress func()
 }
 
-// forever is longer than any policy lets an incident be there: reopened again and again it ends by maxDuration, 30 days at
-// most, and is deleted after its retention, 365 days at most.
-const forever = 500 * 24 * time.Hour
+// forever is longer than any policy lets an incident fire when nothing is heard: its quiet and its maxDuration are at most 30
+// days.
+const forever = 40 * 24 * time.Hour
 
 // Run replays notifications, in the order of their times. The error says what of the machinery failed; no notification that
 // Read has accepted is one.
@@ -68,7 +68,7 @@ func Run(ctx context.Context, notifications []Notification, o Options) (*Report,
 		return nil, err
 	}
 	for _, n := range ordered {
-		if err := p.advance(ctx, n.At); err != nil {
+		if err := p.advance(ctx, n.At.Before); err != nil {
 			return nil, err
 		}
 		p.moveTo(n.At)
@@ -80,7 +80,12 @@ func Run(ctx context.Context, notifications []Notification, o Options) (*Report,
 		}
 	}
 	last := ordered[len(ordered)-1].At
-	if err := p.advance(ctx, last.Add(cmp.Or(o.Until, forever))); err != nil {
+	enough := last.Add(cmp.Or(o.Until, forever)).Before
+	if o.Until == 0 {
+		late := enough
+		enough = func(at time.Time) bool { return late(at) || p.over(at) }
+	}
+	if err := p.advance(ctx, enough); err != nil {
 		return nil, err
 	}
 	if o.Until > 0 {

@@ -123,7 +123,7 @@ func (p *pod) report(notifications []Notification) *Report {
 	p.ledger.peak()
 	out := &Report{
 		From: notifications[0].At, To: notifications[len(notifications)-1].At, End: p.now,
-		Notifications: len(notifications), PeakFiring: p.ledger.most, PeakAt: p.ledger.mostAt, Open: p.ledger.open(),
+		Notifications: len(notifications), PeakFiring: p.ledger.most, PeakAt: p.ledger.mostAt, Open: p.ledger.open,
 		Policies: []PolicyLine{}, Incidents: []Incident{},
 	}
 	distinct := map[string]bool{}

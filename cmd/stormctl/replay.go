@@ -87,7 +87,7 @@ alert, or end of a resolved one, that it tells of. All documents of all files ar
 	f.StringArrayVar(&o.set, "set", nil, "change a field of a policy, as default.threshold=10; may be repeated")
 	f.StringVar(&o.compare, "compare", "", "another policies file, to show both side by side")
 	f.StringArrayVar(&o.compareSet, "compare-set", nil, "like --set, for what is compared: the other file, or else the same policies")
-	f.StringVar(&o.until, "until", "", "stop the clock so long after the last notification, as 1h; without: when everything has ended and is deleted")
+	f.StringVar(&o.until, "until", "", "stop the clock so long after the last notification, as 1h; without: when everything has ended")
 	f.IntVar(&o.incidents, "incidents", 20, "how many incidents the text lists, storms first")
 	addOutput(c, &o.output)
 	return c
