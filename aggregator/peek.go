@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -106,21 +104,14 @@ func decodePeek(reply any) (GroupState, error) {
 	return s, r.err
 }
 
-// params reads those of a policy's numbers that say how far a group is from a storm, see PARAMS in lib.lua.
+// params reads those of a policy's numbers that say how far a group is from a storm, durations in ms.
 func (s *GroupState) params(text string) error {
-	numbers := make([]int64, 0, 11)
-	for part := range strings.SplitSeq(text, ",") {
-		n, err := strconv.ParseInt(part, 10, 64)
-		if err != nil {
-			return fmt.Errorf("%w: parameters %q", ErrReply, text)
-		}
-		numbers = append(numbers, n)
-	}
-	if len(numbers) < 5 {
+	var p struct{ Threshold, Window, Cooldown int64 }
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return fmt.Errorf("%w: parameters %q", ErrReply, text)
 	}
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-	s.Threshold, s.Period, s.Cooldown = int(numbers[0]), ms(numbers[1]), ms(numbers[4])
+	s.Threshold, s.Period, s.Cooldown = int(p.Threshold), ms(p.Window), ms(p.Cooldown)
 	return nil
 }
 

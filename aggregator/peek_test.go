@@ -94,7 +94,7 @@ func TestPeekOfAnAnswerThatIsNone(t *testing.T) {
 	}
 	s := GroupState{}
 	require.ErrorIs(t, s.params("5,x"), ErrReply)
-	require.ErrorIs(t, s.params("5"), ErrReply)
+	require.ErrorIs(t, s.params(`{"window":"x"}`), ErrReply)
 }
 
 func TestKeysOfAGroup(t *testing.T) {

@@ -5,8 +5,8 @@
 -- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 group id, 3 fingerprint
 -- Returns {now, imported 0|1, known 0|1, due (ms, 0: never), alerts that wait for the import} and, for a group that is known,
---      {..., state (waiting while it has to be imported), revision, policy, group labels (JSON), overflow 0|1, parameters (see
---      PARAMS), alerts in the window, arrival of the oldest of them (ms, 0: none), storm's object, members, firing, beyond,
+--      {..., state (waiting while it has to be imported), revision, policy, group labels (JSON), overflow 0|1, parameters
+--      (JSON, see params in Go), alerts in the window, arrival of the oldest of them (ms, 0: none), storm's object, members, firing, beyond,
 --      open incidents of single alerts, last heard (ms), end of the storm (ms), status of the alert's record ('': none, f, r
 --      or c), its notifiedAt (ms), 1 if it is a member of the storm, the alert's object, that object's entry (JSON)}
 
@@ -18,7 +18,7 @@ local flat = redis.call('HGETALL', g.k.g)
 for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
 if not g.pol or not g.par then return out end
 out[3] = 1
-local p = unpack_params(g.par)
+local p = cjson.decode(g.par)
 local state = g.st or 'calm'
 if g.lost == '1' or out[2] == 0 then state = 'waiting' end
 local since = '(' .. int(now - p.window)
