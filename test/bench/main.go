@@ -38,8 +38,8 @@ type plan struct {
 	rounds    int
 	warm, run time.Duration
 	storm     time.Duration // In place of warm, and of run if that is shorter, for the function.
-	folds     int // How often a fold is timed in each round.
-	starts    int // How often a process is started.
+	folds     int           // How often a fold is timed in each round.
+	starts    int           // How often a process is started.
 	only      []string
 }
 
