@@ -57,7 +57,7 @@ func (l *ledger) UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) 
 		a := l.entries[key(incident.Namespace, incident.Name)]
 		l.shows(a.incident, -1)
 		l.shows(out, 1)
-		a.incident, a.peak = out, max(a.peak, firing(out))
+		a.incident, a.peak = out, max(a.peak, int(out.Status.Alerts.Firing))
 		a.writes.Status++
 		if out.Status.State == v1alpha1.StateAbsorbed && a.absorbed.IsZero() {
 			a.absorbed = l.clock()
@@ -78,20 +78,13 @@ func (l *ledger) Delete(ctx context.Context, namespace, name string) error {
 	return err
 }
 
-// shows adds what an incident shows to the numbers, or takes it away.
+// shows adds what an incident shows to the numbers, or takes it away. One that is over keeps the last counts known, which are
+// no longer its own.
 func (l *ledger) shows(i *v1alpha1.Incident, sign int) {
 	if i.Status.State == v1alpha1.StateFiring {
 		l.open += sign
-		l.firing += sign * firing(i)
+		l.firing += sign * int(i.Status.Alerts.Firing)
 	}
-}
-
-// firing is how many alerts an incident shows as firing while it fires itself. One that is over keeps the last counts known.
-func firing(i *v1alpha1.Incident) int {
-	if i.Status.State != v1alpha1.StateFiring {
-		return 0
-	}
-	return int(i.Status.Alerts.Firing)
 }
 
 // peak takes note of how many alerts are shown as firing. It is called when the clock moves: between the writes of one moment an
