@@ -21,7 +21,8 @@ const objectOverhead = 8 << 10
 // maxHotspots is how many of the most frequent label values an incident shows.
 const maxHotspots = 10
 
-// Render is the incident that an object of a snapshot should be. It is pure: the same snapshot always gives the same.
+// Render is the incident that an object of a snapshot should be. It is pure: the same snapshot always gives the same, in whatever
+// order its members come.
 func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	alertName := cmp.Or(s.Labels["alertname"], o.Facts.Labels["alertname"])
 	incident := &v1alpha1.Incident{
@@ -32,9 +33,7 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 		},
 		Spec: v1alpha1.IncidentSpec{Policy: s.Policy, AlertName: alertName, GroupLabels: s.Labels},
 	}
-	members := slices.SortedFunc(slices.Values(o.Members), func(a, b aggregator.Member) int {
-		return cmp.Compare(a.Fingerprint, b.Fingerprint)
-	})
+	members := o.Members
 	st := &incident.Status
 	st.State, st.Type = v1alpha1.StateFiring, v1alpha1.TypeAlert
 	switch o.State {
@@ -83,7 +82,7 @@ func severity(members []aggregator.Member) string {
 	highest := func(firing bool) string {
 		best := ""
 		for _, m := range members {
-			if m.Firing != firing || m.Severity == "" {
+			if m.Firing != firing || m.Severity == best {
 				continue
 			}
 			a, b := aggregator.SeverityRank(m.Severity), aggregator.SeverityRank(best)
@@ -127,10 +126,18 @@ func resources(members []aggregator.Member) []v1alpha1.Resource {
 	return out
 }
 
-// compareResources puts firing ones first, and orders the others by what they are.
+// compareResources puts firing ones first, and orders the others by what they are. It compares no more than it has to: a storm has
+// thousands.
 func compareResources(a, b v1alpha1.Resource) int {
-	return cmp.Or(firingFirst(a.Firing, b.Firing), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace),
-		cmp.Compare(a.Name, b.Name))
+	switch {
+	case a.Firing != b.Firing:
+		return firingFirst(a.Firing, b.Firing)
+	case a.Kind != b.Kind:
+		return cmp.Compare(a.Kind, b.Kind)
+	case a.Namespace != b.Namespace:
+		return cmp.Compare(a.Namespace, b.Namespace)
+	}
+	return cmp.Compare(a.Name, b.Name)
 }
 
 func firingFirst(a, b bool) int {

@@ -53,6 +53,13 @@ local absorbed, pending = absorb(g, now, OBJECTS, out)
 local upto = g.lu > now and ARGV[5] ~= '1' and g.lrev or 0
 set(g, 'lrev', 0)
 
+-- spread makes an interval up to a quarter shorter, by the group's id: groups that opened together would be written together
+-- for as long as they last.
+local function spread(interval)
+  local part = tonumber(string.sub(gid, 3, 6), 16) / 65536
+  return math.max(g.p.flushMin, math.floor(interval * (1 - part / 4)))
+end
+
 local objects, storm, skipped = {}, false, false
 local function write(name, op, e)
   e.a = 1
@@ -138,7 +145,7 @@ else
     set(g, 'iv', g.p.flushMin)
   end
   set(g, 'lf', now)
-  set(g, 'nf', (#objects == OBJECTS or pending > absorbed) and now or now + g.iv)
+  set(g, 'nf', (#objects == OBJECTS or pending > absorbed) and now or now + spread(g.iv))
   set(g, 'lease', ARGV[2])
   set(g, 'lu', now + tonumber(ARGV[3]))
   reschedule(g, due, gid, now)
