@@ -17,8 +17,15 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// policies are the built-in one, and one whose flush interval does not grow, for the row about the lag.
+// unwritten begins the alert names of a stream whose storms are opened, and not written again while they are measured.
+const unwritten = "Unwritten"
+
+// policies are the built-in one, one whose flush interval does not grow, for the row about the lag, and one that tells what
+// the API server's share is on a machine that everything shares.
 const policies = `policies:
+- name: unwritten
+  match: ['alertname=~"KubePodCrashLooping` + unwritten + `.*"']
+  flush: {min: 1m, max: 1m}
 - name: lag
   match: ['namespace="lag"']
   flush: {min: 1s, max: 1s}

@@ -39,9 +39,14 @@ func (b *bed) events(ctx context.Context, p plan) (outcome, error) {
 		if err != nil {
 			return out, err
 		}
+		u, err := b.functionRate(ctx, p.ofStorm(), 1, connections, newStream(unwritten, spread).singles(), "1 alert an event, 16 groups that are not written", 1)
+		if err != nil {
+			return out, err
+		}
 		out.Rounds = append(out.Rounds, sample{f, bound(n, e)})
-		out.Note = fmt.Sprintf("in the last round N = %s, E = %s", number(n), number(e))
-		progress("events: round %d: N %s E %s function %s", round+1, number(n), number(e), number(f))
+		out.Note = fmt.Sprintf("in the last round N = %s, E = %s; with storms that nobody writes meanwhile the ratio was %s",
+			number(n), number(e), number(u/bound(n, e)))
+		progress("events: round %d: N %s E %s function %s unwritten %s", round+1, number(n), number(e), number(f), number(u))
 	}
 	return out, nil
 }
