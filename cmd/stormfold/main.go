@@ -18,12 +18,19 @@ import (
 	"github.com/stormfold/stormfold/function"
 )
 
+// gcPercent is how much garbage the heap may hold beside what lives, when GOGC does not say: under the load of make bench that keeps
+// the function below 100 MiB, where Go's own 100 takes 146, and costs a thirtieth of the rate.
+const gcPercent = 60
+
 func main() {
 	show := flag.Bool("version", false, "print the version and end")
 	flag.Parse()
 	fmt.Fprintln(os.Stderr, "stormfold", version())
 	if *show {
 		return
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	cloudevents.SetLogLevel(cloudevents.LogInfo)
 	if err := service.New(function.New()).Start(context.Background()); err != nil {
