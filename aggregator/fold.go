@@ -36,6 +36,8 @@ type Folded struct {
 	State string
 	// Window is how many distinct alerts newly fired within the policy's window, while the group is calm.
 	Window int
+	// WindowUntil is when the oldest of them leaves it; zero when there is none.
+	WindowUntil time.Time
 	// Total and Firing count the storm's alerts.
 	Total, Firing int
 	// NewlyFiring counts the alerts of this event that began to fire.

@@ -204,7 +204,16 @@ func (w *twin) foldBoth(event []Alert, truncated bool) {
 	require.Equal(w.t, newly, f.NewlyFiring, "newly firing")
 	require.Equal(w.t, w.m.changes > before, f.Changed, "changed: %+v", f)
 	require.Equal(w.t, w.m.state(), f.State)
-	require.Equal(w.t, len(w.m.recent), f.Window, "alerts in the window")
+	inWindow, leaves := 0, time.Time{}
+	for _, at := range w.m.recent {
+		if until := at.Add(w.policy.Window); until.After(w.now) {
+			if inWindow++; leaves.IsZero() || until.Before(leaves) {
+				leaves = until
+			}
+		}
+	}
+	require.Equal(w.t, inWindow, f.Window, "alerts in the window")
+	require.Equal(w.t, leaves.UnixMilli(), f.WindowUntil.UnixMilli(), "when the oldest leaves the window")
 	w.compareSaid(f.Transitions)
 	if f.Token != "" {
 		require.True(w.t, f.Changed, "a lease for nothing")

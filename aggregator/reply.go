@@ -111,6 +111,7 @@ func decodeFolded(reply any, group Group) (Folded, storm, error) {
 	f.Due = r.time()
 	f.State = r.string()
 	f.Window = int(r.int())
+	f.WindowUntil = r.time()
 	f.Total = int(r.int())
 	f.Firing = int(r.int())
 	f.NewlyFiring = int(r.int())

@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"go.uber.org/zap"
@@ -67,9 +68,17 @@ func (p *pod) explain(ctx context.Context, ev event.Event, groups []aggregator.G
 		}
 		p.log.Debugw("group folded", append(fields, fieldGroup, fold.Group, "state", fold.State, "action", action(fold),
 			"newlyFiring", fold.NewlyFiring, "inWindow", fold.Window, "threshold", group.Policy.Threshold, "window", group.Policy.Window,
-			fieldTotal, fold.Total, fieldFiring, fold.Firing, fieldRevision, fold.Revision,
+			"windowLeft", windowLeft(fold), fieldTotal, fold.Total, fieldFiring, fold.Firing, fieldRevision, fold.Revision,
 			"leased", fold.Token != "", "due", fold.Due)...)
 	}
+}
+
+// windowLeft is how long the oldest alert of those that newly fired still counts towards a storm, 0 when none does.
+func windowLeft(fold aggregator.Folded) time.Duration {
+	if fold.WindowUntil.IsZero() {
+		return 0
+	}
+	return fold.WindowUntil.Sub(fold.Now)
 }
 
 // action is what a fold did: the latest transition, if it brought about any.

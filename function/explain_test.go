@@ -159,7 +159,7 @@ func TestAnEventIsExplained(t *testing.T) {
 		require.Equal(t, zap.DebugLevel, line.Level)
 		for field, want := range map[string]any{
 			fieldEvent: "4b1d", fieldTrace: traceID, fieldPolicy: "default", "state": "calm", "action": "opened", "alerts": alerts,
-			"newlyFiring": alerts, "inWindow": alerts, "threshold": int64(5), "window": 2 * time.Minute, "leased": true,
+			"newlyFiring": alerts, "inWindow": alerts, "threshold": int64(5), "window": 2 * time.Minute, "windowLeft": 2 * time.Minute, "leased": true,
 		} {
 			require.EqualValues(t, want, fields[field], field)
 		}

@@ -17,7 +17,8 @@
 --      record holds for Go, slug of the object's name, facts for Go (JSON); the last two are empty with 13: what they are for
 --      does not happen in a storm
 -- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1|2 (2: somebody else's had run
---      out), due (ms), state (waiting: they wait for the import), alerts in the window, members, firing, newly firing,
+--      out), due (ms), state (waiting: they wait for the import), alerts in the window, when the oldest leaves it (ms, 0: there is
+--      none), members, firing, newly firing,
 --      transitions {kind, name, namespace, revision, total, firing, reason, type A|S, told 0|1: a pod was told to write
 --      the object before}..., the open storm's object (''), its common labels (JSON; '')}; {'other'}: there is no such storm as 13
 --      says, and nothing was done; kind is opened, storm, resolved, reopened or absorbed. An error WAITING: too many alerts wait
@@ -38,7 +39,7 @@ if storm and (g.obj ~= ARGV[13] or g.st ~= 'storm' or g.waits or late(g, now)) t
 end
 if not p then
   p = g.p
-  if not p then return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, {}, '', ''} end
+  if not p then return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, 0, {}, '', ''} end
 else
   if not g.pol and g.lost ~= '1' then
     if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups then
@@ -71,7 +72,7 @@ if g.lost == '1' or not imported(due, epoch) then
   set(g, 'heard', now)
   redis.call('ZADD', due, int(now), gid)
   save(g)
-  return {now, gid, g.rev, 1, 0, now, 'waiting', 0, g.n + g.x, g.f, 0, {}, '', ''}
+  return {now, gid, g.rev, 1, 0, now, 'waiting', 0, 0, g.n + g.x, g.f, 0, {}, '', ''}
 end
 local shared, cut = waited(g, words)
 if ARGV[10] ~= '' then shared[#shared + 1] = ARGV[10] end
@@ -390,5 +391,11 @@ if changed and token ~= '' and g.lu <= now and g.nf <= now then
 end
 local at = reschedule(g, due, gid, now)
 save(g)
-return {now, gid, g.rev, changed and 1 or 0, lease, at, g.st, g.st == 'calm' and redis.call('ZCARD', k.recent) or 0, g.n + g.x, g.f, newly,
-  out, g.st == 'storm' and g.obj or '', g.st == 'storm' and ARGV[10] ~= '' and g.com or ''}
+local window, leaves = 0, 0
+if g.st == 'calm' then
+  local since = '(' .. int(now - g.p.window)
+  local oldest = redis.call('ZRANGEBYSCORE', k.recent, since, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if #oldest > 0 then window, leaves = redis.call('ZCOUNT', k.recent, since, '+inf'), tonumber(oldest[2]) + g.p.window end
+end
+return {now, gid, g.rev, changed and 1 or 0, lease, at, g.st, window, leaves, g.n + g.x, g.f, newly, out,
+  g.st == 'storm' and g.obj or '', g.st == 'storm' and ARGV[10] ~= '' and g.com or ''}
