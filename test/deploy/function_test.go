@@ -63,10 +63,11 @@ func startFunction(t *testing.T, redisURL string, env ...string) *function {
 	require.NoError(t, err, "%s", out)
 	address := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
 	f.url = "http://" + address
-	f.Process = testbed.Start(t, "stormfold", append(env,
-		"LISTEN_ADDRESS="+address, "STORMFOLD_METRICS_ADDRESS=off", "STORMFOLD_REDIS_URL="+redisURL, "STORMFOLD_POLICIES="+policies,
-		"STORMFOLD_NAMESPACE="+f.namespace, "KUBECONFIG="+cluster.ServiceAccountKubeconfig(t, f.namespace, "stormfold"),
-		"STORMFOLD_SWEEP_INTERVAL=1s"), binary)
+	f.Process = testbed.Start(t, "stormfold", append([]string{
+		"LISTEN_ADDRESS=" + address, "STORMFOLD_METRICS_ADDRESS=off", "STORMFOLD_REDIS_URL=" + redisURL, "STORMFOLD_POLICIES=" + policies,
+		"STORMFOLD_NAMESPACE=" + f.namespace, "KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, f.namespace, "stormfold"),
+		"STORMFOLD_SWEEP_INTERVAL=1s",
+	}, env...), binary)
 	testbed.Eventually(t, time.Minute, "the function", func(ctx context.Context) error {
 		if !f.Running() {
 			t.Fatal("the function has ended")

@@ -172,7 +172,10 @@ func TestRedisHA(t *testing.T) {
 	servers, sentinels, address := highlyAvailable(t)
 	require.Equal(t, servers[0].port, master(t, sentinels[0]))
 	noWarnings(t, client(t, address))
-	f := startFunction(t, address, "STORMFOLD_REDIS_WAIT_REPLICAS=1")
+	// A failover takes longer than the two seconds after which the quick policy's storms end by themselves.
+	policies := filepath.Join(t.TempDir(), "policies.yaml")
+	require.NoError(t, os.WriteFile(policies, []byte(strings.Replace(quick, "quiet: 2s", "quiet: 1h", 1)), 0o600))
+	f := startFunction(t, address, "STORMFOLD_REDIS_WAIT_REPLICAS=1", "STORMFOLD_POLICIES="+policies)
 	f.send(t, 20, "firing")
 	f.awaitStorm(t, 20, 20)
 
