@@ -155,11 +155,15 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	}
 	shard := ShardOf(i.Group)
 	keys := append(shardKeys(shard), groupKeys(shard, i.Group)...)
+	starts, rest := int64(0), ""
+	if known := i.Object.Facts; !i.Object.Storm && i.Object.Total > 0 {
+		starts, rest = known.StartsAt, recordRest(Alert{Labels: known.Labels}, policy.Breakdown)
+	}
 	members := i.Object.Members
 	for page := 0; page == 0 || len(members) > 0; page++ {
 		args := []any{a.scriptClock(), i.Group, i.Policy, labels, text.params, text.settings, i.Object.Name, e, facts,
 			i.Object.Revision, shared, page, flag(i.Group == overflowID(i.Policy, shard)),
-			i.Object.ResourceVersion}
+			i.Object.ResourceVersion, starts, rest}
 		n := min(len(members), foldAlerts)
 		for _, m := range members[:n] {
 			word := "r"
@@ -189,7 +193,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 func (a *Aggregator) FinishGroup(ctx context.Context, group string) error {
 	shard := ShardOf(group)
 	keys := append(shardKeys(shard), groupKeys(shard, group)...)
-	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0", "").Err()
+	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0", "", "", "").Err()
 	if err != nil {
 		return fmt.Errorf("finishing the import of group %s: %w", group, classify(err))
 	}

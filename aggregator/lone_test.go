@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -39,5 +40,70 @@ func TestLoneNames(t *testing.T) {
 		name := lone(a, epoch).Name
 		require.False(t, names[name], name)
 		names[name] = true
+	}
+}
+
+// Alerts that were passed through, enough for a storm, become one when their group hears of them, however long Redis was away, and
+// whether the import comes before their event is delivered again or after it.
+func TestLoneIncidentsBecomeAStorm(t *testing.T) {
+	for name, c := range map[string]struct {
+		away    time.Duration
+		apart   time.Duration
+		said    func(*lab) []Alert
+		fold    bool // The event comes before the import, too.
+		storm   int
+		singles int
+	}{
+		"imported first":                 {said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
+		"folded first":                   {said: func(l *lab) []Alert { return l.pods(8, Firing) }, fold: true, storm: 8},
+		"imported first, long ago":       {away: time.Hour, said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
+		"folded first, long ago":         {away: time.Hour, said: func(l *lab) []Alert { return l.pods(8, Firing) }, fold: true, storm: 8},
+		"another one fires":              {away: time.Hour, said: func(l *lab) []Alert { return []Alert{l.alert("db-0", Firing)} }, storm: 9},
+		"one of them is over":            {said: func(l *lab) []Alert { return l.pods(1, Resolved) }, storm: 8},
+		"too far apart for one window":   {apart: time.Minute, said: func(l *lab) []Alert { return l.pods(8, Firing) }, singles: 8},
+		"as far apart as a window holds": {apart: 12 * time.Second, said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, nil)
+			require.Equal(t, 2*time.Minute, l.policy.Window)
+			var group Group
+			var written []Imported
+			for _, a := range l.pods(8, Firing) {
+				group = Split(config.Policies{l.policy}, Batch{Alerts: []Alert{a}})[0]
+				o := Lone(group, a, "stormfold", l.now).Objects[0]
+				o.ResourceVersion = "7"
+				l.objects[o.Name] = o
+				written = append(written, Imported{Group: group.ID, Policy: "default", Labels: group.Labels, Object: o})
+				l.pass(c.apart)
+			}
+			l.pass(c.away)
+			token := ""
+			if c.fold {
+				token = l.fold(c.said(l)...).Token
+			}
+			for _, i := range written {
+				_, err := l.Import(l.ctx, i, &l.policy)
+				require.NoError(t, err)
+			}
+			f := l.fold(c.said(l)...)
+			l.flush(group.ID, cmp.Or(token, f.Token))
+			if c.storm == 0 {
+				require.Len(t, l.open(), c.singles)
+				return
+			}
+			storm := l.one(Open)
+			require.Equal(t, c.storm, storm.Total)
+			require.Equal(t, map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"}, storm.CommonLabels)
+			for _, m := range storm.Members {
+				require.Equal(t, "Pod", m.Resource.Kind, "what Kubernetes knew of an alert is not lost")
+				require.Equal(t, "warning", m.Severity)
+				require.False(t, m.StartsAt.Before(epoch))
+			}
+			absorbed := l.in(TakenOver)
+			require.GreaterOrEqual(t, len(absorbed), 7)
+			for _, o := range absorbed {
+				require.Equal(t, storm.Name, o.AbsorbedBy)
+			}
+		})
 	}
 }

@@ -152,9 +152,13 @@ local function promote()
   local from = '(' .. int(g.pr)
   local name, e
   for _, oldest in ipairs(redis.call('ZRANGEBYSCORE', k.open, from, '+inf', 'LIMIT', 0, MOST)) do
-    name, e = oldest, get_entry(g, oldest)
-    if not end_overdue(name, e, get_record(g, e.fp)) then break end
+    local o = get_entry(g, oldest)
+    if not end_overdue(oldest, o, get_record(g, o.fp)) then
+      name, e = oldest, o
+      break
+    end
   end
+  if not name then return end
   set(g, 'n', redis.call('ZCOUNT', k.open, from, '+inf'))
   set(g, 'f', g.n)
   redis.call('ZREM', k.open, name)
@@ -350,6 +354,10 @@ local function apply(a)
   end
 end
 
+if g.crowd == '1' then
+  set(g, 'crowd', '0')
+  if g.st == 'calm' then promote() end
+end
 for _, a in ipairs(words) do apply(a) end
 
 if #words > 0 then set(g, 'heard', now) end
@@ -357,19 +365,9 @@ if truncated and g.st == 'storm' and g.tr == 0 then
   set(g, 'tr', 1)
   storm_changed()
 end
--- Common labels: what every alert since the group was last idle has in common.
-local function share(said)
-  if g.com == said or (g.st == 'calm' and redis.call('ZCARD', k.open) == 0) then return end
-  if not g.com or g.com == '' then return set(g, 'com', said) end
-  local old, new, both, less = cjson.decode(g.com), cjson.decode(said), {}, false
-  for l, v in pairs(old) do
-    if new[l] == v then both[l] = v else less = true end
-  end
-  if not less then return end
-  set(g, 'com', next(both) and cjson.encode(both) or '{}')
-  if g.st == 'storm' then storm_changed() end
+for _, said in ipairs(shared) do
+  if share(g, said) and g.st == 'storm' then storm_changed() end
 end
-for _, said in ipairs(shared) do share(said) end
 
 -- The end is decided once the whole call is known, so that the order inside it does not matter. An incident whose
 -- counts are lower bounds cannot know that all is over.

@@ -11,7 +11,8 @@
 --      all of the group's objects have been imported (7 to 11 are empty then); 'differs' that the open object of 7, which Redis
 --      knew at revision 10, does not stand as it was written: it is to be written again (3 to 6, 9 and 11 are empty then, 8 is
 --      its resourceVersion, '': it is gone),
---      13 1 for a policy's overflow group, 14 the object's resourceVersion; then for each member: fingerprint, f or r
+--      13 1 for a policy's overflow group, 14 the object's resourceVersion, 15 and 16 of an incident of a single alert: when that
+--      began (s, 0: unknown), and what its record holds for Go; then for each member: fingerprint, f or r
 -- Returns {imported 0|1, due (ms)}; imported is 0 when Redis knew the object already, with all its members.
 
 local now = clock(ARGV[1])
@@ -119,13 +120,29 @@ local function part(at, e, began, by)
   redis.call('ZADD', k.todo, 1, at)
 end
 
+-- alone is the record of the alert that a single incident is about, as far as Kubernetes knows it.
+local function alone() return {at = 0, starts = tonumber(ARGV[15]), rest = ARGV[16]} end
+
+-- crowded tells whether as many alerts as make a storm, one that fired at that time among them, fired within one window.
+local function crowded(at)
+  local near = redis.call('ZRANGEBYSCORE', k.recent, '(' .. int(at - g.p.window), '(' .. int(at + g.p.window), 'WITHSCORES')
+  for last = 2 * g.p.threshold, #near, 2 do
+    if near[last] - near[last - 2 * g.p.threshold + 2] < g.p.window then return true end
+  end
+  return false
+end
+
 -- adopt makes the object the open incident of its alert.
 local function adopt(e, r)
-  r = r or {at = 0, starts = 0, rest = ''}
+  r = r or alone()
   r.s, r.m, r.gen, r.obj = 'f', '-', g.gen, name
   put_record(g, e.fp, r)
+  if redis.call('ZCARD', k.open) == 0 then set(g, 'com', '') end
   redis.call('ZADD', k.open, int(math.max(e.at, g.pr + 1)), name)
-  if now < e.at + g.p.window then redis.call('ZADD', k.recent, int(e.at), e.fp) end
+  if e.rev > 0 then share(g, ARGV[11]) end
+  -- Incidents that were passed through may be many, and none of them fires once more when its group hears of it.
+  redis.call('ZADD', k.recent, int(e.at), e.fp)
+  if g.crowd ~= '1' and crowded(e.at) then set(g, 'crowd', '1') end
   if e.rev > 0 then return store(e, wants(g, e)) end
   e.rev, e.bare, e.lc = bump(g, now), 1, now
   store(e, 1)
@@ -148,7 +165,7 @@ local function import_single(e)
   local ended = r and r.s ~= 'f' and not older and not imported_only(r)
   if ended and r.m == 't' and r.obj ~= '' then return superfluous(e) end
   if g.st == 'storm' then
-    r = r or {at = 0, starts = 0, rest = ''}
+    r = r or alone()
     r.s, r.m, r.gen, r.obj = ended and 'r' or 'f', 'm', g.gen, ''
     put_record(g, e.fp, r)
     set(g, 'n', g.n + 1)
@@ -326,7 +343,7 @@ if into then
   set(g, 'imp', now)
   local storm = g.st ~= 'calm' and (g.obj == name or into.t == 'S' and into.s == 'absorbed' and into.by == g.obj)
   local n = g.n
-  for i = 15, #ARGV, 2 do
+  for i = 17, #ARGV, 2 do
     if storm then
       joins(ARGV[i], g.st == 'cool' and 'r' or ARGV[i + 1])
     elseif into.s == 'resolved' and now < into.e + math.max(g.p.quiet, g.p.cooldown) then

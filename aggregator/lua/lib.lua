@@ -15,7 +15,7 @@
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
 -- (ms), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
 -- storm's object was opened (ms), cur where the search for old tombstones goes on, pn and pr: what was open at
--- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), lrev
+-- revision pr is absorbed by pn, crowd 1 when an import found enough open incidents for a storm, com common labels (JSON), lease and lu lease token and its end (ms), lrev
 -- revision for which a fold granted it, iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
 --
 -- An entry: t A(lert) or S(torm), fp fingerprint of the alert that opened it, s open|resolved|absorbed, at opened (ms), st stormed (ms),
@@ -221,6 +221,22 @@ end
 
 local function transition(out, kind, name, e, rev, total, firing)
   out[#out + 1] = {kind, name, e.ns, int(rev), total, firing, e.why or '', e.t, e.a or 0}
+end
+
+-- share narrows the common labels, what every alert since the group was last idle has in common, to those said of another one. It
+-- returns true when labels were lost by that.
+local function share(g, said)
+  if g.com == said or (g.st == 'calm' and redis.call('ZCARD', g.k.open) == 0) then return false end
+  if not g.com or g.com == '' then
+    set(g, 'com', said)
+    return false
+  end
+  local old, new, both, less = cjson.decode(g.com), cjson.decode(said), {}, false
+  for l, v in pairs(old) do
+    if new[l] == v then both[l] = v else less = true end
+  end
+  if less then set(g, 'com', next(both) and cjson.encode(both) or '{}') end
+  return less
 end
 
 -- close forgets the storm: a new generation makes every record of it a thing of the past.

@@ -102,11 +102,13 @@ func (s *scene) stays(names ...string) {
 	}
 }
 
-// The ways in which Redis fails and comes back with what it knew.
-var redisFailures = []struct {
+type redisFailure struct {
 	name       string
 	fail, mend func(*testing.T, *testbed.RedisServer)
-}{
+}
+
+// The ways in which Redis fails and comes back with what it knew.
+var redisFailures = []redisFailure{
 	{
 		name: "hangs",
 		fail: func(t *testing.T, r *testbed.RedisServer) { require.NoError(t, r.Pause()) },
@@ -239,36 +241,50 @@ func TestPassthroughWithoutARedelivery(t *testing.T) {
 	require.Equal(t, first.UID, items[0].UID)
 }
 
-// Enough alerts for a storm: each has its incident while Redis is away, all are absorbed by the storm when it is back.
+// Enough alerts for a storm: each has its incident while Redis is away, all are absorbed by the storm when it is back; also when
+// their group hears of the incidents before it hears of the event.
 func TestPassthroughOfAStorm(t *testing.T) {
 	for _, failure := range redisFailures {
-		t.Run(failure.name, func(t *testing.T) {
-			t.Parallel()
-			rdb := keeping(t)
-			s := newScene(t, passing(t, rdb))
-			failure.fail(t, rdb)
-			l := newLetter(t, s.pods("PodDown", 8, "firing")...)
-			s.refused(l)
-			firing := slices.Repeat([]v1alpha1.State{v1alpha1.StateFiring}, 8)
-			s.awaitStates(firing...)
-			failure.mend(t, rdb)
-			s.accepted(l)
-			absorbed := slices.Repeat([]v1alpha1.State{v1alpha1.StateAbsorbed}, 7)
-			check := func(want v1alpha1.AlertCounts, state v1alpha1.State) {
-				s.await(func(items []v1alpha1.Incident) error {
-					storms := slices.DeleteFunc(slices.Clone(items), func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateAbsorbed })
-					if len(storms) != 1 || storms[0].Status.Type != v1alpha1.TypeStorm || storms[0].Status.State != state ||
-						storms[0].Status.Alerts != want || len(items)-1 < len(absorbed) {
-						return fmt.Errorf("want one storm %+v, have %s", want, summary(items))
-					}
-					return nil
-				})
+		t.Run(failure.name, func(t *testing.T) { testPassthroughOfAStorm(t, failure, false) })
+		t.Run(failure.name+", taken over first", func(t *testing.T) { testPassthroughOfAStorm(t, failure, true) })
+	}
+}
+
+func testPassthroughOfAStorm(t *testing.T, failure redisFailure, knownFirst bool) {
+	t.Parallel()
+	rdb := keeping(t)
+	s := newScene(t, passing(t, rdb))
+	failure.fail(t, rdb)
+	l := newLetter(t, s.pods("PodDown", 8, "firing")...)
+	s.refused(l)
+	firing := slices.Repeat([]v1alpha1.State{v1alpha1.StateFiring}, 8)
+	items := s.awaitStates(firing...)
+	failure.mend(t, rdb)
+	if knownFirst {
+		group := "{sf:" + items[0].Labels[v1alpha1.LabelShard] + "}:g:" + items[0].Labels[v1alpha1.LabelGroup] + ":objects"
+		eventually(t, 60*time.Second, func() error {
+			n, err := rdb.Client().HLen(t.Context(), group).Result()
+			if err == nil && n < 2*8 {
+				err = fmt.Errorf("Redis knows %d fields of the objects", n)
 			}
-			check(v1alpha1.AlertCounts{Total: 8, Firing: 8}, v1alpha1.StateFiring)
-			s.accepted(newLetter(t, s.pods("PodDown", 8, "resolved")...))
-			check(v1alpha1.AlertCounts{Total: 8, Resolved: 8}, v1alpha1.StateResolved)
+			return err
 		})
 	}
+	s.accepted(l)
+	absorbed := slices.Repeat([]v1alpha1.State{v1alpha1.StateAbsorbed}, 7)
+	check := func(want v1alpha1.AlertCounts, state v1alpha1.State) {
+		s.await(func(items []v1alpha1.Incident) error {
+			storms := slices.DeleteFunc(slices.Clone(items), func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateAbsorbed })
+			if len(storms) != 1 || storms[0].Status.Type != v1alpha1.TypeStorm || storms[0].Status.State != state ||
+				storms[0].Status.Alerts != want || len(items)-1 < len(absorbed) {
+				return fmt.Errorf("want one storm %+v, have %s", want, summary(items))
+			}
+			return nil
+		})
+	}
+	check(v1alpha1.AlertCounts{Total: 8, Firing: 8}, v1alpha1.StateFiring)
+	s.accepted(newLetter(t, s.pods("PodDown", 8, "resolved")...))
+	check(v1alpha1.AlertCounts{Total: 8, Resolved: 8}, v1alpha1.StateResolved)
 }
 
 // While an open incident has the alert, or an open storm of its group stands, nothing is written; nor for an alert that is over, nor
