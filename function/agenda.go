@@ -42,16 +42,25 @@ func newAgenda(limit int, project func(group, token string, now bool, why cause)
 }
 
 // add remembers a group for a time on this pod's clock; of two times the earlier counts. The channel closes when the
-// group has been projected, or when the pod stops. A token is the lease that a fold granted.
+// group has been projected, or when the pod stops. A token is the lease to go on with; one that a fold granted is newer.
 func (a *agenda) add(group string, at time.Time, token string, why cause) <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	e := a.remember(group, at, why)
+	if e.token == "" {
+		e.token = token
+	}
+	return e.done
+}
+
+// remember puts a group on the list. The caller holds the lock.
+func (a *agenda) remember(group string, at time.Time, why cause) *appointment {
 	e := a.entries[group]
 	if e == nil {
 		e = &appointment{at: at, done: make(chan struct{})}
 		if a.closed {
 			close(e.done) // What is due stands in Redis: another pod carries on.
-			return e.done
+			return e
 		}
 		a.entries[group] = e
 		e.timer = time.AfterFunc(time.Until(at), func() { a.run(group, e, false) })
@@ -59,13 +68,10 @@ func (a *agenda) add(group string, at time.Time, token string, why cause) <-chan
 		e.at = at
 		e.timer.Reset(time.Until(at))
 	}
-	if token != "" {
-		e.token = token
-	}
 	if why.span.IsValid() {
 		e.why = cause{span: why.span} // What waits in line outlives the span.
 	}
-	return e.done
+	return e
 }
 
 // lead projects a group at once with the lease that a fold granted, if there is room; the channel closes when it has been
@@ -74,7 +80,9 @@ func (a *agenda) lead(group, token string, why cause) <-chan struct{} {
 	select {
 	case a.slots <- struct{}{}:
 	default:
-		a.add(group, time.Now(), token, why)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.remember(group, time.Now(), why).token = token
 		return nil
 	}
 	a.mu.Lock()

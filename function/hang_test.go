@@ -2,6 +2,8 @@ package function
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -73,6 +75,71 @@ func TestStartWhileTheAPIServerHangs(t *testing.T) {
 	require.NoError(t, err)
 	close(api.release)
 	require.NoError(t, f.Stop(t.Context()))
+}
+
+// failing fails one of the script calls about a single group: 1 is the snapshot after the first fold, 2 what settles it. It does so
+// before Redis sees the call, or after.
+type failing struct {
+	redis.Hook
+	call  int32
+	after bool
+	calls atomic.Int32
+}
+
+func (f *failing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f *failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (f *failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		const ofAGroup = "10" // keys
+		if args := cmd.Args(); cmd.Name() != "evalsha" || fmt.Sprint(args[2]) != ofAGroup || f.calls.Add(1) != f.call {
+			return next(ctx, cmd)
+		}
+		if f.after {
+			if err := next(ctx, cmd); err != nil {
+				return err
+			}
+		}
+		cmd.SetErr(io.ErrUnexpectedEOF)
+		return io.ErrUnexpectedEOF
+	}
+}
+
+// The lease that a fold granted is not lost with a call that fails, nor one that a call took whose answer was lost: the group
+// is written again long before the lease is over.
+func TestAFailedCallKeepsItsLease(t *testing.T) {
+	for name, hook := range map[string]*failing{
+		"snapshot, before Redis": {call: 1}, "snapshot, after Redis": {call: 1, after: true},
+		"settle, before Redis": {call: 2}, "settle, after Redis": {call: 2, after: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := miniredis.RunT(t)
+			client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+			t.Cleanup(func() { require.NoError(t, client.Close()) })
+			client.AddHook(hook)
+			api := &projector.Memory{}
+			f := New()
+			f.Parts = Parts{Redis: client, Incidents: api}
+			require.NoError(t, f.Start(t.Context(), map[string]string{
+				"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+				"STORMFOLD_LEASE": "5m",
+			}))
+			_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, hook.calls.Load(), hook.call)
+			_, err = f.Handle(t.Context(), alertEvent(t, "web-1", "firing"))
+			require.NoError(t, err)
+			require.Eventually(t, func() bool {
+				list, err := api.List(t.Context(), "stormfold", metav1.ListOptions{})
+				return err == nil && len(list.Items) == 2
+			}, time.Minute, 10*time.Millisecond)
+			require.NoError(t, f.Stop(t.Context()))
+		})
+	}
 }
 
 func TestAnAlertsNamespaceIsUsedWhenItIsOne(t *testing.T) {

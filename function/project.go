@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/stormfold/stormfold/aggregator"
 )
 
@@ -27,70 +29,83 @@ func (p *pod) project(group, token string, now bool, why cause) {
 	defer span.End()
 	why.within = false // What is left for later is not waited for.
 	for range rounds {
-		wait, more := p.projectOnce(ctx, group, token, now)
-		token = ""
+		next := p.projectOnce(ctx, group, token, now)
+		token = next.token
 		switch {
-		case more:
-		case wait == 0:
+		case next.more:
+		case next.wait == 0:
 			return
 		case p.agenda.draining() && !now:
 			now = true // There is no later in this pod.
 		default:
-			p.agenda.add(group, time.Now().Add(wait), "", why)
+			p.agenda.add(group, time.Now().Add(next.wait), token, why)
 			return
 		}
 	}
-	p.agenda.add(group, time.Now(), "", why)
+	p.agenda.add(group, time.Now(), token, why)
 }
 
-// projectOnce writes one snapshot of a group. It returns how long the group wants to be left alone (0: forget it), and
-// whether it should go on at once.
-func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) (wait time.Duration, more bool) {
+// step is what a group wants next.
+type step struct {
+	// wait is how long the group wants to be left alone; 0: forget it.
+	wait time.Duration
+	// more: it should go on at once.
+	more bool
+	// token is a lease that may still be held, since a call failed or its answer was lost: nobody else can write the
+	// group until it is over.
+	token string
+}
+
+// projectOnce writes one snapshot of a group. An empty token is a new one.
+func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) step {
 	start := time.Now()
+	if token == "" {
+		token = uuid.NewString()
+	}
 	snapshot, err := p.aggregator.Snapshot(ctx, group, token, now)
 	var busy *aggregator.Busy
 	switch {
 	case errors.As(err, &busy):
 		p.metrics.projected("busy", time.Since(start))
 		projectedSpan(ctx, "busy", nil)
-		return max(busy.Until.Sub(p.aggregator.Now()), time.Millisecond), false
+		return step{wait: max(busy.Until.Sub(p.aggregator.Now()), time.Millisecond)}
 	case errors.Is(err, aggregator.ErrNotImported):
 		done, err := p.importShard(ctx, aggregator.ShardOf(group), "")
 		projectedSpan(ctx, "import", err)
 		if err != nil {
 			p.log.Warnw("shard cannot be imported", "group", group, "error", err)
-			return jittered(retryAfter), false
+			return step{wait: jittered(retryAfter), token: token}
 		}
-		return importWait, done
+		return step{wait: importWait, more: done, token: token}
 	case errors.Is(err, aggregator.ErrLost):
 		err := p.importGroup(ctx, group)
 		projectedSpan(ctx, "import", err)
 		if err != nil {
 			p.log.Warnw("group cannot be imported", "group", group, "error", err)
-			return jittered(retryAfter), false
+			return step{wait: jittered(retryAfter), token: token}
 		}
-		return 0, true
+		return step{more: true, token: token}
 	case errors.Is(err, aggregator.ErrWaiting):
 		folded, err := p.aggregator.Replay(ctx, group)
 		projectedSpan(ctx, "replay", err)
 		if err != nil {
 			p.metrics.redisFailed(err)
 			p.log.Warnw("alerts that waited for the import cannot be folded", "group", group, "error", err)
-			return jittered(retryAfter), false
+			return step{wait: jittered(retryAfter), token: token}
 		}
 		p.logTransitions(ctx, folded.Transitions)
-		return 0, true
+		return step{more: true, token: token}
 	case err != nil:
 		p.metrics.unread(err, time.Since(start))
 		projectedSpan(ctx, "redis", err)
 		p.log.Warnw("group cannot be read", "group", group, "error", err)
-		return jittered(retryAfter), false
+		return step{wait: jittered(retryAfter), token: token}
 	case snapshot == nil:
-		return 0, false
+		return step{}
 	}
 	p.logTransitions(ctx, snapshot.Transitions)
 	if len(snapshot.Objects) == 0 {
-		return 0, false
+		return step{}
 	}
 	confirmed, writeErr := p.projector.Project(ctx, snapshot)
 	delay := time.Duration(0)
@@ -110,18 +125,18 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) (w
 	settledSpan(ctx, snapshot, confirmed, errors.Join(writeErr, err))
 	if err != nil {
 		p.log.Warnw("group cannot be settled", "group", group, "error", err)
-		return jittered(retryAfter), false
+		return step{wait: jittered(retryAfter), token: token}
 	}
-	wait = due.Sub(p.aggregator.Now())
+	wait := due.Sub(p.aggregator.Now())
 	switch {
 	case writeErr != nil:
-		return max(wait, delay), false
+		return step{wait: max(wait, delay)}
 	case wait <= 0:
-		return 0, true
+		return step{more: true}
 	case wait > p.settings.SweepInterval:
-		return 0, false // A deadline hours away: the sweep sees to it.
+		return step{} // A deadline hours away: the sweep sees to it.
 	default:
-		return wait, false
+		return step{wait: wait}
 	}
 }
 
