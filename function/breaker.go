@@ -165,7 +165,7 @@ func (p *pod) foldOpen(ctx context.Context, groups []aggregator.Group) (out []ag
 	if len(through) == 0 {
 		return out, err
 	}
-	folded, foldErr := p.aggregator.Fold(ctx, through, p.namespace)
+	folded, foldErr := p.together.groups(ctx, through)
 	for n, i := range indexes {
 		switch {
 		case n < len(folded):

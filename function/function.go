@@ -54,6 +54,7 @@ type pod struct {
 	agenda     *agenda
 	gate       gate
 	breaker    *breaker
+	together   *together
 	passing    *passthrough
 	metrics    *metrics
 	traces     *tracing.Tracing
@@ -123,6 +124,12 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 		// An answer that comes too late for the client's own time-out would be a broken connection.
 		Replicas: p.settings.RedisWaitReplicas, ReplicaTimeout: p.settings.RedisTimeout / 2,
 	})
+	p.together = &together{
+		fold: func(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+			return p.aggregator.Fold(ctx, groups, p.namespace)
+		},
+		namespace: p.namespace,
+	}
 	_, clustered := rdb.(*redis.ClusterClient)
 	p.breaker = newBreaker(clustered, p.settings.RedisBreaker, func(shard string, open bool) {
 		if open {

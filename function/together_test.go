@@ -1,0 +1,314 @@
+package function
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/config"
+)
+
+// folds is a Redis that holds each fold up until it is let go, and remembers what it was asked for.
+type folds struct {
+	together
+	mu    sync.Mutex
+	asked [][]aggregator.Group
+	let   chan error
+}
+
+func newFolds() *folds {
+	f := &folds{let: make(chan error)}
+	f.namespace = func(g aggregator.Group) string { return g.Alerts[0].Labels["namespace"] }
+	f.fold = func(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+		f.mu.Lock()
+		f.asked = append(f.asked, groups)
+		f.mu.Unlock()
+		var err error
+		select {
+		case err = <-f.let:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		var out []aggregator.Folded
+		for _, g := range groups {
+			out = append(out, aggregator.Folded{
+				Group: g.ID, Token: "granted", TookOver: true, NewlyFiring: len(g.Alerts), Total: len(g.Alerts), Changed: true,
+				Transitions: []aggregator.Transition{{Incident: "i"}},
+			})
+		}
+		return out, nil
+	}
+	return f
+}
+
+// answer is what became of an event.
+type answer struct {
+	aggregator.Folded
+	err error
+}
+
+// event folds an event in the background.
+func (f *folds) event(ctx context.Context, group aggregator.Group) <-chan answer {
+	done := make(chan answer, 1)
+	go func() {
+		folded, err := f.groups(ctx, []aggregator.Group{group})
+		if len(folded) == 0 {
+			folded = []aggregator.Folded{{}}
+		}
+		done <- answer{folded[0], err}
+	}()
+	synctest.Wait()
+	return done
+}
+
+var anyPolicy = &config.Default()[0]
+
+// about is a group with an alert about each pod.
+func about(id string, pods ...string) aggregator.Group {
+	g := aggregator.Group{ID: id, Policy: anyPolicy}
+	for _, pod := range pods {
+		g.Alerts = append(g.Alerts, aggregator.Alert{Fingerprint: pod})
+	}
+	return g
+}
+
+func fingerprints(groups []aggregator.Group) []string {
+	var out []string
+	for _, g := range groups {
+		s := g.ID[len(g.ID)-1:] + ":"
+		for _, a := range g.Alerts {
+			s += " " + a.Fingerprint
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+const (
+	groupA = "00000000000000aa"
+	groupB = "00000000000000bb" // of the same shard
+	groupC = "01000000000000cc" // of another one
+)
+
+// What comes while a fold is on its way goes as one; each has the answer of its group, and one of them what came of it.
+func TestEventsThatWaitAreFoldedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		require.Equal(t, aggregator.ShardOf(groupA), aggregator.ShardOf(groupB))
+		require.NotEqual(t, aggregator.ShardOf(groupA), aggregator.ShardOf(groupC))
+		f := newFolds()
+		first := f.event(t.Context(), about(groupA, "1"))
+		original := about(groupA, "2")
+		waiting := []<-chan answer{
+			f.event(t.Context(), original), f.event(t.Context(), about(groupB, "3")), f.event(t.Context(), about(groupA, "4", "5")),
+			f.event(t.Context(), about(groupA, "2")),
+		}
+		elsewhere := f.event(t.Context(), about(groupC, "6"))
+		require.Len(t, f.asked, 2, "another shard does not wait")
+		f.let <- nil
+		f.let <- nil
+		require.Equal(t, "granted", (<-first).Token)
+		require.Equal(t, "granted", (<-elsewhere).Token)
+		synctest.Wait()
+		require.Len(t, f.asked, 3, "one call for all that waited")
+		require.Equal(t, []string{"a: 2 4 5 2", "b: 3"}, fingerprints(f.asked[2]))
+		require.Len(t, original.Alerts, 1, "an event keeps its own alerts")
+		f.let <- nil
+		for i, want := range []aggregator.Folded{
+			{Group: groupA, Token: "granted", TookOver: true, NewlyFiring: 4, Total: 4, Changed: true, Transitions: []aggregator.Transition{{Incident: "i"}}},
+			{Group: groupB, Token: "granted", TookOver: true, NewlyFiring: 1, Total: 1, Changed: true, Transitions: []aggregator.Transition{{Incident: "i"}}},
+			{Group: groupA, Total: 4, Changed: true},
+			{Group: groupA, Total: 4, Changed: true},
+		} {
+			got := <-waiting[i]
+			require.NoError(t, got.err)
+			require.Equal(t, want, got.Folded, i)
+		}
+		last := f.event(t.Context(), about(groupA, "7"))
+		require.Len(t, f.asked, 4, "the line is free again")
+		f.let <- nil
+		require.NoError(t, (<-last).err)
+	})
+}
+
+// The lease goes to an event that is still there; one that gave up has its time-out, and its alerts may be folded all the same.
+func TestAnEventThatGaveUpIsGivenNoLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFolds()
+		first := f.event(t.Context(), about(groupA, "1"))
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		long, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		gone, stays := f.event(short, about(groupA, "2")), f.event(long, about(groupA, "3"))
+		time.Sleep(2 * time.Second)
+		require.ErrorIs(t, (<-gone).err, aggregator.ErrTimeout)
+		f.let <- nil
+		<-first
+		f.let <- nil
+		got := <-stays
+		require.NoError(t, got.err)
+		require.Equal(t, "granted", got.Token)
+		require.Len(t, got.Transitions, 1)
+		require.Equal(t, []string{"a: 2 3"}, fingerprints(f.asked[1]))
+
+		given, cancel := context.WithCancel(t.Context())
+		first = f.event(t.Context(), about(groupA, "1"))
+		gone = f.event(given, about(groupA, "2"))
+		cancel()
+		got = <-gone
+		require.ErrorIs(t, got.err, context.Canceled)
+		require.ErrorIs(t, got.err, aggregator.ErrUnavailable)
+		f.let <- nil
+		<-first
+		f.let <- nil
+	})
+}
+
+// A batch has the time of the event that has most of it, and an error is that of all of its events.
+func TestABatchThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFolds()
+		first := f.event(t.Context(), about(groupA, "1"))
+		var waiting []<-chan answer
+		for _, d := range []time.Duration{time.Second, 3 * time.Second, 2 * time.Second} {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			waiting = append(waiting, f.event(ctx, about(groupA, fmt.Sprint(d))))
+		}
+		f.let <- nil
+		<-first
+		began := time.Now()
+		for _, w := range waiting {
+			require.Error(t, (<-w).err)
+		}
+		synctest.Wait()
+		require.Equal(t, 3*time.Second, time.Since(began))
+
+		first = f.event(t.Context(), about(groupA, "1"))
+		waiting = []<-chan answer{f.event(t.Context(), about(groupA, "2")), f.event(t.Context(), about(groupB, "3"))}
+		f.let <- nil
+		<-first
+		f.let <- aggregator.ErrOutOfMemory
+		for _, w := range waiting {
+			got := <-w
+			require.ErrorIs(t, got.err, aggregator.ErrOutOfMemory)
+			require.ErrorIs(t, got.Err, aggregator.ErrOutOfMemory)
+		}
+	})
+}
+
+// What would not be the same in one call goes in calls of its own, and what is large, or of several groups, goes at once.
+func TestWhatIsNotFoldedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFolds()
+		var all []<-chan answer
+		fold := func(g aggregator.Group) { all = append(all, f.event(t.Context(), g)) }
+		fold(about(groupA, "1"))
+		truncated, reloaded, elsewhere := about(groupA, "2"), about(groupA, "3"), about(groupA, "4")
+		truncated.Truncated = true
+		reloaded.Policy = &config.Default()[0]
+		elsewhere.Alerts[0].Labels = map[string]string{"namespace": "shop"}
+		for _, g := range []aggregator.Group{truncated, reloaded, elsewhere, about(groupA, "5")} {
+			fold(g)
+		}
+		require.Len(t, f.asked, 1)
+		fold(about(groupA, make([]string, togetherEvent+1)...))
+		require.Len(t, f.asked, 2, "a notification goes at once")
+		several := make(chan error)
+		go func() {
+			_, err := f.groups(t.Context(), []aggregator.Group{about(groupA, "6"), about(groupC, "7")})
+			several <- err
+		}()
+		synctest.Wait()
+		require.Len(t, f.asked, 3, "and what is of several groups")
+		for len(f.asked) < 4 {
+			fold(about(groupA, make([]string, togetherEvent)...))
+		}
+		waiting := f.lines[aggregator.ShardOf(groupA)].next
+		require.Equal(t, 4+togetherEvent*((togetherAlerts-4)/togetherEvent), waiting.alerts, "what has no room goes at once")
+		go func() {
+			for range all {
+				select {
+				case f.let <- nil:
+				case <-t.Context().Done():
+				}
+			}
+		}()
+		require.NoError(t, <-several)
+		for _, a := range all {
+			require.NoError(t, (<-a).err)
+		}
+		got := fingerprints(f.asked[4])
+		require.Equal(t, []string{"a: 2", "a: 3", "a: 4"}, got[:3])
+		require.Regexp(t, "^a: 5 +$", got[3])
+		require.Len(t, got, 4)
+	})
+}
+
+// Events by the thousand, of which some give up: each has its answer, each alert is folded once, and no lease is lost.
+func TestManyEventsAreFoldedTogether(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]int{}
+	leases := 0
+	f := &together{namespace: func(aggregator.Group) string { return "" }}
+	f.fold = func(_ context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		var out []aggregator.Folded
+		for _, g := range groups {
+			for _, a := range g.Alerts {
+				seen[a.Fingerprint]++
+			}
+			leases++
+			out = append(out, aggregator.Folded{Group: g.ID, Token: "granted"})
+		}
+		return out, nil
+	}
+	var all sync.WaitGroup
+	taken := 0
+	for i := range 5000 {
+		all.Go(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if i%7 == 0 {
+				go cancel()
+			}
+			folded, err := f.groups(ctx, []aggregator.Group{about([]string{groupA, groupB, groupC}[i%3], fmt.Sprint(i))})
+			if err != nil {
+				require.ErrorIs(t, err, context.Canceled)
+				require.Zero(t, i%7)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if folded[0].Token != "" {
+				taken++
+			}
+		})
+	}
+	all.Wait()
+	require.Eventually(t, func() bool { // Those who gave up do not wait for their fold.
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, l := range f.lines {
+			if l.busy || l.next != nil {
+				return false
+			}
+		}
+		return true
+	}, 10*time.Second, time.Millisecond)
+	require.Len(t, seen, 5000)
+	for fingerprint, n := range seen {
+		require.Equal(t, 1, n, fingerprint)
+	}
+	require.LessOrEqual(t, taken, leases)
+	require.Greater(t, taken, 0)
+}
