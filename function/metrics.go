@@ -95,12 +95,12 @@ func newMetrics() *metrics {
 	m.passedAlerts = s.Counter("passthrough_alerts_total", "Alerts of which Redis could not take the event, by what was done past it: written, standing (in an open "+
 		"incident already), skipped (too many at once), error.", passedResults)
 
-	folds := s.Counter("folds_total", "Folds of one group.", foldResults)
+	folds := s.Counter("folds_total", "Folds of one group for one event.", foldResults)
 	m.folds = map[string]prometheus.Counter{}
 	for _, result := range foldResults.Values {
 		m.folds[result] = folds.WithLabelValues(result)
 	}
-	m.foldSeconds = s.Histogram("fold_duration_seconds", "Time of an event's folds in Redis, all groups together.").WithLabelValues()
+	m.foldSeconds = s.Histogram("fold_duration_seconds", "Time of an event's folds in Redis, all groups together, and of the wait for the fold before it.").WithLabelValues()
 
 	m.transitions = s.Counter("transitions_total", "What happened to incidents, by what they show by then: storm is a group that crossed its threshold, "+
 		"resolved with type Storm one that is over.", meter.Of("transition", append(transitionTypes, other)...), incidentTypes)
