@@ -204,6 +204,7 @@ local function import_storm(e)
     set(g, 'n', redis.call('ZCOUNT', k.open, '(' .. int(g.pr), '+inf'))
     set(g, 'f', g.n)
     redis.call('DEL', k.recent)
+    if g.crowd then set(g, 'crowd', '0') end
   end
   set(g, 'st', 'storm')
   set(g, 'res', 0)
