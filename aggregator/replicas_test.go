@@ -3,7 +3,6 @@ package aggregator
 import (
 	"fmt"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -105,29 +104,7 @@ func TestFoldWaitsForReplicasAfterAScriptFlush(t *testing.T) {
 
 // On a cluster each master is waited for. These have no replicas, so that every fold is short of one.
 func TestFoldWaitsOnEachMasterOfACluster(t *testing.T) {
-	var nodes []*testbed.RedisServer
-	var addresses []string
-	for range 2 {
-		node := testbed.Redis(t, "--cluster-enabled", "yes")
-		nodes, addresses = append(nodes, node), append(addresses, node.Addr)
-	}
-	require.NoError(t, nodes[0].Client().ClusterAddSlotsRange(t.Context(), 0, 8191).Err())
-	require.NoError(t, nodes[1].Client().ClusterAddSlotsRange(t.Context(), 8192, 16383).Err())
-	host, port, err := net.SplitHostPort(nodes[1].Addr)
-	require.NoError(t, err)
-	require.NoError(t, nodes[0].Client().ClusterMeet(t.Context(), host, port).Err())
-	require.Eventually(t, func() bool {
-		for _, node := range nodes {
-			info, err := node.Client().ClusterInfo(t.Context()).Result()
-			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:2") {
-				return false
-			}
-		}
-		return true
-	}, 30*time.Second, 50*time.Millisecond)
-
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses, ContextTimeoutEnabled: true})
-	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	cluster := testbed.RedisClusterOf(t, 2, 0)
 	policy := config.Default()[0]
 	var alerts []Alert
 	l := &lab{now: epoch}
@@ -139,7 +116,7 @@ func TestFoldWaitsOnEachMasterOfACluster(t *testing.T) {
 	groups := Split(config.Policies{policy}, Batch{Alerts: alerts})
 	for replicas, want := range map[int]error{0: nil, 1: ErrReplicas} {
 		a := New(Options{
-			Redis: client, Lease: 20 * time.Second, Clock: func() time.Time { return epoch }, Replicas: replicas, ReplicaTimeout: 50 * time.Millisecond,
+			Redis: cluster.Client, Lease: 20 * time.Second, Clock: func() time.Time { return epoch }, Replicas: replicas, ReplicaTimeout: 50 * time.Millisecond,
 		})
 		require.NoError(t, a.Load(t.Context()))
 		folded, err := a.Fold(t.Context(), groups, func(Group) string { return "stormfold" })

@@ -15,7 +15,7 @@ func (b *bed) startRedis(f fault) {
 		b.sentinel = testbed.Sentinel(b.t, f.replicas)
 		b.data = b.sentinel.Client
 	case f.masters > 0:
-		b.ring = testbed.RedisClusterOf(b.t, f.masters)
+		b.ring = testbed.RedisClusterOf(b.t, f.masters, 1)
 		b.data = b.ring.Client
 	default:
 		args := f.redis

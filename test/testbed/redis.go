@@ -26,7 +26,7 @@ type RedisServer struct {
 }
 
 // StartRedis starts a Redis server that keeps its files in a directory, which has to exist, and returns when it answers.
-// It persists nothing; further arguments, as of redis-server, override that and everything else but the port.
+// It persists nothing; further arguments, as of redis-server, override that and everything else but the ports.
 func StartRedis(dir string, args ...string) (*RedisServer, error) {
 	path, err := Program("redis-server")
 	if err != nil {
@@ -35,6 +35,15 @@ func StartRedis(dir string, args ...string) (*RedisServer, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
+	}
+	own := []string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no"}
+	if slices.Contains(args, "--cluster-enabled") {
+		// Without a word the bus is 10,000 above, where clients have their ports.
+		bus, err := FreePort()
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, "--cluster-port", strconv.Itoa(bus))
 	}
 	address := url.URL{Scheme: "redis", Host: loopback(port), Path: "/0"}
 	if i := slices.Index(args, "--requirepass"); i >= 0 && i+1 < len(args) {
@@ -46,12 +55,10 @@ func StartRedis(dir string, args ...string) (*RedisServer, error) {
 	}
 	options.ContextTimeoutEnabled = true
 	r := &RedisServer{
-		Addr:   address.Host,
-		URL:    address.String(),
-		client: redis.NewClient(options),
-		command: Command{Name: "redis-" + strconv.Itoa(port), Path: path, Dir: dir, Args: append([]string{
-			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
-		}, args...)},
+		Addr:    address.Host,
+		URL:     address.String(),
+		client:  redis.NewClient(options),
+		command: Command{Name: "redis-" + strconv.Itoa(port), Path: path, Dir: dir, Args: append(own, args...)},
 	}
 	if err := r.Start(); err != nil {
 		return nil, errors.Join(err, r.client.Close())

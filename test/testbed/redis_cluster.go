@@ -24,20 +24,20 @@ const clusterDown = 2 * time.Second
 type RedisCluster struct {
 	// URL has the notation of go-redis for a Cluster.
 	URL string
-	// Masters had a part of the slots each at the start, and Replicas has the replica of each at the same place.
+	// Masters had a part of the slots each at the start. Replicas has the first replica of each in the same order, then the second.
 	Masters, Replicas []*RedisServer
 	// Client finds the node of each key.
 	Client *redis.ClusterClient
 }
 
-// RedisClusterOf starts a Redis Cluster of so many masters, each with a replica, for a test, and returns when every node says that
-// all is well.
-func RedisClusterOf(t testing.TB, masters int) *RedisCluster {
+// RedisClusterOf starts a Redis Cluster of so many masters, each with so many replicas, for a test, and returns when every node
+// says that all is well.
+func RedisClusterOf(t testing.TB, masters, replicas int) *RedisCluster {
 	t.Helper()
 	c := &RedisCluster{}
 	var addresses []string
-	for i := range 2 * masters {
-		node := Redis(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(Port(t)), "--cluster-node-timeout",
+	for i := range masters * (1 + replicas) {
+		node := Redis(t, "--cluster-enabled", "yes", "--cluster-node-timeout",
 			strconv.FormatInt(clusterDown.Milliseconds(), 10), "--repl-diskless-sync-delay", "0")
 		addresses = append(addresses, node.Addr)
 		if i < masters {
@@ -64,7 +64,7 @@ func (c *RedisCluster) nodes() []*RedisServer {
 	return append(append([]*RedisServer{}, c.Masters...), c.Replicas...)
 }
 
-// join gives the masters their slots, makes the nodes known to each other, and gives each master its replica.
+// join gives the masters their slots, makes the nodes known to each other, and gives each master its replicas.
 func (c *RedisCluster) join(ctx context.Context) error {
 	share := clusterSlots / len(c.Masters)
 	for i, master := range c.Masters {
@@ -77,7 +77,6 @@ func (c *RedisCluster) join(ctx context.Context) error {
 		}
 	}
 	for _, node := range c.nodes() {
-		// CLUSTER MEET takes the port of the bus where it is not the other one plus 10000.
 		bus, err := node.Client().ConfigGet(ctx, "cluster-port").Result()
 		if err != nil {
 			return err
@@ -91,7 +90,7 @@ func (c *RedisCluster) join(ctx context.Context) error {
 		}
 	}
 	for i, replica := range c.Replicas {
-		id, err := c.Masters[i].Client().ClusterMyID(ctx).Result()
+		id, err := c.Masters[i%len(c.Masters)].Client().ClusterMyID(ctx).Result()
 		if err != nil {
 			return err
 		}
@@ -108,6 +107,7 @@ func (c *RedisCluster) join(ctx context.Context) error {
 // Complete is nil when every node knows all nodes, serves all slots, and every replica follows a master.
 func (c *RedisCluster) Complete(ctx context.Context) error {
 	nodes := c.nodes()
+	replicas := fmt.Sprintf("connected_slaves:%d\r", len(c.Replicas)/len(c.Masters))
 	for _, node := range nodes {
 		info, err := node.Client().ClusterInfo(ctx).Result()
 		if err != nil {
@@ -121,7 +121,7 @@ func (c *RedisCluster) Complete(ctx context.Context) error {
 			return err
 		}
 		if strings.Contains(replication, "role:slave") && !strings.Contains(replication, "master_link_status:up") ||
-			strings.Contains(replication, "role:master") && !strings.Contains(replication, "connected_slaves:1") {
+			strings.Contains(replication, "role:master") && !strings.Contains(replication, replicas) {
 			return fmt.Errorf("%s says\n%s", node.Addr, replication)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -60,6 +61,21 @@ func TestRedisKeepsWhatItIsToldToPersist(t *testing.T) {
 	value, err := server.Client().Get(t.Context(), "key").Result()
 	require.NoError(t, err)
 	assert.Equal(t, "value", value)
+}
+
+// TestRedisClusterBus: the port of a node's bus is one of those that no client takes by chance, as its own is.
+func TestRedisClusterBus(t *testing.T) {
+	t.Parallel()
+	server := testbed.Redis(t, "--cluster-enabled", "yes")
+	setting, err := server.Client().ConfigGet(t.Context(), "cluster-port").Result()
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(server.Addr)
+	require.NoError(t, err)
+	bus, err := strconv.Atoi(setting["cluster-port"])
+	require.NoError(t, err)
+	assert.NotEqual(t, port, setting["cluster-port"])
+	assert.Greater(t, bus, 10_000, "0 is 10,000 more than the server's own, which may be a client's")
+	assert.Less(t, bus, 32_000)
 }
 
 func TestRedisThatCannotStart(t *testing.T) {
