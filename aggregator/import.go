@@ -163,7 +163,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	for page := 0; page == 0 || len(members) > 0; page++ {
 		args := []any{a.scriptClock(), i.Group, i.Policy, labels, text.params, text.settings, i.Object.Name, e, facts,
 			i.Object.Revision, shared, page, flag(i.Group == overflowID(i.Policy, shard)),
-			i.Object.ResourceVersion, starts, rest}
+			i.Object.ResourceVersion, starts, rest, flag(i.Object.PassedThrough)}
 		n := min(len(members), foldAlerts)
 		for _, m := range members[:n] {
 			word := "r"
@@ -193,7 +193,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 func (a *Aggregator) FinishGroup(ctx context.Context, group string) error {
 	shard := ShardOf(group)
 	keys := append(shardKeys(shard), groupKeys(shard, group)...)
-	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0", "", "", "").Err()
+	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0", "", "", "", "").Err()
 	if err != nil {
 		return fmt.Errorf("finishing the import of group %s: %w", group, classify(err))
 	}

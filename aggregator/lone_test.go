@@ -107,3 +107,51 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 		})
 	}
 }
+
+// Incidents that were written late, and so at the same moment, are no storm: their alerts fired far apart, and an object says only
+// when it was made.
+func TestIncidentsThatWereWrittenTogetherAreNoStorm(t *testing.T) {
+	l := newLab(t, nil)
+	alerts := l.pods(8, Firing)
+	group := ""
+	for _, a := range alerts {
+		group = l.fold(a).Group
+		l.pass(10 * time.Minute)
+	}
+	l.flush(group, "")
+	l.pass(20 * time.Second)
+	l.flush(group, "")
+	written := l.open()
+	require.Len(t, written, 8)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	labels := Split(config.Policies{l.policy}, Batch{Alerts: alerts})[0].Labels
+	for _, o := range written {
+		o.OpenedAt = l.now
+		_, err := l.Import(l.ctx, Imported{Group: group, Policy: "default", Labels: labels, Object: o}, &l.policy)
+		require.NoError(t, err)
+	}
+	l.imported()
+	require.Equal(t, "calm", l.fold(alerts[0]).State)
+}
+
+// A storm that takes in an incident that was passed through shares no label with it that they do not have in common.
+func TestAStormThatTakesALoneIncidentLosesItsLabels(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.pods(8, Firing)...)
+	l.flush(f.Group, f.Token)
+	require.Equal(t, "shop", l.one(Open).CommonLabels["namespace"])
+	other := l.alert("db-0", Firing)
+	other.Labels["namespace"] = "billing"
+	group := Split(config.Policies{l.policy}, Batch{Alerts: []Alert{other}})[0]
+	require.Equal(t, f.Group, group.ID)
+	o := Lone(group, other, "stormfold", l.now).Objects[0]
+	o.ResourceVersion = "7"
+	l.objects[o.Name] = o
+	_, err := l.Import(l.ctx, Imported{Group: group.ID, Policy: "default", Labels: group.Labels, Object: o}, &l.policy)
+	require.NoError(t, err)
+	l.pass(time.Minute)
+	l.flush(f.Group, "")
+	storm := l.one(Open)
+	require.Equal(t, 9, storm.Total)
+	require.Equal(t, map[string]string{"alertname": "PodDown", "severity": "warning"}, storm.CommonLabels)
+}

@@ -56,6 +56,8 @@ type Object struct {
 	Revision int64
 	// ResourceVersion is the one of our last write, empty when the object may not be there yet.
 	ResourceVersion string
+	// PassedThrough: it was written without Redis, see Lone, when its alert came.
+	PassedThrough bool
 	// Times on Redis' clock; zero when they have not come.
 	OpenedAt, StormAt, EndedAt, ReopenedAt, ChangedAt time.Time
 	Reopened                                          int

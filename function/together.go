@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// togetherEvent is how many alerts an event has at most that is folded together with others. A notification of more shares the
+	// togetherEvent is how many alerts an event has at most, all of one group, that is folded together with others. A notification of more shares the
 	// cost of a call among its own alerts, and would hold up the rest.
 	togetherEvent = 16
 	// togetherAlerts is how many alerts are folded together at most: those of one call of the script.
@@ -25,7 +25,7 @@ const (
 // when there is no burst, and nothing waits for a shard of another server.
 //
 // An event has the answer of the call that took its alerts. What that call brought about, and the lease if it was granted one, goes to
-// one of the events that still wait for it.
+// the first event of the group.
 type together struct {
 	fold      func(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error)
 	namespace func(aggregator.Group) string
@@ -40,36 +40,32 @@ type line struct {
 	next *batch
 }
 
-// batch is a round trip to be.
+// batch is a round trip to be: the events that wait for it, at most togetherAlerts alerts.
 type batch struct {
-	groups   []aggregator.Group
-	shared   []bool // for each group: its alerts are those of several events, in a list of its own
-	alerts   int
-	waiting  []*waiter
-	ctx      context.Context // of the first event, for its values
-	deadline time.Time       // the latest of the events; zero: one of them has none
+	waiting []*waiter
+	alerts  int
 }
 
 // waiter is an event of a batch.
 type waiter struct {
-	index  int // of its group in the batch
+	ctx    context.Context
+	group  aggregator.Group
+	sent   bool // The batch is on its way.
 	done   chan struct{}
 	folded aggregator.Folded
-	gone   bool // Nobody waits any more.
 }
 
-// groups folds the groups of an event, with others if it is a small one: then it has one group.
+// groups folds the groups of an event, with others if it is a small one of one group.
 func (t *together) groups(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
 	if len(groups) > 1 || len(groups[0].Alerts) > togetherEvent {
 		return t.fold(ctx, groups)
 	}
-	group := groups[0]
-	l := &t.lines[aggregator.ShardOf(group.ID)]
+	l := &t.lines[aggregator.ShardOf(groups[0].ID)]
 	t.mu.Lock()
 	if l.busy {
-		if w := l.join(ctx, group, t.namespace); w != nil {
+		if w := l.join(ctx, groups[0]); w != nil {
 			t.mu.Unlock()
-			folded := t.await(ctx, w)
+			folded := t.await(l, w)
 			return []aggregator.Folded{folded}, folded.Err
 		}
 		t.mu.Unlock() // Too many to go together: each for itself.
@@ -82,56 +78,41 @@ func (t *together) groups(ctx context.Context, groups []aggregator.Group) ([]agg
 }
 
 // join puts an event into the next round trip. It returns nil when that is full. The caller holds the lock.
-func (l *line) join(ctx context.Context, group aggregator.Group, namespace func(aggregator.Group) string) *waiter {
+func (l *line) join(ctx context.Context, group aggregator.Group) *waiter {
 	if l.next == nil {
-		l.next = &batch{ctx: context.WithoutCancel(ctx)}
-		l.next.deadline, _ = ctx.Deadline()
+		l.next = &batch{}
 	}
-	b := l.next
-	if b.alerts+len(group.Alerts) > togetherAlerts {
+	if l.next.alerts+len(group.Alerts) > togetherAlerts {
 		return nil
 	}
-	if d, ok := ctx.Deadline(); !ok || b.deadline.IsZero() {
-		b.deadline = time.Time{}
-	} else if d.After(b.deadline) {
-		b.deadline = d
-	}
-	b.alerts += len(group.Alerts)
-	w := &waiter{index: len(b.groups), done: make(chan struct{})}
-	b.waiting = append(b.waiting, w)
-	for i := range b.groups {
-		if g := &b.groups[i]; g.ID == group.ID && g.Policy == group.Policy && g.Truncated == group.Truncated && namespace(*g) == namespace(group) {
-			w.index = i
-			if !b.shared[i] {
-				b.shared[i], g.Alerts = true, slices.Clone(g.Alerts)
-			}
-			g.Alerts = append(g.Alerts, group.Alerts...)
-			return w
-		}
-	}
-	b.groups, b.shared = append(b.groups, group), append(b.shared, false)
+	w := &waiter{ctx: ctx, group: group, done: make(chan struct{})}
+	l.next.alerts += len(group.Alerts)
+	l.next.waiting = append(l.next.waiting, w)
 	return w
 }
 
-// await waits for the answer to an event.
-func (t *together) await(ctx context.Context, w *waiter) aggregator.Folded {
+// await waits for the answer to an event. An event that gives up before it is sent leaves the line. After that it has the answer, which
+// may be a lease, even if it comes a little late.
+func (t *together) await(l *line, w *waiter) aggregator.Folded {
 	select {
 	case <-w.done:
-	case <-ctx.Done():
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		select {
-		case <-w.done:
-		default:
-			w.gone = true
-			kind := aggregator.ErrUnavailable
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				kind = aggregator.ErrTimeout
-			}
-			return aggregator.Folded{Err: fmt.Errorf("waiting for the fold before it: %w: %w", kind, ctx.Err())}
-		}
+		return w.folded
+	case <-w.ctx.Done():
 	}
-	return w.folded
+	t.mu.Lock()
+	if w.sent {
+		t.mu.Unlock()
+		<-w.done
+		return w.folded
+	}
+	defer t.mu.Unlock()
+	l.next.alerts -= len(w.group.Alerts)
+	l.next.waiting = slices.DeleteFunc(l.next.waiting, func(other *waiter) bool { return other == w })
+	kind := aggregator.ErrUnavailable
+	if errors.Is(w.ctx.Err(), context.DeadlineExceeded) {
+		kind = aggregator.ErrTimeout
+	}
+	return aggregator.Folded{Err: fmt.Errorf("waiting for the fold before it: %w: %w", kind, w.ctx.Err())}
 }
 
 // goOn sends what has waited, if anything has.
@@ -140,30 +121,65 @@ func (t *together) goOn(l *line) {
 	defer t.mu.Unlock()
 	b := l.next
 	l.next = nil
-	if l.busy = b != nil; l.busy {
-		go t.send(l, b)
+	if l.busy = b != nil && len(b.waiting) > 0; !l.busy {
+		return
 	}
+	for _, w := range b.waiting {
+		w.sent = true
+	}
+	go t.send(l, b.waiting)
 }
 
 // send folds a batch and gives each event its answer.
-func (t *together) send(l *line, b *batch) {
-	ctx, cancel := b.ctx, context.CancelFunc(func() {})
-	if !b.deadline.IsZero() {
-		ctx, cancel = context.WithDeadline(b.ctx, b.deadline)
-	}
+func (t *together) send(l *line, waiting []*waiter) {
+	groups, indexes := t.merge(waiting)
+	ctx, cancel := budget(waiting)
 	defer cancel()
-	folded, err := t.fold(ctx, b.groups)
+	folded, err := t.fold(ctx, groups)
 	t.goOn(l)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	told := make([]bool, len(b.groups))
-	for _, w := range b.waiting {
+	told := make([]bool, len(groups))
+	for n, w := range waiting {
+		i := indexes[n]
 		if len(folded) == 0 {
 			w.folded = aggregator.Folded{Err: err}
-		} else if w.folded = folded[w.index]; told[w.index] {
+		} else if w.folded = folded[i]; told[i] {
 			w.folded.Token, w.folded.TookOver, w.folded.Transitions, w.folded.NewlyFiring = "", false, nil, 0
 		}
-		told[w.index] = told[w.index] || !w.gone
+		told[i] = true
 		close(w.done)
 	}
+}
+
+// merge makes one group of those that can go in one call, and tells for each event which group is its.
+func (t *together) merge(waiting []*waiter) (groups []aggregator.Group, indexes []int) {
+	for _, w := range waiting {
+		i := slices.IndexFunc(groups, func(g aggregator.Group) bool {
+			return g.ID == w.group.ID && g.Policy == w.group.Policy && g.Truncated == w.group.Truncated && t.namespace(g) == t.namespace(w.group)
+		})
+		if i < 0 {
+			i = len(groups)
+			group := w.group
+			group.Alerts = nil // An event keeps its own.
+			groups = append(groups, group)
+		}
+		groups[i].Alerts = append(groups[i].Alerts, w.group.Alerts...)
+		indexes = append(indexes, i)
+	}
+	return groups, indexes
+}
+
+// budget is the time of the event that has most of it, and the values of the first. None of them can cancel what others wait for.
+func budget(waiting []*waiter) (context.Context, context.CancelFunc) {
+	ctx := context.WithoutCancel(waiting[0].ctx)
+	var latest time.Time
+	for _, w := range waiting {
+		deadline, ok := w.ctx.Deadline()
+		if !ok {
+			return ctx, func() {}
+		}
+		if deadline.After(latest) {
+			latest = deadline
+		}
+	}
+	return context.WithDeadline(ctx, latest)
 }

@@ -12,7 +12,8 @@
 --      knew at revision 10, does not stand as it was written: it is to be written again (3 to 6, 9 and 11 are empty then, 8 is
 --      its resourceVersion, '': it is gone),
 --      13 1 for a policy's overflow group, 14 the object's resourceVersion, 15 and 16 of an incident of a single alert: when that
---      began (s, 0: unknown), and what its record holds for Go; then for each member: fingerprint, f or r
+--      began (s, 0: unknown), and what its record holds for Go, 17 1 for one that was passed through, so that its object was
+--      made when its alert came; then for each member: fingerprint, f or r
 -- Returns {imported 0|1, due (ms)}; imported is 0 when Redis knew the object already, with all its members.
 
 local now = clock(ARGV[1])
@@ -140,9 +141,11 @@ local function adopt(e, r)
   if redis.call('ZCARD', k.open) == 0 then set(g, 'com', '') end
   redis.call('ZADD', k.open, int(math.max(e.at, g.pr + 1)), name)
   if e.rev > 0 then share(g, ARGV[11]) end
-  -- Incidents that were passed through may be many, and none of them fires once more when its group hears of it.
-  redis.call('ZADD', k.recent, int(e.at), e.fp)
-  if g.crowd ~= '1' and crowded(e.at) then set(g, 'crowd', '1') end
+  if ARGV[17] == '1' then
+    -- Incidents that were passed through may be many, and none of them fires once more when its group hears of it.
+    redis.call('ZADD', k.recent, int(e.at), e.fp)
+    if g.crowd ~= '1' and crowded(e.at) then set(g, 'crowd', '1') end
+  end
   if e.rev > 0 then return store(e, wants(g, e)) end
   e.rev, e.bare, e.lc = bump(g, now), 1, now
   store(e, 1)
@@ -170,6 +173,7 @@ local function import_single(e)
     put_record(g, e.fp, r)
     set(g, 'n', g.n + 1)
     if r.s == 'f' then set(g, 'f', g.f + 1) end
+    if e.rev > 0 then share(g, ARGV[11]) end
     set(g, 'srev', bump(g, now))
     redis.call('ZADD', k.todo, 0, g.obj)
     return over(e, 'absorbed', nil, g.obj)
@@ -344,7 +348,7 @@ if into then
   set(g, 'imp', now)
   local storm = g.st ~= 'calm' and (g.obj == name or into.t == 'S' and into.s == 'absorbed' and into.by == g.obj)
   local n = g.n
-  for i = 17, #ARGV, 2 do
+  for i = 18, #ARGV, 2 do
     if storm then
       joins(ARGV[i], g.st == 'cool' and 'r' or ARGV[i + 1])
     elseif into.s == 'resolved' and now < into.e + math.max(g.p.quiet, g.p.cooldown) then
