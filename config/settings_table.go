@@ -42,7 +42,7 @@ func SettingsTable() []Setting {
 			func(s *Settings) *time.Duration { return &s.RedisTimeout }),
 		numberSetting("REDIS_WAIT_REPLICAS", "0", "replicas", 0, 16, "An event is accepted once so many replicas have its alerts too; 503 when that "+
 			"takes half of the timeout above. 0 does not wait: see [Redis](#redis).", func(s *Settings) *int { return &s.RedisWaitReplicas }),
-		durationSetting("REDIS_BREAKER", "1s", "0s", "1m", "After five folds in a row without an answer of Redis, events are refused at once for that long; "+
+		durationSetting("REDIS_BREAKER", "1s", "0s", "1m", "After five events in a row without an answer of Redis, events are refused at once for that long; "+
 			"then one is tried. 0s tries all of them, always.", func(s *Settings) *time.Duration { return &s.RedisBreaker }),
 		{
 			Key: namespaceKey, Default: "stormfold", Unit: "name", Bound: "a DNS label",

@@ -12,8 +12,8 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// unansweredFolds is how many folds in a row must find no Redis before the breaker opens.
-const unansweredFolds = 5
+// unansweredEvents is how many events in a row must find no Redis before the breaker opens, those of one round trip one by one.
+const unansweredEvents = 5
 
 // allShards is the name of the breaker of a Redis that is one server.
 const allShards = "all"
@@ -43,7 +43,7 @@ func newBreaker(clustered bool, pause time.Duration, changed func(shard string, 
 	for _, name := range names {
 		b.each = append(b.each, gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 			Name: name, MaxRequests: 1, Timeout: pause,
-			ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= unansweredFolds },
+			ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= unansweredEvents },
 			IsSuccessful: func(err error) bool { return !unanswered(err) },
 			// A request that was given up says nothing about Redis.
 			IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },

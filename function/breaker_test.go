@@ -77,11 +77,11 @@ func TestBreakerOpensOnSilenceOnly(t *testing.T) {
 	} {
 		opened := 0
 		b := newBreaker(false, time.Hour, func(shard string, open bool) { require.Equal(t, "all", shard); require.True(t, open); opened++ })
-		tell(b, unansweredFolds-1, one, err)
+		tell(b, unansweredEvents-1, one, err)
 		tell(b, 1, one, nil) // One that gets through, and the count begins anew.
-		tell(b, unansweredFolds-1, one, err)
+		tell(b, unansweredEvents-1, one, err)
 		require.False(t, refuses(b, one[0]))
-		tell(b, unansweredFolds, one, err)
+		tell(b, unansweredEvents, one, err)
 		require.Equal(t, 1, opened)
 		refusal := b.begin(one).refusal(one[0])
 		require.ErrorIs(t, refusal, aggregator.ErrUnavailable)
@@ -96,7 +96,7 @@ func TestBreakerOpensOnSilenceOnly(t *testing.T) {
 func TestBreakerCountsEvents(t *testing.T) {
 	groups := inShard(3, 3)
 	b := newBreaker(false, time.Hour, func(string, bool) {})
-	tell(b, unansweredFolds-1, groups, aggregator.ErrOutOfMemory, aggregator.ErrTimeout, nil)
+	tell(b, unansweredEvents-1, groups, aggregator.ErrOutOfMemory, aggregator.ErrTimeout, nil)
 	require.Equal(t, gobreaker.StateClosed, b.each[0].State())
 	tell(b, 1, groups, aggregator.ErrOutOfMemory, aggregator.ErrTimeout, nil)
 	require.True(t, refuses(b, groups[0]))
@@ -107,7 +107,7 @@ func TestBreakerOfEachShardOfACluster(t *testing.T) {
 	var opened []string
 	b := newBreaker(true, time.Hour, func(shard string, _ bool) { opened = append(opened, shard) })
 	event := []aggregator.Group{inShard(3, 1)[0], inShard(4, 1)[0]}
-	tell(b, unansweredFolds, event, aggregator.ErrTimeout, nil)
+	tell(b, unansweredEvents, event, aggregator.ErrTimeout, nil)
 	require.Equal(t, []string{"03"}, opened)
 	require.True(t, refuses(b, event[0]))
 	require.False(t, refuses(b, event[1]))
@@ -118,7 +118,7 @@ func TestBreakerTriesOneEvent(t *testing.T) {
 	one := inShard(3, 1)
 	b := newBreaker(false, 20*time.Millisecond, func(string, bool) {})
 	for _, found := range []error{aggregator.ErrTimeout, nil} {
-		tell(b, unansweredFolds, one, aggregator.ErrTimeout)
+		tell(b, unansweredEvents, one, aggregator.ErrTimeout)
 		var probe *try
 		require.Eventually(t, func() bool {
 			probe = b.begin(one)
@@ -223,7 +223,7 @@ func TestRedisOutOfMemoryOpensNoBreaker(t *testing.T) {
 	rdb := testbed.Redis(t)
 	f, _ := startOnRedis(t, rdb, "REDIS_BREAKER", "1m")
 	require.NoError(t, rdb.Client().ConfigSet(t.Context(), "maxmemory", "1").Err())
-	for range 3 * unansweredFolds {
+	for range 3 * unansweredEvents {
 		_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
 		require.Equal(t, http.StatusServiceUnavailable, code(t, err))
 		require.Equal(t, "redis_oom", reasonIn(err))

@@ -95,7 +95,7 @@ func newMetrics() *metrics {
 	m.passedAlerts = s.Counter("passthrough_alerts_total", "Alerts of which Redis could not take the event, by what was done past it: written, standing (in an open "+
 		"incident already), skipped (too many at once), error.", passedResults)
 
-	folds := s.Counter("folds_total", "Folds of one group for one event.", foldResults)
+	folds := s.Counter("folds_total", "Folds of one group for one event; of events that were folded together, each has the result of all.", foldResults)
 	m.folds = map[string]prometheus.Counter{}
 	for _, result := range foldResults.Values {
 		m.folds[result] = folds.WithLabelValues(result)
