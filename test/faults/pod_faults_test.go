@@ -12,20 +12,20 @@ var networkFaults = []fault{
 	{
 		name: "Redis 200 ms away", proxy: true,
 		during: func(b *bed) {
-			b.proxy.Latency(200 * time.Millisecond)
+			b.slow(200 * time.Millisecond)
 			b.awaitAnswers(taken, 80)
-			b.proxy.Latency(0)
+			b.restore()
 		},
 	},
 	{
 		name: "connections to Redis reset", proxy: true,
-		during: func(b *bed) { b.repeatedly(60, 25*time.Millisecond, func() { b.proxy.Reset() }) },
+		during: (*bed).resets,
 	},
 	{
 		name: "connections to Redis half-open", proxy: true, every: 25 * time.Millisecond,
 		during: func(b *bed) {
 			for range 2 {
-				b.proxy.HalfOpen()
+				assert.NoError(b.t, b.proxy.HalfOpen())
 				b.awaitAnswers(taken, 20)
 			}
 		},
@@ -33,25 +33,25 @@ var networkFaults = []fault{
 	{
 		name: "Redis 2 s away", proxy: true, long: true, every: 50 * time.Millisecond,
 		during: func(b *bed) {
-			b.proxy.Latency(2 * time.Second)
+			b.slow(2 * time.Second)
 			b.awaitAnswers("503 ", 40)
-			b.proxy.Latency(0)
+			b.restore()
 		},
 	},
 	{
 		// Each of the two functions has two connections, and so takes some 10 events a second; 66 come.
 		name: "pool of two connections, Redis 200 ms away", proxy: true, long: true, options: "pool_size=2",
 		during: func(b *bed) {
-			b.proxy.Latency(200 * time.Millisecond)
+			b.slow(200 * time.Millisecond)
 			b.awaitAnswers("503 ", 40)
 			b.awaitAnswers(taken, 20)
-			b.proxy.Latency(0)
+			b.restore()
 		},
 		expect: []string{"503 redis_timeout"},
 	},
 	{
 		name: "connections to Redis by TLS reset", proxy: true, tls: true, long: true,
-		during: func(b *bed) { b.repeatedly(60, 25*time.Millisecond, func() { b.proxy.Reset() }) },
+		during: (*bed).resets,
 	},
 }
 
@@ -100,4 +100,23 @@ func (b *bed) kill(times int) {
 		assert.NoError(b.t, p.start())
 	}
 	b.awaitReady()
+}
+
+// slow puts Redis that far away.
+func (b *bed) slow(latency time.Duration) { assert.NoError(b.t, b.proxy.Latency(latency)) }
+
+func (b *bed) restore() { assert.NoError(b.t, b.proxy.Restore()) }
+
+// resets breaks the connections to Redis 30 times: on their way there, and on their way back.
+func (b *bed) resets() {
+	directions := []string{upstream, downstream}
+	n := 0
+	b.repeatedly(60, 25*time.Millisecond, func() {
+		if n%2 == 1 {
+			b.restore()
+		} else {
+			assert.NoError(b.t, b.proxy.Reset(directions[n/2%2]))
+		}
+		n++
+	})
 }

@@ -1,165 +1,127 @@
 package faults
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
-	"io"
-	"net"
-	"sync"
+	"fmt"
+	"sync/atomic"
 	"time"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/Shopify/toxiproxy/v2/toxics"
+	"github.com/rs/zerolog"
 )
 
-// Proxy stands between a client and a server, and spoils their connections when told to.
+// The directions of a connection through a Proxy, as Toxiproxy names them.
+const (
+	upstream   = "upstream"   // From the client to the server.
+	downstream = "downstream" // From the server to the client.
+)
+
+// Proxy is a Toxiproxy between a client and a server. Its methods are called by one goroutine.
 type Proxy struct {
 	// Addr is where it listens: host:port.
 	Addr string
 
-	target   string
-	listener net.Listener
-	done     sync.WaitGroup
-
-	mu      sync.Mutex
-	latency time.Duration
-	links   map[*link]bool
-	closed  bool
-}
-
-// link is one connection through the proxy.
-type link struct {
-	client, server *net.TCPConn
-	gone           chan struct{} // Closed when nothing passes any more, though both sides stay open.
-	once           sync.Once
+	proxy *toxiproxy.Proxy
+	begun []string // What Restore takes away.
+	deaf  int      // How often HalfOpen was called.
 }
 
 // NewProxy listens on a free loopback port and passes everything to the target and back.
 func NewProxy(target string) (*Proxy, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	p := &Proxy{proxy: toxiproxy.NewProxy(server, "redis", "127.0.0.1:0", target)}
+	// It resets nothing, but whatever begins while there is a reset_peer ends by RST, and so do the connections that are
+	// open when Reset is called.
+	if _, err := p.add("linger", downstream, "reset_peer", 0, nil); err != nil {
 		return nil, err
 	}
-	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}}
-	p.done.Go(p.accept)
+	if err := p.proxy.Start(); err != nil {
+		return nil, err
+	}
+	p.Addr = p.proxy.Listen
 	return p, nil
 }
 
-// Latency delays everything from now on, in each direction by that much. Zero: no delay.
-func (p *Proxy) Latency(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.latency = d
+// Latency delays everything, in each direction by that much, until Restore.
+func (p *Proxy) Latency(d time.Duration) error {
+	return errors.Join(p.begin(upstream, "latency", &toxics.LatencyToxic{Latency: d.Milliseconds()}),
+		p.begin(downstream, "latency", &toxics.LatencyToxic{Latency: d.Milliseconds()}))
 }
 
-// Reset breaks every connection that there is, by RST, and returns how many.
-func (p *Proxy) Reset() int {
-	links := p.all()
-	for _, l := range links {
-		_ = l.client.SetLinger(0) // It may have gone already, which is what is wanted.
-		_ = l.server.SetLinger(0)
-		l.close()
-	}
-	return len(links)
+// Reset breaks, by RST, every connection that carries something in that direction, until Restore. What it carried is lost:
+// upstream a request, downstream the answer to one that the server has carried out.
+func (p *Proxy) Reset(direction string) error {
+	return p.begin(direction, "reset_peer", &toxics.ResetToxic{})
 }
 
 // HalfOpen makes every connection that there is deaf, as when a node vanishes: neither side hears of it, nothing passes, and
-// new connections work. It returns how many.
-func (p *Proxy) HalfOpen() int {
-	links := p.all()
-	for _, l := range links {
-		l.once.Do(func() { close(l.gone) })
+// new connections work.
+func (p *Proxy) HalfOpen() error {
+	p.deaf++
+	for _, direction := range []string{upstream, downstream} {
+		toxic, err := p.add(fmt.Sprintf("half_open_%s_%d", direction, p.deaf), direction, "half_open", 1, nil)
+		if err != nil {
+			return err
+		}
+		toxic.(*halfOpen).done.Store(true)
 	}
-	return len(links)
+	return nil
 }
 
-// Close ends the proxy and all connections.
-func (p *Proxy) Close() error {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	err := p.listener.Close()
-	for _, l := range p.all() {
-		l.close()
+// Restore ends Latency and Reset.
+func (p *Proxy) Restore() error {
+	var err error
+	for _, name := range p.begun {
+		err = errors.Join(err, p.proxy.Toxics.RemoveToxic(context.Background(), name))
 	}
-	p.done.Wait()
+	p.begun = nil
 	return err
 }
 
-func (p *Proxy) all() []*link {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := make([]*link, 0, len(p.links))
-	for l := range p.links {
-		out = append(out, l)
+// Close ends the proxy and all connections.
+func (p *Proxy) Close() { p.proxy.Stop() }
+
+// begin adds a toxic that Restore takes away.
+func (p *Proxy) begin(direction, kind string, settings toxics.Toxic) error {
+	name := kind + "_" + direction
+	if _, err := p.add(name, direction, kind, 1, settings); err != nil {
+		return err
 	}
-	return out
+	p.begun = append(p.begun, name)
+	return nil
 }
 
-func (p *Proxy) accept() {
-	for {
-		c, err := p.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			continue
-		}
-		p.done.Go(func() { p.serve(c.(*net.TCPConn)) })
-	}
-}
-
-// serve passes both directions of one connection until either side ends.
-func (p *Proxy) serve(client *net.TCPConn) {
-	server, err := net.DialTimeout("tcp", p.target, 5*time.Second)
+// add adds a toxic of that kind. Toxicity is the share of the connections that it works on.
+func (p *Proxy) add(name, direction, kind string, toxicity float32, settings toxics.Toxic) (toxics.Toxic, error) {
+	raw, err := json.Marshal(toxics.ToxicWrapper{Toxic: settings, Name: name, Type: kind, Stream: direction, Toxicity: toxicity})
 	if err != nil {
-		_ = client.SetLinger(0) // The client sees what it would see of the server.
-		_ = client.Close()
+		return nil, err
+	}
+	added, err := p.proxy.Toxics.AddToxicJson(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("toxic %s: %w", name, err)
+	}
+	return added.Toxic, nil
+}
+
+// halfOpen is a toxic for the connections that there are when it is added: it swallows everything, and closes nothing.
+type halfOpen struct {
+	done atomic.Bool // It was added; what begins now passes.
+}
+
+func init() { toxics.Register("half_open", new(halfOpen)) }
+
+// NewState says of a connection whether it is deaf.
+func (h *halfOpen) NewState() any { return !h.done.Load() }
+
+func (h *halfOpen) Pipe(stub *toxics.ToxicStub) {
+	if stub.State == true {
+		new(toxics.TimeoutToxic).Pipe(stub) // A timeout of zero never ends.
 		return
 	}
-	l := &link{client: client, server: server.(*net.TCPConn), gone: make(chan struct{})}
-	p.mu.Lock()
-	p.links[l] = true
-	closed := p.closed
-	p.mu.Unlock()
-	if closed {
-		l.close()
-	}
-	var both sync.WaitGroup
-	both.Go(func() { p.pass(l, l.client, l.server) })
-	both.Go(func() { p.pass(l, l.server, l.client) })
-	both.Wait()
-	l.close()
-	p.mu.Lock()
-	delete(p.links, l)
-	p.mu.Unlock()
-}
-
-func (p *Proxy) pass(l *link, from io.Reader, to io.Writer) {
-	defer l.close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		latency := p.latency
-		p.mu.Unlock()
-		if latency > 0 {
-			select {
-			case <-time.After(latency):
-			case <-l.gone:
-			}
-		}
-		select {
-		case <-l.gone:
-			continue // Swallowed.
-		default:
-		}
-		if _, err := to.Write(buffer[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func (l *link) close() {
-	_ = l.client.Close()
-	_ = l.server.Close()
+	new(toxics.NoopToxic).Pipe(stub)
 }
