@@ -15,6 +15,9 @@ const (
 type Alert struct {
 	// Fingerprint is Alertmanager's: 16 lower-case hex digits of the FNV-1a 64 hash of the sorted labels.
 	Fingerprint string
+	// Source tells the senders of one alert apart: the first 8 hex digits of the fingerprint that was sent, empty when that is
+	// Fingerprint. The alert fires while it fires by any of them.
+	Source      string
 	Status      Status
 	Labels      map[string]string
 	Annotations map[string]string

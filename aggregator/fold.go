@@ -34,9 +34,10 @@ type Folded struct {
 	// State is calm, storm, or cool: resolved and still within the cooldown. It is waiting when the alerts are safe but
 	// nothing is decided before the group's incidents have been imported from Kubernetes.
 	State string
-	// Window is how many distinct alerts newly fired within the policy's window, while the group is calm.
+	// Window is how many distinct alerts count towards a storm, while the group is calm: those that fire, and those that newly
+	// fired within the policy's window and are over.
 	Window int
-	// WindowUntil is when the oldest of them leaves it; zero when there is none.
+	// WindowUntil is when the oldest of the latter leaves the window; zero when there is none.
 	WindowUntil time.Time
 	// Total and Firing count the storm's alerts.
 	Total, Firing int
@@ -208,7 +209,7 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 		overflow = overflowID(g.Policy.Name, shard)
 		keys = append(keys, groupKeys(shard, overflow)...)
 	}
-	args := make([]any, 0, 13+8*len(g.Alerts))
+	args := make([]any, 0, 13+9*len(g.Alerts))
 	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, g.Policy.Name, labels, overflow,
 		policy.params, policy.settings, shared, flag(g.Truncated), namespace, as.object)
 	for _, alert := range g.Alerts {
@@ -223,7 +224,7 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 		if as.object == "" {
 			name, facts = slug(alert.Labels["alertname"]), factsOf(alert)
 		}
-		args = append(args, alert.Fingerprint, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.Unix(), ends,
+		args = append(args, alert.Fingerprint, alert.Source, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.Unix(), ends,
 			recordRest(alert, g.Policy.Breakdown), name, facts)
 	}
 	return call{shard: shard, keys: keys, args: args, token: token}, nil

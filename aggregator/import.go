@@ -130,6 +130,8 @@ func (a *Aggregator) importLease(ctx context.Context, i *ShardImport, op string)
 // Import gives one incident back to Redis, under the policy that it belongs to now. What Redis knows already stays; then it
 // returns false.
 func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Policy) (bool, error) {
+	// With a threshold of 1 an incident is its group's, also while it has one alert.
+	i.Object.Storm = i.Object.Storm || policy.Threshold == 1
 	labels, err := json.Marshal(i.Labels)
 	if err != nil {
 		return false, err
@@ -163,7 +165,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	for page := 0; page == 0 || len(members) > 0; page++ {
 		args := []any{a.scriptClock(), i.Group, i.Policy, labels, text.params, text.settings, i.Object.Name, e, facts,
 			i.Object.Revision, shared, page, flag(i.Group == overflowID(i.Policy, shard)),
-			i.Object.ResourceVersion, starts, rest, flag(i.Object.PassedThrough)}
+			i.Object.ResourceVersion, starts, rest}
 		n := min(len(members), foldAlerts)
 		for _, m := range members[:n] {
 			word := "r"
@@ -193,7 +195,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 func (a *Aggregator) FinishGroup(ctx context.Context, group string) error {
 	shard := ShardOf(group)
 	keys := append(shardKeys(shard), groupKeys(shard, group)...)
-	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0", "", "", "", "").Err()
+	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0", "", "", "").Err()
 	if err != nil {
 		return fmt.Errorf("finishing the import of group %s: %w", group, classify(err))
 	}
@@ -213,7 +215,10 @@ func importedEntry(o Object, now time.Time) map[string]any {
 		"ns": o.Namespace, "h": now.UnixMilli(), "lc": ms(o.ChangedAt), "ro": o.Reopened,
 	}
 	if o.Storm {
-		e["t"], e["st"] = "S", ms(o.StormAt)
+		e["t"] = "S"
+	}
+	if !o.StormAt.IsZero() {
+		e["st"] = ms(o.StormAt)
 	}
 	if o.Fingerprint != "" {
 		e["fp"] = o.Fingerprint

@@ -18,7 +18,7 @@ func Lone(g Group, alert Alert, namespace string, now time.Time) *Snapshot {
 		MaxListed: g.Policy.MaxListed, Breakdown: g.Policy.Breakdown,
 		Objects: []Object{{
 			Name: loneName(g.ID, alert), Namespace: namespace, Fingerprint: alert.Fingerprint, State: Open,
-			Revision: now.UnixMilli(), PassedThrough: true, OpenedAt: now, ChangedAt: now, Total: 1, Firing: 1, Truncated: g.Truncated,
+			Revision: now.UnixMilli(), OpenedAt: now, ChangedAt: now, Total: 1, Firing: 1, Truncated: g.Truncated,
 			CommonLabels: f.Labels, Facts: f, Members: []Member{f.member(alert.Fingerprint, true, g.Policy.Breakdown)},
 		}},
 	}

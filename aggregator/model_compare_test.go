@@ -225,7 +225,7 @@ func (w *twin) compare() {
 	require.Equal(w.t, w.m.state(), cmp.Or(g["st"], "calm"))
 	require.GreaterOrEqual(w.t, number("rev"), w.rev, "the revision goes back")
 	w.rev = number("rev")
-	w.compareAlerts(alerts.Val(), number("gen"))
+	w.compareAlerts(alerts.Val(), number("since"), number("gen"))
 	if w.m.storm != nil {
 		all, firing := w.m.members()
 		require.Equal(w.t, []int64{int64(len(all)), int64(firing)}, []int64{number("n"), number("f")}, "members, firing")
@@ -272,7 +272,7 @@ func (w *twin) compareDue(due int64, unwritten bool) {
 }
 
 // compareAlerts compares what is known of each alert. Words that had their time may be forgotten.
-func (w *twin) compareAlerts(records map[string]string, generation int64) {
+func (w *twin) compareAlerts(records map[string]string, since, generation int64) {
 	many := len(w.m.alerts) > 2*w.m.p.MaxAlerts
 	for fp, x := range w.m.alerts {
 		if _, there := records[fp]; there {
@@ -296,13 +296,13 @@ func (w *twin) compareAlerts(records map[string]string, generation int64) {
 	}
 	for fp, record := range records {
 		parts := strings.Split(record, sep)
-		_, member, err := parseRecord(fp, record, generation)
+		_, member, err := parseRecord(fp, record, since, generation)
 		require.NoError(w.t, err)
 		status := "closed"
 		switch {
 		case parts[0][0] == 'r':
 			status = "resolved"
-		case parts[0][0] == 'f' && parts[2] == strconv.FormatInt(generation, 10):
+		case parts[0][0] == 'f' && member:
 			status = "firing"
 		}
 		have[fp] = fmt.Sprint(status, " ", parts[1], " member=", w.m.storm != nil && member, " hidden=", parts[0][1] == 't')

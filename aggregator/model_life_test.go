@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -14,7 +15,7 @@ func modelKey(alert string, opened time.Time) string {
 
 func (g *modelGroup) newIncident(ev *modelEvent, alert string, state State) *modelIncident {
 	i := &modelIncident{
-		key: modelKey(alert, ev.now), alert: alert, opened: ev.now, heard: ev.now, state: state, truncated: ev.truncated,
+		key: modelKey(alert, ev.now), alert: alert, opened: ev.now, heard: ev.now, fired: ev.now, state: state, truncated: ev.truncated,
 	}
 	if state == Ended {
 		i.reason, i.ended = "AllResolved", ev.now
@@ -28,7 +29,7 @@ func (g *modelGroup) newIncident(ev *modelEvent, alert string, state State) *mod
 }
 
 func (g *modelGroup) reopen(i *modelIncident, now time.Time) {
-	i.state, i.reason, i.heard = Open, "", now
+	i.state, i.reason, i.heard, i.fired = Open, "", now, now
 	i.reopened++
 	g.changed(i)
 	i.order = g.changes
@@ -66,14 +67,15 @@ func (g *modelGroup) takeOver(i *modelIncident) {
 func (g *modelGroup) promote(ev *modelEvent) {
 	now := ev.now
 	g.absorb(now)
+	for len(g.open()) > 0 && g.expire(g.open()[0], now) {
+	}
 	open := g.open()
-	for g.overdue(open[0], now) != "" {
-		g.endSingle(open[0], g.overdue(open[0], now), now)
-		open = open[1:]
+	if len(open) == 0 {
+		return
 	}
 	storm := open[0]
-	storm.storm = true
-	g.storm = storm
+	storm.storm, storm.second = true, len(open) > 1
+	g.storm, g.quiet = storm, now.Add(g.p.Quiet)
 	g.changed(storm)
 	g.recent = map[string]time.Time{}
 	for _, i := range open {
@@ -86,25 +88,55 @@ func (g *modelGroup) promote(ev *modelEvent) {
 			delete(g.incidents, i.key)
 		}
 	}
-	g.said = slices.DeleteFunc(g.said, func(kind string) bool { return kind == string(Opened) })
-	g.say(Stormed)
+	if storm.second {
+		g.said = slices.DeleteFunc(g.said, func(kind string) bool { return kind == string(Opened) })
+		g.say(Stormed)
+	}
 }
 
 // overdue is the reason for which an open incident ends by time.
 func (g *modelGroup) overdue(i *modelIncident, now time.Time) string {
-	heard := i.heard
+	quiet := now.Sub(i.heard) >= g.p.Quiet
 	if i.storm {
-		heard = g.heard
+		_, firing := g.members()
+		quiet = firing == 0 && now.Sub(g.heard) >= g.p.Quiet
 	}
 	switch {
 	case i.state != Open:
 		return ""
+	case quiet:
+		return "Quiet"
 	case now.Sub(i.opened) >= g.p.MaxDuration:
 		return "MaxDuration"
-	case now.Sub(heard) >= g.p.Quiet:
-		return "Quiet"
 	}
 	return ""
+}
+
+// expire ends an incident of a single alert whose time is up. What fires on after the maximum duration has another at once.
+func (g *modelGroup) expire(i *modelIncident, now time.Time) bool {
+	why := g.overdue(i, now)
+	if why == "" {
+		return false
+	}
+	x := g.alerts[i.alert]
+	on := why == "MaxDuration" && x != nil && x.in == i && x.firing()
+	g.endSingle(i, why, now)
+	if on {
+		x.in, x.closed = g.follower(i, i.alert, now), false
+		g.say(Opened)
+	}
+	return true
+}
+
+// follower is the incident that goes on in the place of one that has come to its maximum duration.
+func (g *modelGroup) follower(of *modelIncident, alert string, now time.Time) *modelIncident {
+	i := &modelIncident{
+		key: modelKey(alert, now), alert: alert, opened: now, heard: of.heard, fired: now, state: Open, storm: of.storm,
+	}
+	g.changed(i)
+	i.order = g.changes
+	g.incidents[i.key] = i
+	return i
 }
 
 func (g *modelGroup) endSingle(i *modelIncident, why string, now time.Time) {
@@ -120,8 +152,61 @@ func (g *modelGroup) endStorm(why string, now time.Time) {
 	g.storm.state, g.storm.reason, g.storm.ended = Ended, why, now
 	g.changed(g.storm)
 	g.say(Closed)
-	if why != "AllResolved" {
+	members, firing := g.members()
+	switch {
+	case why == "MaxDuration" && firing > 0:
+		g.absorb(now)
+		old := g.storm
+		old.total, old.firing = g.counts(old)
+		g.storm = g.follower(old, "", now)
+		g.storm.truncated, g.storm.second = old.truncated, firing > 1
+		for _, fp := range members {
+			if x := g.alerts[fp]; x.firing() {
+				x.in = g.storm
+			} else {
+				x.in = nil
+			}
+		}
+		if firing > 1 {
+			g.say(Stormed)
+		} else {
+			g.say(Opened)
+		}
+	case why != "AllResolved":
 		g.calm()
+	}
+}
+
+// quieten ends the storm's alerts that were not heard of for the quiet time, when it is time to look for them.
+func (g *modelGroup) quieten(now time.Time) {
+	members, firing := g.members()
+	if g.state() != "storm" {
+		return
+	}
+	over := 0
+	if firing > 0 && !now.Before(g.quiet) {
+		first := now
+		for _, fp := range members {
+			x := g.alerts[fp]
+			last := time.UnixMilli(x.at)
+			switch {
+			case x.firing() && now.Sub(last) >= g.p.Quiet:
+				x.closed = true
+				over++
+			case x.firing() && last.Before(first):
+				first = last
+			}
+		}
+		if over > 0 {
+			g.changed(g.storm)
+		}
+		g.quiet = now.Add(g.p.Quiet / 16)
+		if next := first.Add(g.p.Quiet); next.After(g.quiet) {
+			g.quiet = next
+		}
+	}
+	if over == firing && !g.storm.truncated {
+		g.endStorm(map[bool]string{true: "Quiet", false: "AllResolved"}[over > 0], now)
 	}
 }
 
@@ -161,6 +246,7 @@ func (g *modelGroup) snapshot(now time.Time, token string, force, leased bool, l
 	looked func(*modelIncident) bool,
 ) (writes []modelWrite, gone bool) {
 	g.said = nil
+	g.quieten(now)
 	g.age(now)
 	upto := g.granted
 	if force || !leased {
@@ -169,9 +255,9 @@ func (g *modelGroup) snapshot(now time.Time, token string, force, leased bool, l
 	g.granted = 0
 	g.absorb(now)
 	storm := false
-	for _, i := range g.incidents {
-		if why := g.overdue(i, now); why != "" && looked(i) && !i.storm {
-			g.endSingle(i, why, now)
+	for _, i := range slices.Collect(maps.Values(g.incidents)) {
+		if looked(i) && !i.storm {
+			g.expire(i, now)
 		}
 		switch {
 		case !looked(i):
@@ -243,11 +329,14 @@ func (g *modelGroup) deadline(quiet, maxDuration time.Duration) time.Time {
 			at(i.ended.Add(g.p.Retention))
 			continue
 		}
-		heard := i.heard
+		heard := i.heard.Add(quiet)
 		if i.storm {
-			heard = g.heard
+			heard = g.heard.Add(quiet)
+			if _, firing := g.members(); firing > 0 {
+				heard = g.quiet
+			}
 		}
-		at(heard.Add(quiet))
+		at(heard)
 		at(i.opened.Add(maxDuration))
 	}
 	if len(g.alerts) > 0 && g.storm == nil && len(g.open()) == 0 {

@@ -22,6 +22,44 @@ type modelAlert struct {
 	// hidden is a tombstone: over, and shown nowhere. A firing word later than since shows it.
 	hidden bool
 	since  int64
+	// sources are what each of its senders said, by the id of the sender.
+	sources map[string]modelSource
+}
+
+// modelSource is the latest firing word and the latest resolution of one sender; 0: there was none.
+type modelSource struct{ firing, starts, resolved, ends int64 }
+
+// fires says whether an alert fires by this sender: by its later word, but for what pairs of Alertmanagers say late.
+func (s modelSource) fires() bool {
+	const peers = 3 * 60 * 1000
+	switch {
+	case s.firing == 0 || s.resolved == 0:
+		return s.firing > 0
+	case s.firing > s.resolved:
+		return s.starts > s.ends || s.firing-s.resolved > peers
+	}
+	return s.starts > s.ends && s.resolved-s.firing <= peers
+}
+
+// hear is what is known of the senders after a word, and whether it was news. Of more than six senders one is forgotten.
+func (x *modelAlert) hear(w modelWord) (map[string]modelSource, bool) {
+	sources := map[string]modelSource{}
+	if x != nil {
+		sources = maps.Clone(x.sources)
+	}
+	s, at := sources[w.source], w.at.UnixMilli()
+	before := s
+	if w.over {
+		ends := w.at.Unix()
+		if !w.ends.IsZero() && w.ends.Unix() >= w.starts.Unix() {
+			ends = min(ends, w.ends.Unix())
+		}
+		s.resolved, s.ends = max(s.resolved, at), max(s.ends, ends)
+	} else {
+		s.firing, s.starts = max(s.firing, at), max(s.starts, w.starts.Unix())
+	}
+	sources[w.source] = s
+	return sources, s.firing > before.firing || s.resolved > before.resolved
 }
 
 func (x *modelAlert) firing() bool { return !x.over && !x.closed }
@@ -33,11 +71,13 @@ type modelIncident struct {
 	opened    time.Time
 	order     int // Of its last opening.
 	storm     bool
+	second    bool // It had a second alert.
 	state     State
 	reason    string
 	ended     time.Time
 	heard     time.Time
 	reopened  int
+	fired     time.Time      // When its alert last began to fire.
 	absorbing *modelIncident // The storm that it is to be absorbed by, or was.
 	total     int            // Of a storm that is a thing of the past; before, its alerts tell.
 	firing    int
@@ -60,7 +100,8 @@ type modelGroup struct {
 	heard     time.Time
 	common    *string // The alert that all events are about, since the group was last idle; empty when there are several.
 	changes   int
-	said      []string // Transitions of the last call.
+	quiet     time.Time // When the storm's alerts are next looked through for quiet ones.
+	said      []string  // Transitions of the last call.
 
 	token   string // Of the lease.
 	until   time.Time
@@ -69,19 +110,19 @@ type modelGroup struct {
 
 // modelWord is what an event says of one alert.
 type modelWord struct {
-	alert string
-	over  bool
-	at    time.Time
-	ends  time.Time
+	alert, source    string
+	over             bool
+	at, starts, ends time.Time
 }
 
 // modelEvent is one event on its way into the model.
 type modelEvent struct {
 	now       time.Time
 	truncated bool
-	before    []string        // Incidents that were there before it.
-	beyond    map[string]bool // Its alerts beyond maxAlerts.
-	newly     int             // Its alerts that begin to fire by it.
+	before    []string               // Incidents that were there before it.
+	beyond    map[string]bool        // Its alerts beyond maxAlerts.
+	newly     int                    // Its alerts that begin to fire by it.
+	sources   map[string]modelSource // What is known of the senders of the alert at hand.
 }
 
 func newGroupModel(p config.Policy) *modelGroup {
@@ -139,6 +180,9 @@ func (g *modelGroup) fold(now time.Time, p config.Policy, words []modelWord, tru
 	g.p, g.there = p, true
 	g.age(now)
 	ev := &modelEvent{now: now, truncated: truncated, before: slices.Collect(maps.Keys(g.incidents)), beyond: map[string]bool{}}
+	if g.storm == nil && g.crowd(now) >= p.Threshold {
+		g.promote(ev)
+	}
 	for _, over := range []bool{false, true} {
 		for _, w := range words {
 			if w.over == over {
@@ -158,38 +202,52 @@ func (g *modelGroup) fold(now time.Time, p config.Policy, words []modelWord, tru
 	return ev.newly
 }
 
+// crowd counts the alerts that count towards a storm.
+func (g *modelGroup) crowd(now time.Time) int {
+	maps.DeleteFunc(g.recent, func(_ string, t time.Time) bool { return !t.After(now.Add(-g.p.Window)) })
+	return len(g.open()) + len(g.recent)
+}
+
 // word takes in what an event says about one alert.
 func (g *modelGroup) word(ev *modelEvent, w modelWord) {
-	at := w.at.UnixMilli()
 	x := g.alerts[w.alert]
-	fresh := w.over && (w.ends.IsZero() || ev.now.Sub(w.ends.Truncate(time.Second)) <= g.p.Cooldown)
+	fresh := g.storm != nil && w.over && (w.ends.IsZero() || ev.now.Sub(w.ends.Truncate(time.Second)) <= g.p.Cooldown)
+	if x != nil && x.firing() && g.storm == nil {
+		g.expire(x.in, ev.now)
+	}
+	said := w.at.UnixMilli()
+	var news bool
+	ev.sources, news = x.hear(w)
 	if x == nil {
 		switch {
 		case !w.over:
-			g.fires(ev, w)
+			g.fires(ev, w.alert, said)
 		case fresh:
-			g.show(ev, w.alert, at)
+			g.show(ev, w.alert, said)
 		case len(g.alerts) < 2*g.p.MaxAlerts:
-			g.alerts[w.alert] = &modelAlert{at: at, over: true, hidden: true}
+			g.alerts[w.alert] = &modelAlert{at: said, over: true, hidden: true, sources: ev.sources}
 		}
 		return
 	}
-	if x.firing() && g.storm == nil {
-		if why := g.overdue(x.in, ev.now); why != "" {
-			g.endSingle(x.in, why, ev.now)
-		}
+	firing := false
+	for id, s := range ev.sources {
+		firing = firing || s.fires() && (id == w.source || ev.now.UnixMilli()-s.firing < g.p.Quiet.Milliseconds())
 	}
-	// A tombstone may learn from any word that there was something to show.
-	tells := x.hidden && (!w.over && at > x.since || fresh && x.since == 0)
+	at := max(said, x.at)
 	switch {
-	case at < x.at || at == x.at && (!w.over || x.over):
-		if tells {
-			g.show(ev, w.alert, x.at)
+	case x.firing() && !firing:
+		x.at, x.over, x.sources = at, true, ev.sources
+		if g.storm != nil {
+			g.changed(g.storm)
+			return
 		}
-	case !w.over && !x.firing():
-		g.fires(ev, w)
-	case !w.over:
-		x.at = at
+		if x.in.fired.After(ev.now.Add(-g.p.Window)) {
+			g.recent[w.alert] = x.in.fired
+		}
+		g.endSingle(x.in, "AllResolved", ev.now)
+		return
+	case x.firing() && news:
+		x.at, x.sources = at, ev.sources
 		if g.storm == nil {
 			x.in.heard = ev.now
 			if ev.truncated && !x.in.truncated {
@@ -197,22 +255,27 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 				g.changed(x.in)
 			}
 		}
+		return
 	case x.firing():
-		x.at, x.over = at, true
-		if g.storm != nil {
-			g.changed(g.storm)
-		} else {
-			g.endSingle(x.in, "AllResolved", ev.now)
+		return
+	case news && !w.over && firing:
+		g.fires(ev, w.alert, at)
+		return
+	}
+	// A tombstone may learn from a word that there was something to show.
+	late := !w.over && said > x.since && (x.since == 0 || said <= ev.sources[w.source].resolved)
+	switch {
+	case x.hidden && (late || fresh && x.since == 0):
+		g.show(ev, w.alert, at)
+	case news:
+		if w.over {
+			if !x.hidden && !g.current(x, ev.now) {
+				// Its incident is a thing of the past: of a firing since, only a late word can tell.
+				x.since, x.hidden, x.in = x.at, true, nil
+			}
+			x.closed, x.over = false, true
 		}
-	default:
-		if !x.hidden && !g.current(x, ev.now) {
-			// Its incident is a thing of the past: of a firing since, only a late word can tell.
-			x.since, x.closed, x.hidden, x.in = x.at, false, true, nil
-		}
-		x.at, x.over = at, true
-		if tells {
-			g.show(ev, w.alert, at)
-		}
+		x.at, x.sources = at, ev.sources
 	}
 }
 
@@ -230,28 +293,27 @@ func (g *modelGroup) lately(i *modelIncident, now time.Time) bool {
 }
 
 // fires takes in an alert that begins to fire.
-func (g *modelGroup) fires(ev *modelEvent, w modelWord) {
+func (g *modelGroup) fires(ev *modelEvent, alert string, at int64) {
 	ev.newly++
 	if g.state() == "cool" {
 		g.reopen(g.storm, ev.now)
 	}
 	if g.storm != nil {
-		g.join(ev, w.alert, w.at.UnixMilli(), false)
+		g.join(ev, alert, at, false)
 		return
 	}
-	x := g.alerts[w.alert]
+	x := g.alerts[alert]
 	var i *modelIncident
 	if x != nil && g.current(x, ev.now) {
 		i = x.in
 		g.reopen(i, ev.now)
 	} else {
-		i = g.newIncident(ev, w.alert, Open)
+		i = g.newIncident(ev, alert, Open)
 		g.say(Opened)
 	}
-	g.alerts[w.alert] = &modelAlert{at: w.at.UnixMilli(), in: i}
-	g.recent[w.alert] = ev.now
-	maps.DeleteFunc(g.recent, func(_ string, t time.Time) bool { return !t.After(ev.now.Add(-g.p.Window)) })
-	if len(g.recent) >= g.p.Threshold {
+	g.alerts[alert] = &modelAlert{at: at, in: i, sources: ev.sources}
+	delete(g.recent, alert)
+	if g.crowd(ev.now) >= g.p.Threshold {
 		g.promote(ev)
 	}
 }
@@ -273,8 +335,12 @@ func (g *modelGroup) join(ev *modelEvent, alert string, at int64, over bool) {
 	if x != nil && x.in != nil && !x.in.storm && g.lately(x.in, ev.now) {
 		g.takeOver(x.in)
 	}
-	g.alerts[alert] = &modelAlert{at: at, over: over, in: g.storm}
+	g.alerts[alert] = &modelAlert{at: at, over: over, in: g.storm, sources: ev.sources}
 	g.changed(g.storm)
+	if all, _ := g.members(); len(all) == 2 && !g.storm.second {
+		g.storm.second = true
+		g.say(Stormed)
+	}
 }
 
 // show makes an alert that is over part of the storm, or gives it an incident that is over too.
@@ -283,5 +349,5 @@ func (g *modelGroup) show(ev *modelEvent, alert string, at int64) {
 		g.join(ev, alert, at, true)
 		return
 	}
-	g.alerts[alert] = &modelAlert{at: at, over: true, in: g.newIncident(ev, alert, Ended)}
+	g.alerts[alert] = &modelAlert{at: at, over: true, in: g.newIncident(ev, alert, Ended), sources: ev.sources}
 }

@@ -155,8 +155,12 @@ func (w *twin) event(rt *rapid.T, most int) []Alert {
 		a := w.alert(fmt.Sprintf("web-%d", pod), status)
 		ago := []time.Duration{0, 0, 0, time.Millisecond, 30 * time.Second, 2 * time.Minute, 12 * time.Minute, -5 * time.Minute}
 		a.NotifiedAt = w.now.Add(-rapid.SampledFrom(ago).Draw(rt, "ago"))
+		a.StartsAt = w.now.Add(-rapid.SampledFrom([]time.Duration{0, time.Minute, 4 * time.Minute, 2 * time.Hour}).Draw(rt, "starts"))
 		if status == Resolved {
 			a.EndsAt = rapid.SampledFrom([]time.Time{{}, a.NotifiedAt, w.now.Add(-5 * time.Minute), w.now.Add(-time.Hour)}).Draw(rt, "ends")
+		}
+		if rapid.IntRange(0, 4).Draw(rt, "another source") == 4 {
+			a.Source = rapid.SampledFrom([]string{"0a", "0b", "0c"}).Draw(rt, "source")
 		}
 		out = append(out, a)
 	}
@@ -196,7 +200,7 @@ func (w *twin) foldBoth(event []Alert, truncated bool) {
 	require.NoError(w.t, err)
 	words := make([]modelWord, len(event))
 	for i, a := range event {
-		words[i] = modelWord{alert: a.Fingerprint, over: a.Status == Resolved, at: a.NotifiedAt, ends: a.EndsAt}
+		words[i] = modelWord{a.Fingerprint, a.Source, a.Status == Resolved, a.NotifiedAt, a.StartsAt, a.EndsAt}
 	}
 	before := w.m.changes
 	newly := w.m.fold(w.now, w.policy, words, truncated)
@@ -205,14 +209,15 @@ func (w *twin) foldBoth(event []Alert, truncated bool) {
 	require.Equal(w.t, w.m.changes > before, f.Changed, "changed: %+v", f)
 	require.Equal(w.t, w.m.state(), f.State)
 	inWindow, leaves := 0, time.Time{}
+	if w.m.storm == nil {
+		inWindow = w.m.crowd(w.now)
+	}
 	for _, at := range w.m.recent {
-		if until := at.Add(w.policy.Window); until.After(w.now) {
-			if inWindow++; leaves.IsZero() || until.Before(leaves) {
-				leaves = until
-			}
+		if until := at.Add(w.policy.Window); leaves.IsZero() || until.Before(leaves) {
+			leaves = until
 		}
 	}
-	require.Equal(w.t, inWindow, f.Window, "alerts in the window")
+	require.Equal(w.t, inWindow, f.Window, "alerts that count towards a storm")
 	require.Equal(w.t, leaves.UnixMilli(), f.WindowUntil.UnixMilli(), "when the oldest leaves the window")
 	w.compareSaid(f.Transitions)
 	if f.Token != "" {

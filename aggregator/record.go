@@ -92,10 +92,10 @@ func (m Member) Workload() string {
 }
 
 // parseRecord reads a record as lib.lua writes it. It returns false for one that is no member of the storm of that
-// generation.
-func parseRecord(fingerprint, record string, generation int64) (Member, bool, error) {
+// generation: firing alerts are members of it from the generation since on.
+func parseRecord(fingerprint, record string, since, generation int64) (Member, bool, error) {
 	parts := strings.Split(record, sep)
-	if len(parts) < 5 || len(parts[0]) != 2 {
+	if len(parts) < 6 || len(parts[0]) != 2 {
 		return Member{}, false, fmt.Errorf("%w: record %q of alert %s", ErrReply, record, fingerprint)
 	}
 	gen, err := strconv.ParseInt(parts[2], 10, 64)
@@ -111,11 +111,11 @@ func parseRecord(fingerprint, record string, generation int64) (Member, bool, er
 		return Member{}, false, fmt.Errorf("%w: start %q of alert %s", ErrReply, parts[4], fingerprint)
 	}
 	status, member := parts[0][0], parts[0][1] == 'm'
-	if gen != generation || (status != 'f' && !member) {
+	if !(status == 'f' && since <= gen && gen <= generation) && !(member && gen == generation) {
 		return Member{}, false, nil
 	}
 	m := Member{Fingerprint: fingerprint, Firing: status == 'f', StartsAt: time.Unix(at/1000-before, 0).UTC()}
-	if rest := parts[5:]; len(rest) >= 4 {
+	if rest := parts[6:]; len(rest) >= 4 {
 		m.Severity = rest[0]
 		m.Resource = Resource{Kind: rest[1], Namespace: rest[2], Name: rest[3]}
 		for _, pair := range rest[4:] {

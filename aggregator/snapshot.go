@@ -56,8 +56,6 @@ type Object struct {
 	Revision int64
 	// ResourceVersion is the one of our last write, empty when the object may not be there yet.
 	ResourceVersion string
-	// PassedThrough: it was written without Redis, see Lone, when its alert came.
-	PassedThrough bool
 	// Times on Redis' clock; zero when they have not come.
 	OpenedAt, StormAt, EndedAt, ReopenedAt, ChangedAt time.Time
 	Reopened                                          int
@@ -108,6 +106,7 @@ type entry struct {
 	Namespace   string `json:"ns"`
 	ChangedAt   int64  `json:"lc"`
 	Generation  int64  `json:"gen"`
+	Since       int64  `json:"since"`
 }
 
 // Snapshot takes the lease of a group, or uses the token of a lease that a fold granted, and reads what has to be written.
@@ -137,10 +136,10 @@ func (a *Aggregator) Snapshot(ctx context.Context, group, token string, now bool
 
 // members says where the alerts of one object come from.
 type members struct {
-	records    []any
-	generation int64
-	single     string
-	breakdown  []string
+	records           []any
+	since, generation int64
+	single            string
+	breakdown         []string
 }
 
 // addMembers fills in an object's alerts: one from its facts, or those of a storm from the records, which came with the
@@ -154,7 +153,7 @@ func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, al
 		return nil
 	}
 	add := func(fingerprint, record string) error {
-		m, ok, err := parseRecord(fingerprint, record, from.generation)
+		m, ok, err := parseRecord(fingerprint, record, from.since, from.generation)
 		if ok {
 			o.Members = append(o.Members, m)
 		}
@@ -270,5 +269,5 @@ func decodeObject(item any) (Object, members, error) {
 	if !o.Storm {
 		o.CommonLabels = o.Facts.Labels
 	}
-	return o, members{generation: e.Generation, single: e.Fingerprint}, r.err
+	return o, members{since: e.Since, generation: e.Generation, single: e.Fingerprint}, r.err
 }

@@ -75,8 +75,7 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 	o := aggregator.Object{
 		Name: i.Name, Namespace: i.Namespace, ResourceVersion: i.ResourceVersion, Revision: st.ObservedRevision,
 		Storm: st.Type == v1alpha1.TypeStorm, State: aggregator.Open, OpenedAt: i.CreationTimestamp.Time,
-		PassedThrough: i.Labels[v1alpha1.LabelOrigin] == v1alpha1.OriginPassthrough,
-		Reopened:      int(st.Reopened), AbsorbedBy: st.AbsorbedBy, CommonLabels: st.CommonLabels, Members: members,
+		Reopened: int(st.Reopened), AbsorbedBy: st.AbsorbedBy, CommonLabels: st.CommonLabels, Members: members,
 		Firing: int(st.Alerts.Firing), Total: len(members), Beyond: max(0, int(st.Alerts.Total)-len(members)),
 		// Truncated is said of cut lists too; where no list was cut, it is the counts.
 		Truncated: int(st.Alerts.Total) > len(members) || st.Truncated && int(st.ResourceCount) == len(st.Resources),

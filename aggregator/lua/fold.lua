@@ -13,12 +13,12 @@
 --      6 group labels (JSON), 7 overflow group id, 8 the policy's numbers (JSON), 9 settings for the projection (JSON),
 --      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 1 if the sender truncated the event,
 --      12 namespace for new objects, 13 the storm's object, when the call is made for a storm that goes on ('': for any state),
---      then for each alert: fingerprint, f or r, notifiedAt (ms), startsAt (s), endsAt (s, 0: unknown), what the
+--      then for each alert: fingerprint, source (hex digits of the sender's fingerprint; '' when that is the first), f or r, notifiedAt (ms), startsAt (s), endsAt (s, 0: unknown), what the
 --      record holds for Go, slug of the object's name, facts for Go (JSON); the last two are empty with 13: what they are for
 --      does not happen in a storm
 -- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1|2 (2: somebody else's had run
---      out), due (ms), state (waiting: they wait for the import), alerts in the window, when the oldest leaves it (ms, 0: there is
---      none), members, firing, newly firing,
+--      out), due (ms), state (waiting: they wait for the import), alerts that count towards a storm, when the oldest of them that is over
+--      leaves the window (ms, 0: there is none), members, firing, newly firing,
 --      transitions {kind, name, namespace, revision, total, firing, reason, type A|S, told 0|1: a pod was told to write
 --      the object before}..., the open storm's object (''), its common labels (JSON; '')}; {'other'}: there is no such storm as 13
 --      says, and nothing was done; kind is opened, storm, resolved, reopened or absorbed. An error WAITING: too many alerts wait
@@ -57,13 +57,14 @@ if not g.pol then
   set(g, 'lab', labels)
   set(g, 'ovf', overflow)
   set(g, 'gen', 1)
+  set(g, 'since', 1)
   set(g, 'iv', p.flushMin)
 end
 
 local words = {}
-for i = 14, #ARGV, 8 do
-  words[#words + 1] = {fp = ARGV[i], s = ARGV[i + 1], at = tonumber(ARGV[i + 2]), starts = tonumber(ARGV[i + 3]),
-    ends = tonumber(ARGV[i + 4]), rest = ARGV[i + 5], slug = ARGV[i + 6], facts = ARGV[i + 7], ns = ARGV[12]}
+for i = 14, #ARGV, 9 do
+  words[#words + 1] = {fp = ARGV[i], src = ARGV[i + 1], s = ARGV[i + 2], at = tonumber(ARGV[i + 3]), starts = tonumber(ARGV[i + 4]),
+    ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7], facts = ARGV[i + 8], ns = ARGV[12]}
 end
 if g.lost == '1' or not imported(due, epoch) then
   if storm then return {'other'} end
@@ -96,21 +97,9 @@ local function storm_changed()
   set(g, 'lch', now)
 end
 
--- The name is derived here, once, from group and revision: 50 bits of their hash as 10 digits of base 32.
-local DIGITS = 'abcdefghijklmnopqrstuvwxyz234567'
-local function object_name(slug, rev)
-  local n, s = tonumber(string.sub(redis.sha1hex(gid .. ':' .. int(rev)), 1, 13), 16), ''
-  for _ = 1, 10 do
-    local d = n % 32
-    s = s .. string.sub(DIGITS, d + 1, d + 1)
-    n = (n - d) / 32
-  end
-  return slug .. '-' .. s
-end
-
 local function open_single(a, state)
   local rev = bump(g, now)
-  local name = object_name(a.slug, rev)
+  local name = object_name(g, a.slug, rev)
   local e = {t = 'A', fp = a.fp, s = state, at = now, rev = rev, frev = 0, ns = a.ns, h = now, lc = now, ro = 0}
   if truncated then e.tr = 1 end
   if state == 'open' then
@@ -132,17 +121,11 @@ local function open_single(a, state)
   return name
 end
 
--- end_overdue ends an open incident of a single alert whose time is up. It returns whether that was so.
-local function end_overdue(name, e, r)
-  local why = overdue(g, e, now)
-  if not why then return false end
-  end_single(g, name, e, why, now, out)
-  if r and r.s == 'f' and r.obj == name then
-    r.s = 'c'
-    put_record(g, e.fp, r)
-  end
-  changed = true
-  return true
+-- crowd is how many distinct alerts count towards a storm: those that fire now, and those that newly fired within the window and
+-- are over.
+local function crowd()
+  redis.call('ZREMRANGEBYSCORE', k.recent, '-inf', int(now - p.window))
+  return redis.call('ZCOUNT', k.open, '(' .. int(g.pr), '+inf') + redis.call('ZCARD', k.recent)
 end
 
 -- promote makes the oldest open incident the storm. Those that no pod was told to write yet never come to be. Those
@@ -151,14 +134,13 @@ local function promote()
   absorb(g, now, MOST, out) -- What an earlier storm of the group has not absorbed yet belongs to that one.
   local from = '(' .. int(g.pr)
   local name, e
-  for _, oldest in ipairs(redis.call('ZRANGEBYSCORE', k.open, from, '+inf', 'LIMIT', 0, MOST)) do
-    local o = get_entry(g, oldest)
-    if not end_overdue(oldest, o, get_record(g, o.fp)) then
-      name, e = oldest, o
-      break
-    end
-  end
-  if not name then return end
+  repeat
+    name = redis.call('ZRANGEBYSCORE', k.open, from, '+inf', 'LIMIT', 0, 1)[1]
+    e = name and get_entry(g, name)
+    local expired = e and expire(g, name, e, now, out)
+    changed = changed or expired
+  until not expired
+  if not e then return end
   set(g, 'n', redis.call('ZCOUNT', k.open, from, '+inf'))
   set(g, 'f', g.n)
   redis.call('ZREM', k.open, name)
@@ -170,10 +152,13 @@ local function promote()
   set(g, 'pn', name)
   set(g, 'pr', g.rev)
   set(g, 'tr', e.tr or 0)
-  e.t, e.st, e.lc, e.rev, e.gen = 'S', now, now, g.rev, g.gen
+  set(g, 'qat', now + p.quiet)
+  e.t, e.st, e.lc, e.rev, e.gen, e.since = 'S', g.n > 1 and now or nil, now, g.rev, g.gen, g.since
   put_entry(g, name, e)
   redis.call('ZADD', k.todo, 0, name)
   redis.call('DEL', k.recent)
+  changed = true
+  if g.n == 1 then return end -- With a threshold of 1 it is a storm to be.
   local kept = {}
   for _, t in ipairs(out) do
     if not (t[1] == 'opened' and opened[t[2]]) then kept[#kept + 1] = t end
@@ -183,7 +168,6 @@ local function promote()
     if other ~= name and redis.call('ZSCORE', k.open, other) then drop_object(g, other) end
   end
   transition(out, 'storm', name, e, g.rev, g.n, g.f)
-  changed = true
 end
 
 local function reopen(name, e)
@@ -195,11 +179,8 @@ end
 local function record(a, r, s, m, obj)
   r = r or {}
   r.s, r.m, r.at, r.gen, r.obj, r.starts, r.rest = s, m, a.at, g.gen, obj, a.starts, a.rest
+  keep_sources(r, a.known)
   put_record(g, a.fp, r)
-end
-
-local function member(r)
-  return r and r.gen == g.gen and (r.s == 'f' or r.m == 'm')
 end
 
 -- takes_over makes the incident of an alert that ended lately a part of the storm: in a calm group it would be reopened.
@@ -215,7 +196,7 @@ end
 
 -- join_storm adds an alert to the storm, firing or resolved; beyond maxAlerts it is only counted.
 local function join_storm(a, r, s)
-  if not member(r) then
+  if not member(g, r) then
     if g.n >= p.maxAlerts or (not r and redis.call('HLEN', k.alerts) >= 3 * p.maxAlerts) then
       if not beyond[a.fp] then untracked = untracked + 1 end
       beyond[a.fp] = true
@@ -232,6 +213,14 @@ local function join_storm(a, r, s)
   if s == 'f' then set(g, 'f', g.f + 1) end
   record(a, r, s, 'm', '')
   storm_changed()
+  if g.n == 2 and g.st == 'storm' then
+    local e = get_entry(g, g.obj)
+    if not e.st then -- The second alert of a group with a threshold of 1.
+      e.st = now
+      put_entry(g, g.obj, e)
+      transition(out, 'storm', g.obj, e, g.rev, g.n, g.f)
+    end
+  end
 end
 
 -- ended_lately returns the incident of a single alert that is over and may still be reopened.
@@ -267,10 +256,8 @@ local function fires(a, r)
     name = open_single(a, 'open')
   end
   record(a, r, 'f', '-', name)
-
-  redis.call('ZADD', k.recent, int(now), a.fp)
-  redis.call('ZREMRANGEBYSCORE', k.recent, '-inf', int(now - p.window))
-  if redis.call('ZCARD', k.recent) >= p.threshold then promote() end
+  redis.call('ZREM', k.recent, a.fp)
+  if crowd() >= p.threshold then promote() end
 end
 
 -- shown puts an alert that is over into an incident: the storm, or a resolved one of its own.
@@ -289,74 +276,92 @@ local function resolves(a, r)
   local e = get_entry(g, r.obj)
   record(a, r, 'r', '-', r.obj)
   if e and e.s == 'open' then
+    local fired = e.ra or e.at
+    if fired > now - p.window then redis.call('ZADD', k.recent, int(fired), a.fp) end
     end_single(g, r.obj, e, 'AllResolved', now, out)
     changed = true
-    if redis.call('ZCARD', k.open) == 0 then set(g, 'nf', math.min(g.nf, math.max(now, g.lf + p.flushMin))) end
+    if redis.call('ZCARD', k.open) == 0 then set(g, 'nf', math.min(g.nf, math.max(now, g.lf + g.p.flushMin))) end
   end
 end
 
+-- repeats takes in that an alert still fires: when it was said moves, and nothing else.
+local function repeats(a, r)
+  if a.s == 'f' then
+    r.starts = math.min(r.starts, a.starts)
+    if r.rest == '' then r.rest = a.rest end
+  end
+  r.at = math.max(r.at, a.at)
+  keep_sources(r, a.known)
+  put_record(g, a.fp, r)
+  local e = g.st == 'calm' and get_entry(g, r.obj)
+  if not e then return end
+  e.h = now
+  if truncated and e.tr ~= 1 or e.bare then
+    if e.bare then redis.call('HSET', k.objects, r.obj .. '#', a.facts) end
+    if truncated then e.tr = 1 end
+    e.bare, e.lc, e.rev = nil, now, bump(g, now)
+    redis.call('ZADD', k.todo, 1, r.obj)
+    changed = true
+  end
+  put_entry(g, r.obj, e)
+end
+
+-- apply joins one word with what is known of its alert.
 local function apply(a)
   local r = get_record(g, a.fp)
-  if r and r.s == 'f' and r.gen == g.gen and g.st == 'calm' then
+  if g.st == 'calm' and live(g, r) then
     -- A single alert whose time is up ends before anything new is said about it.
     local e = get_entry(g, r.obj)
-    if e and e.s == 'open' then end_overdue(r.obj, e, r) end
+    if e and e.s == 'open' and expire(g, r.obj, e, now, out) then
+      changed = true
+      r = get_record(g, a.fp)
+    end
   end
-  local live = r and r.s == 'f' and r.gen == g.gen
-  local fresh = a.s == 'r' and (a.ends == 0 or now - a.ends * 1000 <= p.cooldown)
+  local fresh = g.st ~= 'calm' and a.s == 'r' and (a.ends == 0 or now - a.ends * 1000 <= p.cooldown)
+  a.known = sources(r)
+  local x, later = hear(a.known, a)
   if not r then
     if a.s == 'f' then return fires(a, nil) end
     if fresh then return shown(a, nil) end
     if redis.call('HLEN', k.alerts) < 2 * p.maxAlerts then record(a, nil, 'r', 't', '') end
     return
   end
-  -- Whatever the order, a tombstone is shown when any word tells that there was something to show: that the alert
-  -- fired since it was last known, or, if it never was, that it is over only now.
-  local since = r.m == 't' and (tonumber(r.obj) or 0)
-  local tells = since and (a.s == 'f' and a.at > since or fresh and since == 0)
-  if a.at < r.at or (a.at == r.at and not (a.s == 'r' and r.s ~= 'r')) then
-    if tells then
-      a.at, a.s = r.at, 'r'
-      shown(a, r)
-    end
-    return
+  local firing = fires_by(x)
+  for _, other in ipairs(a.known) do
+    -- One of several sources that fell silent keeps nothing firing.
+    firing = firing or other ~= x and fires_by(other) and now - other.f < p.quiet
   end
+  local said = a.at
+  a.at = math.max(a.at, r.at)
+  if live(g, r) then
+    if firing then
+      if later then repeats(a, r) end
+      return
+    end
+    return resolves(a, r)
+  end
+  if later and a.s == 'f' and firing then return fires(a, r) end
+
+  -- It does not fire. A tombstone is shown all the same, whatever the order, when a word tells that there was something to
+  -- show: that the alert fired since its last incident, or, in a storm, that it is over only now.
+  local since = r.m == 't' and (tonumber(r.obj) or 0)
+  if since and (a.s == 'f' and said > since and (since == 0 or said <= (x.r or 0)) or fresh and since == 0) then return shown(a, r) end
+  if not later then return end
   if a.s == 'r' then
-    if live then return resolves(a, r) end
     -- Its incident is a thing of the past. Whether it fired since, only a word that is still on its way can tell.
-    if r.m ~= 't' and not (member(r) and g.st ~= 'calm') and not ended_lately(r) or r.m == 't' and r.at == 0 then
+    if r.m ~= 't' and not (g.st ~= 'calm' and member(g, r)) and not ended_lately(r) or r.m == 't' and r.at == 0 then
       -- What came out of Kubernetes knew nothing of when it was last spoken of.
       r.m, r.obj = 't', int(r.at > 0 and r.at or a.at)
     end
-    r.s, r.at, r.gen = 'r', a.at, g.gen
-    put_record(g, a.fp, r)
-    if tells then shown(a, r) end
-    return
+    r.s, r.gen = 'r', g.gen
   end
-  if not live then return fires(a, r) end
-  -- A repetition: when it was said moves, and nothing else.
-  r.at, r.starts = a.at, math.min(r.starts, a.starts)
-  if r.rest == '' then r.rest = a.rest end
+  r.at = a.at
+  keep_sources(r, a.known)
   put_record(g, a.fp, r)
-  if g.st == 'calm' then
-    local e = get_entry(g, r.obj)
-    if e then
-      e.h = now
-      if truncated and e.tr ~= 1 or e.bare then
-        if e.bare then redis.call('HSET', k.objects, r.obj .. '#', a.facts) end
-        if truncated then e.tr = 1 end
-        e.bare, e.lc, e.rev = nil, now, bump(g, now)
-        redis.call('ZADD', k.todo, 1, r.obj)
-        changed = true
-      end
-      put_entry(g, r.obj, e)
-    end
-  end
 end
 
-if g.crowd == '1' then
-  set(g, 'crowd', '0')
-  if g.st == 'calm' then promote() end
+if g.st == 'calm' and crowd() >= p.threshold then
+  promote() -- Incidents that were imported, or a threshold that is lower now.
 end
 for _, a in ipairs(words) do apply(a) end
 
@@ -387,13 +392,13 @@ if changed and token ~= '' and g.lu <= now and g.nf <= now then
   set(g, 'lu', now + tonumber(ARGV[3]))
   set(g, 'lrev', g.rev)
 end
-local at = reschedule(g, due, gid, now)
-save(g)
 local window, leaves = 0, 0
 if g.st == 'calm' then
-  local since = '(' .. int(now - g.p.window)
-  local oldest = redis.call('ZRANGEBYSCORE', k.recent, since, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  if #oldest > 0 then window, leaves = redis.call('ZCOUNT', k.recent, since, '+inf'), tonumber(oldest[2]) + g.p.window end
+  window = crowd()
+  local oldest = redis.call('ZRANGE', k.recent, 0, 0, 'WITHSCORES')
+  if #oldest > 0 then leaves = tonumber(oldest[2]) + g.p.window end
 end
+local at = reschedule(g, due, gid, now)
+save(g)
 return {now, gid, g.rev, changed and 1 or 0, lease, at, g.st, window, leaves, g.n + g.x, g.f, newly, out,
   g.st == 'storm' and g.obj or '', g.st == 'storm' and ARGV[10] ~= '' and g.com or ''}

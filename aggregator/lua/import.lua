@@ -12,8 +12,7 @@
 --      knew at revision 10, does not stand as it was written: it is to be written again (3 to 6, 9 and 11 are empty then, 8 is
 --      its resourceVersion, '': it is gone),
 --      13 1 for a policy's overflow group, 14 the object's resourceVersion, 15 and 16 of an incident of a single alert: when that
---      began (s, 0: unknown), and what its record holds for Go, 17 1 for one that was passed through, so that its object was
---      made when its alert came; then for each member: fingerprint, f or r
+--      began (s, 0: unknown), and what its record holds for Go; then for each member: fingerprint, f or r
 -- Returns {imported 0|1, due (ms)}; imported is 0 when Redis knew the object already, with all its members.
 
 local now = clock(ARGV[1])
@@ -57,6 +56,7 @@ if not g.pol then
   set(g, 'par', ARGV[5])
   set(g, 'opt', ARGV[6])
   set(g, 'gen', 1)
+  set(g, 'since', 1)
   g.p = cjson.decode(ARGV[5])
   set(g, 'iv', g.p.flushMin)
   set(g, 'heard', now)
@@ -91,16 +91,13 @@ local function superfluous(e)
   over(e, 'resolved', 'AllResolved')
 end
 
--- member tells whether the storm, open or within its cooldown, counts the alert of a record.
-local function member(r) return r.gen == g.gen and g.st ~= 'calm' and (r.m == 'm' or r.s == 'f') end
-
 -- imported_only tells of a record that nothing but an object in Kubernetes, one that is over, has put there.
 local function imported_only(r) return r.at == 0 and r.s == 'r' and r.m ~= 'm' end
 
 -- home is the incident in which the alert of a record is, if Redis knows of one: its name and its entry.
 local function home(r)
   if not r or r.m == 't' then return nil end
-  if member(r) then return g.obj, get_entry(g, g.obj) end
+  if g.st ~= 'calm' and member(g, r) then return g.obj, get_entry(g, g.obj) end
   local at = r.m == 'm' and g.pn or r.obj
   local e = at and at ~= '' and get_entry(g, at)
   if e and e.s == 'absorbed' then
@@ -124,15 +121,6 @@ end
 -- alone is the record of the alert that a single incident is about, as far as Kubernetes knows it.
 local function alone() return {at = 0, starts = tonumber(ARGV[15]), rest = ARGV[16]} end
 
--- crowded tells whether as many alerts as make a storm, one that fired at that time among them, fired within one window.
-local function crowded(at)
-  local near = redis.call('ZRANGEBYSCORE', k.recent, '(' .. int(at - g.p.window), '(' .. int(at + g.p.window), 'WITHSCORES')
-  for last = 2 * g.p.threshold, #near, 2 do
-    if near[last] - near[last - 2 * g.p.threshold + 2] < g.p.window then return true end
-  end
-  return false
-end
-
 -- adopt makes the object the open incident of its alert.
 local function adopt(e, r)
   r = r or alone()
@@ -141,11 +129,6 @@ local function adopt(e, r)
   if redis.call('ZCARD', k.open) == 0 then set(g, 'com', '') end
   redis.call('ZADD', k.open, int(math.max(e.at, g.pr + 1)), name)
   if e.rev > 0 then share(g, ARGV[11]) end
-  if ARGV[17] == '1' then
-    -- Incidents that were passed through may be many, and none of them fires once more when its group hears of it.
-    redis.call('ZADD', k.recent, int(e.at), e.fp)
-    if g.crowd ~= '1' and crowded(e.at) then set(g, 'crowd', '1') end
-  end
   if e.rev > 0 then return store(e, wants(g, e)) end
   e.rev, e.bare, e.lc = bump(g, now), 1, now
   store(e, 1)
@@ -208,20 +191,20 @@ local function import_storm(e)
     set(g, 'n', redis.call('ZCOUNT', k.open, '(' .. int(g.pr), '+inf'))
     set(g, 'f', g.n)
     redis.call('DEL', k.recent)
-    if g.crowd then set(g, 'crowd', '0') end
   end
   set(g, 'st', 'storm')
   set(g, 'res', 0)
   set(g, 'obj', name)
   set(g, 'oat', e.at)
   set(g, 'pn', name)
-  set(g, 'com', ARGV[11])
+  set(g, 'com', e.rev > 0 and ARGV[11] or '') -- Without a status nothing is known of its labels yet.
+  set(g, 'qat', now + g.p.quiet)
   set(g, 'srev', bump(g, now))
   set(g, 'lch', now)
   set(g, 'pr', g.rev)
   set(g, 'tr', math.max(g.tr, e.tr or 0))
   set(g, 'x', math.max(g.x, e.x or 0))
-  e.gen = g.gen
+  e.gen, e.since = g.gen, g.since
   store(e, 0)
 end
 
@@ -256,7 +239,7 @@ local function import_over(e)
     set(g, 'pn', name)
     set(g, 'res', e.e)
     set(g, 'com', ARGV[11])
-    e.gen = g.gen
+    e.gen, e.since = g.gen, g.since
     put_entry(g, name, e)
   end
 end
@@ -297,7 +280,7 @@ local function joins(fp, s)
   local r = get_record(g, fp)
   -- It is over and stands in an incident of its own, which its record does not name any more.
   if r and r.m == 't' and r.obj ~= '' then return end
-  if r and not member(r) then
+  if r and not member(g, r) then
     local at, known = home(r)
     if at ~= name then part(at, known, get_entry(g, g.obj).st or 0, g.obj) end
   end
@@ -305,7 +288,7 @@ local function joins(fp, s)
     put_record(g, fp, {s = s, m = 'm', at = 0, gen = g.gen, obj = '', starts = 0, rest = ''})
     set(g, 'n', g.n + 1)
     if s == 'f' then set(g, 'f', g.f + 1) end
-  elseif not member(r) then
+  elseif not member(g, r) then
     -- It ended since: a member that is over, not an incident of its own.
     r.s, r.m, r.gen, r.obj = 'r', 'm', g.gen, ''
     put_record(g, fp, r)
@@ -348,7 +331,7 @@ if into then
   set(g, 'imp', now)
   local storm = g.st ~= 'calm' and (g.obj == name or into.t == 'S' and into.s == 'absorbed' and into.by == g.obj)
   local n = g.n
-  for i = 18, #ARGV, 2 do
+  for i = 17, #ARGV, 2 do
     if storm then
       joins(ARGV[i], g.st == 'cool' and 'r' or ARGV[i + 1])
     elseif into.s == 'resolved' and now < into.e + math.max(g.p.quiet, g.p.cooldown) then

@@ -3,7 +3,7 @@
 -- A group has seven keys, always passed side by side in this order, see keys.go:
 --   g        hash   the group itself, fields below
 --   alerts   hash   fingerprint -> record, see unpack_record
---   recent   zset   fingerprints that newly fired, by arrival (calm groups only)
+--   recent   zset   fingerprints of alerts that are over, by when they newly fired (calm groups only): see crowd
 --   objects  hash   object name -> entry (JSON, see below); name .. '#' -> facts (JSON, written and read by Go)
 --   open     zset   open incidents of single alerts, by the revision that opened them
 --   todo     zset   object name by the time (ms) it wants attention; 0 and 1: it has to be written now
@@ -13,9 +13,11 @@
 -- (JSON, see params in Go; durations in ms), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
 -- the records, obj name of the storm's object, n members, f firing ones, x members beyond maxAlerts (a lower bound),
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
--- (ms), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
+-- (ms), since lowest generation of which firing alerts are still members, qat when the storm's alerts are next looked
+-- through for quiet ones (ms), qmin while that goes on: the earliest last word of a firing one (ms), cut the sender's groups
+-- of which it left alerts out (JSON: hash of the group key -> notifiedAt), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
 -- storm's object was opened (ms), cur where the search for old tombstones goes on, pn and pr: what was open at
--- revision pr is absorbed by pn, crowd 1 when an import found enough open incidents for a storm, com common labels (JSON), lease and lu lease token and its end (ms), lrev
+-- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), lrev
 -- revision for which a fold granted it, iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
 --
 -- An entry: t A(lert) or S(torm), fp fingerprint of the alert that opened it, s open|resolved|absorbed, at opened (ms), st stormed (ms),
@@ -27,7 +29,7 @@
 -- The hash of groups per policy also has fields that no policy can be named like: #A open incidents of single alerts in the
 -- shard, #S open storms, #O overflow groups. ca, cs and co of a group are what it has added to them.
 
-local NUMBERS = {'rev', 'imp', 'oat', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf'}
+local NUMBERS = {'rev', 'imp', 'oat', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf', 'since', 'qat', 'qmin'}
 
 -- int writes a number the way every script and Go reads it: whole, no exponent.
 local format = string.format
@@ -171,24 +173,114 @@ local function bump(g, now)
 end
 
 -- A record: status f(iring), r(esolved) or c(losed while firing); m(ember of the storm), t(ombstone that was never
--- shown) or -; notifiedAt (ms); generation; object name (of a single alert; of a tombstone whose alert had been in an
--- incident: the notifiedAt (ms) up to which that knew it); startsAt, as seconds before notifiedAt, which takes fewer
--- digits; and what only Go reads. Every byte of it counts: see TestMemoryPerAlert.
-local RECORD = '^(.)(.)\31(%d+)\31(%d+)\31([^\31]*)\31(%-?%d+)\31(.*)$'
+-- shown) or -; notifiedAt (ms) of the latest word; generation; object name (of a single alert; of a tombstone whose alert
+-- had been in an incident: the notifiedAt (ms) up to which that knew it); startsAt, as seconds before notifiedAt, which takes
+-- fewer digits; what its sources said, see sources; and what only Go reads. Every byte of it counts: see TestMemoryPerAlert.
+local RECORD = '^(.)(.)\31(%d+)\31(%d+)\31([^\31]*)\31(%-?%d+)\31([^\31]*)\31(.*)$'
 
 local function get_record(g, fp)
   local raw = redis.call('HGET', g.k.alerts, fp)
   if not raw then return nil end
-  local s, m, at, gen, obj, before, rest = string.match(raw, RECORD)
+  local s, m, at, gen, obj, before, said, rest = string.match(raw, RECORD)
   if not s then return nil end
   at = tonumber(at)
-  return {s = s, m = m, at = at, gen = tonumber(gen), obj = obj, starts = math.floor(at / 1000) - tonumber(before), rest = rest}
+  return {s = s, m = m, at = at, gen = tonumber(gen), obj = obj, starts = math.floor(at / 1000) - tonumber(before), said = said,
+    rest = rest}
 end
 
 local function put_record(g, fp, r)
   redis.call('HSET', g.k.alerts, fp, table.concat({r.s .. r.m, int(r.at), int(r.gen), r.obj,
-    int(math.floor(r.at / 1000) - r.starts), r.rest}, '\31'))
+    int(math.floor(r.at / 1000) - r.starts), r.said or '', r.rest}, '\31'))
 end
+
+-- PEERS is how far apart (ms) two Alertmanagers of a pair may tell of the same moment: each waits 15 s longer than the one
+-- before it, and what it tells may have been true a little earlier.
+local PEERS = 180000
+
+-- SOURCES is how many sources of one alert are remembered.
+local SOURCES = 6
+
+-- sources are those that an alert has been heard from. Of each we keep the latest firing word and the latest resolution:
+-- id (hex digits of the sender's fingerprint, '' when that is the alert's own), f notifiedAt of the firing (ms), s its startsAt
+-- (s), r notifiedAt of the resolution (ms), e its endsAt (s). Only maxima are kept, so neither order nor repetition matters.
+-- In a record: '' or the id alone for one that has only ever been firing, as the record says; otherwise all four of each,
+-- as times before those of the record.
+local function sources(r)
+  if not r or r.at == 0 then return {} end -- What comes from Kubernetes yields to any word.
+  if not string.find(r.said, ',', 1, true) then
+    if r.s == 'r' then return {} end
+    return {{id = r.said, f = r.at, s = r.starts}}
+  end
+  local out, base = {}, math.floor(r.at / 1000)
+  for id, f, s, t, e in string.gmatch(r.said, '(%x*),([^,]*),([^,]*),([^,]*),([^;]*);') do
+    f, s, t, e = tonumber(f), tonumber(s), tonumber(t), tonumber(e)
+    out[#out + 1] = {id = id, f = f and r.at - f, s = s and base - s, r = t and r.at - t, e = e and base - e}
+  end
+  return out
+end
+
+-- keep_sources writes them into a record.
+local function keep_sources(r, known)
+  local x = known[1]
+  if #known == 1 and not x.r and x.f == r.at and x.s == r.starts then
+    r.said = x.id
+    return
+  end
+  local out, base = {}, math.floor(r.at / 1000)
+  local function before(at, t) return t and int(at - t) or '' end
+  for _, k in ipairs(known) do
+    out[#out + 1] = table.concat({k.id, before(r.at, k.f), before(base, k.s), before(r.at, k.r), before(base, k.e)}, ',') .. ';'
+  end
+  r.said = table.concat(out)
+end
+
+-- fires_by tells whether an alert fires by one source: by its later word, unless the two came within what peers differ by and
+-- their own times tell otherwise. A firing that began before the known end is about what is over; a resolution that ended
+-- before the known start is about an earlier firing.
+local function fires_by(x)
+  if not x.f then return false end
+  if not x.r then return true end
+  if x.f > x.r then return x.s > x.e or x.f - x.r > PEERS end
+  return x.s > x.e and x.r - x.f <= PEERS
+end
+
+-- hear puts a word among those of its source, and tells whether it is later than what was known of its kind.
+local function hear(known, a)
+  local x
+  for _, k in ipairs(known) do
+    if k.id == a.src then x = k end
+  end
+  if not x then
+    x = {id = a.src}
+    if #known >= SOURCES then -- The one that is longest silent goes, one that is over before one that fires.
+      local oldest, last = 1, math.huge
+      for i, k in ipairs(known) do
+        local at = math.max(k.f or 0, k.r or 0) + (fires_by(k) and 1e15 or 0)
+        if at < last then oldest, last = i, at end
+      end
+      table.remove(known, oldest)
+    end
+    known[#known + 1] = x
+  end
+  if a.s == 'f' then
+    x.s = math.max(x.s or a.starts, a.starts)
+    if x.f and x.f >= a.at then return x, false end
+    x.f = a.at
+    return x, true
+  end
+  local e = math.floor(a.at / 1000)
+  if a.ends > 0 and a.ends >= a.starts then e = math.min(e, a.ends) end
+  x.e = math.max(x.e or e, e)
+  if x.r and x.r >= a.at then return x, false end
+  x.r = a.at
+  return x, true
+end
+
+-- live tells whether the alert of a record fires and is in an incident that is open.
+local function live(g, r) return r and r.s == 'f' and r.gen >= g.since and r.gen <= g.gen end
+
+-- member tells whether the storm, open or within its cooldown, counts the alert of a record.
+local function member(g, r) return live(g, r) or r and r.gen == g.gen and r.m == 'm' end
 
 local function get_entry(g, name)
   local raw = redis.call('HGET', g.k.objects, name)
@@ -208,14 +300,15 @@ end
 -- wants says when a clean object wants attention next: an open one at its deadline, an ended one at its deletion.
 local function wants(g, e)
   if e.s ~= 'open' then return e.e + g.p.retention end
-  local heard = e.t == 'S' and g.heard or e.h
-  return math.min(heard + g.p.quiet, e.at + g.p.maxDuration)
+  local quiet = e.t == 'S' and (g.f > 0 and g.qat or g.heard + g.p.quiet) or e.h + g.p.quiet
+  return math.min(quiet, e.at + g.p.maxDuration)
 end
 
--- overdue is the reason for which an open object has to end by now, or nil.
+-- overdue is the reason for which an open object has to end by now, or nil. The alerts of a storm become quiet one by one, see
+-- comb; a storm of which none fires is over when its group is quiet.
 local function overdue(g, e, now)
+  if e.t == 'A' and now >= e.h + g.p.quiet or e.t == 'S' and g.f == 0 and now >= g.heard + g.p.quiet then return 'Quiet' end
   if now >= e.at + g.p.maxDuration then return 'MaxDuration' end
-  if now >= (e.t == 'S' and g.heard or e.h) + g.p.quiet then return 'Quiet' end
   return nil
 end
 
@@ -243,37 +336,34 @@ end
 local function close(g)
   set(g, 'st', 'calm')
   set(g, 'gen', g.gen + 1)
+  set(g, 'since', g.gen)
   set(g, 'obj', '')
   set(g, 'com', '')
-  for _, f in ipairs({'n', 'f', 'x', 'tr', 'res', 'oat'}) do set(g, f, 0) end
+  set(g, 'cut', '')
+  for _, f in ipairs({'n', 'f', 'x', 'tr', 'res', 'oat', 'qat', 'qmin'}) do set(g, f, 0) end
 end
 
--- end_storm resolves the storm's object. After AllResolved it may still be reopened for the cooldown.
-local function end_storm(g, why, now, out)
-  local e = get_entry(g, g.obj)
-  set(g, 'srev', bump(g, now))
-  e.s, e.why, e.e, e.lc, e.rev = 'resolved', why, now, now, g.srev
-  e.n, e.f, e.x, e.tr, e.com = g.n, g.f, g.x, g.tr, g.com
-  put_entry(g, g.obj, e)
-  redis.call('ZADD', g.k.todo, 0, g.obj)
-  transition(out, 'resolved', g.obj, e, g.rev, g.n + g.x, g.f)
-  if why == 'AllResolved' then
-    set(g, 'st', 'cool')
-    set(g, 'res', now)
-  else
-    close(g)
+-- The name of an object is derived here, once, from group and revision: 50 bits of their hash as 10 digits of base 32.
+local DIGITS = 'abcdefghijklmnopqrstuvwxyz234567'
+local function object_name(g, slug, rev)
+  local gid = string.match(g.k.g, '[^:]+$')
+  local n, s = tonumber(string.sub(redis.sha1hex(gid .. ':' .. int(rev)), 1, 13), 16), ''
+  for _ = 1, 10 do
+    local d = n % 32
+    s = s .. string.sub(DIGITS, d + 1, d + 1)
+    n = (n - d) / 32
   end
-  set(g, 'nf', math.min(g.nf, math.max(now, g.lf + g.p.flushMin)))
+  return slug .. '-' .. s
 end
 
--- end_single resolves the object of one alert; e is changed in place and kept.
-local function end_single(g, name, e, why, now, out)
-  e.s, e.why, e.e, e.lc, e.rev = 'resolved', why, now, now, bump(g, now)
-  e.f = why == 'AllResolved' and 0 or 1
-  put_entry(g, name, e)
-  redis.call('ZREM', g.k.open, name)
-  redis.call('ZADD', g.k.todo, 1, name)
-  transition(out, 'resolved', name, e, g.rev, 1, e.f)
+-- follow opens the object that goes on in the place of one that has come to its maximum duration.
+local function follow(g, name, e, now)
+  local rev = bump(g, now)
+  local new = {t = e.t, fp = e.t == 'A' and e.fp or nil, s = 'open', at = now, rev = rev, frev = 0, ns = e.ns, h = e.h, lc = now, ro = 0}
+  local next = object_name(g, string.sub(name, 1, -12), rev)
+  redis.call('HSET', g.k.objects, next .. '#', redis.call('HGET', g.k.objects, name .. '#') or '{}')
+  redis.call('ZADD', g.k.todo, e.t == 'S' and 0 or 1, next)
+  return next, new
 end
 
 -- absorb works on what was open when the last storm began, at most MOST of it and at most as many objects as given: what no
@@ -297,8 +387,75 @@ local function absorb(g, now, most, out)
   return n, #pending
 end
 
+-- end_storm resolves the storm's object. After AllResolved it may still be reopened for the cooldown. After MaxDuration what
+-- fires goes on at once in another object: firing members of older generations are members still.
+local function end_storm(g, why, now, out)
+  local name, e = g.obj, get_entry(g, g.obj)
+  set(g, 'srev', bump(g, now))
+  e.s, e.why, e.e, e.lc, e.rev = 'resolved', why, now, now, g.srev
+  e.n, e.f, e.x, e.tr, e.com, e.gen, e.since = g.n, g.f, g.x, g.tr, g.com, g.gen, g.since
+  put_entry(g, name, e)
+  redis.call('ZADD', g.k.todo, 0, name)
+  transition(out, 'resolved', name, e, g.rev, g.n + g.x, g.f)
+  if why == 'AllResolved' then
+    set(g, 'st', 'cool')
+    set(g, 'res', now)
+  elseif why == 'MaxDuration' and g.f > 0 then
+    absorb(g, now, MOST, out) -- What it has not absorbed yet belongs to it.
+    local new
+    name, new = follow(g, name, e, now)
+    set(g, 'gen', g.gen + 1)
+    set(g, 'obj', name)
+    set(g, 'pn', name)
+    set(g, 'oat', now)
+    set(g, 'n', g.f)
+    set(g, 'x', 0)
+    set(g, 'srev', new.rev)
+    set(g, 'lch', now)
+    new.gen, new.since, new.st = g.gen, g.since, g.n > 1 and now or nil
+    put_entry(g, name, new)
+    transition(out, g.n > 1 and 'storm' or 'opened', name, new, new.rev, g.n, g.f)
+  else
+    close(g)
+  end
+  set(g, 'nf', math.min(g.nf, math.max(now, g.lf + g.p.flushMin)))
+end
+
+-- end_single resolves the object of one alert; e is changed in place and kept.
+local function end_single(g, name, e, why, now, out)
+  e.s, e.why, e.e, e.lc, e.rev = 'resolved', why, now, now, bump(g, now)
+  e.f = why == 'AllResolved' and 0 or 1
+  put_entry(g, name, e)
+  redis.call('ZREM', g.k.open, name)
+  redis.call('ZADD', g.k.todo, 1, name)
+  transition(out, 'resolved', name, e, g.rev, 1, e.f)
+end
+
+-- expire ends an open incident of a single alert whose time is up, if it is. An alert that still fires after the maximum duration
+-- is in another incident at once. It returns whether the incident ended.
+local function expire(g, name, e, now, out)
+  local why = overdue(g, e, now)
+  if not why then return false end
+  end_single(g, name, e, why, now, out)
+  local r = get_record(g, e.fp)
+  if not (r and r.s == 'f' and r.obj == name) then return true end
+  if why == 'MaxDuration' then
+    local new
+    r.obj, new = follow(g, name, e, now)
+    put_entry(g, r.obj, new)
+    redis.call('ZADD', g.k.open, int(new.rev), r.obj)
+    transition(out, 'opened', r.obj, new, new.rev, 1, 1)
+  else
+    r.s = 'c'
+  end
+  put_record(g, e.fp, r)
+  return true
+end
+
 -- late says whether the storm's time may be up: overdue knows, and why.
-local function late(g, now) return now >= math.min(g.oat + g.p.maxDuration, g.heard + g.p.quiet) end
+local function late(g, now)
+  return now >= g.oat + g.p.maxDuration or g.f == 0 and now >= g.heard + g.p.quiet
+end
 
 -- age applies what time alone has done to the storm.
 local function age(g, now, out)

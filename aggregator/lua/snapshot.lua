@@ -42,9 +42,43 @@ end
 local taken = g.lu > 0 and g.lu <= now and g.lease ~= ARGV[2] and 1 or 0
 
 local out = {}
+-- quieten looks through an open storm, a page at each snapshot, for alerts that fire and of which nothing was said for the quiet
+-- time: they are over. qat says when the next may be; that comes late by a sixteenth of the quiet time at most, so that a
+-- large storm is not looked through for each of its alerts. It returns how many are over, and whether more has to be looked at now.
+local function quieten()
+  if g.st ~= 'storm' or g.f == 0 or now < g.qat then return 0, false end
+  if g.qmin == 0 then
+    set(g, 'qmin', now)
+    set(g, 'cur', '0')
+  end
+  local page, over = redis.call('HSCAN', k.alerts, g.cur, 'COUNT', PAGE), 0
+  set(g, 'cur', page[1])
+  for i = 1, #page[2], 2 do
+    local r = get_record(g, page[2][i])
+    local last = r and math.max(r.at, g.imp)
+    if live(g, r) and now - last >= g.p.quiet then
+      over = over + 1
+      r.s, r.m, r.gen, r.obj = 'c', 'm', g.gen, ''
+      put_record(g, page[2][i], r)
+    elseif live(g, r) then
+      set(g, 'qmin', math.min(g.qmin, last))
+    end
+  end
+  if over > 0 then
+    set(g, 'f', g.f - over)
+    set(g, 'srev', bump(g, now))
+    set(g, 'lch', now)
+    redis.call('ZADD', k.todo, 0, g.obj)
+  end
+  if page[1] ~= '0' then return over, g.f > 0 end
+  set(g, 'qat', math.max(g.qmin + g.p.quiet, now + math.floor(g.p.quiet / 16)))
+  set(g, 'qmin', 0)
+  return over, false
+end
+local over, more = quieten()
+-- An import, too, may find that all of a storm is over.
+if g.st == 'storm' and g.f == 0 and g.tr == 0 then end_storm(g, over > 0 and 'Quiet' or 'AllResolved', now, out) end
 age(g, now, out)
--- An import may find that all of a storm is over.
-if g.st == 'storm' and g.f == 0 and g.tr == 0 then end_storm(g, 'AllResolved', now, out) end
 
 local absorbed, pending = absorb(g, now, OBJECTS, out)
 
@@ -66,7 +100,9 @@ local function write(name, op, e)
   put_entry(g, name, e)
   local own = e.t == 'S' and name == g.obj and e.s == 'open'
   if e.t == 'S' then storm = true end
-  if own then e.rev, e.lc, e.n, e.f, e.x, e.tr, e.com = g.srev, g.lch, g.n, g.f, g.x, g.tr, g.com end
+  if own then
+    e.rev, e.lc, e.n, e.f, e.x, e.tr, e.com, e.gen, e.since = g.srev, g.lch, g.n, g.f, g.x, g.tr, g.com, g.gen, g.since
+  end
   objects[#objects + 1] = {name, op, cjson.encode(e), redis.call('HGET', k.objects, name .. '#') or '', int(e.rev),
     e.n or 1, e.f or (e.s == 'open' and 1 or 0), e.x or 0, e.tr or 0, e.com or ''}
 end
@@ -76,15 +112,7 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', k.todo, '-inf', int(now), 'LIM
   if not e then
     drop_object(g, name)
   else
-    local why = e.s == 'open' and e.t == 'A' and overdue(g, e, now)
-    if why then
-      end_single(g, name, e, why, now, out)
-      local r = get_record(g, e.fp)
-      if r and r.s == 'f' and r.obj == name then
-        r.s = 'c'
-        put_record(g, e.fp, r)
-      end
-    end
+    if e.s == 'open' and e.t == 'A' then expire(g, name, e, now, out) end
     local rev = e.t == 'S' and name == g.obj and g.srev or e.rev
     if rev > e.frev then
       if upto == 0 or e.a or e.t == 'S' or e.s ~= 'open' or e.rev <= upto then write(name, 'write', e) else skipped = true end
@@ -103,16 +131,14 @@ if storm and redis.call('HLEN', k.alerts) <= PAGE then records = redis.call('HGE
 -- still to be written for the last time keeps its records until then.
 local function purge()
   local size = redis.call('HLEN', k.alerts)
-  if storm or size <= g.n then return end
+  if storm or g.qmin > 0 or size <= g.n then return end
   local page = redis.call('HSCAN', k.alerts, g.cur or '0', 'COUNT', PAGE)
   set(g, 'cur', page[1])
   for i = 1, #page[2], 2 do
-    local fp = page[2][i]
-    local r = get_record(g, fp)
-    local used = r and r.gen == g.gen and (r.s == 'f' or r.m == 'm')
+    local r = get_record(g, page[2][i])
     local age = r and now - math.max(r.at, g.imp) or 0
-    if not used and (age >= math.max(g.p.quiet, g.p.cooldown) or size > 2 * g.p.maxAlerts and age >= g.p.cooldown) then
-      redis.call('HDEL', k.alerts, fp)
+    if not member(g, r) and (age >= math.max(g.p.quiet, g.p.cooldown) or size > 2 * g.p.maxAlerts and age >= g.p.cooldown) then
+      redis.call('HDEL', k.alerts, page[2][i])
     end
   end
 end
@@ -133,9 +159,10 @@ end
 if #objects == 0 then
   set(g, 'lu', 0)
   if skipped then set(g, 'nf', now + g.p.flushMin) end
-  reschedule(g, due, gid, now)
+  local at = reschedule(g, due, gid, now)
   save(g)
   if skipped then return {'busy', g.nf} end
+  if more then return {'busy', at} end
   if #out == 0 then return {'none'} end
 else
   -- The interval doubles while flushes follow each other closely, and falls back after a pause.
