@@ -217,14 +217,14 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 		if alert.Status == Resolved {
 			word = "r"
 			if !alert.EndsAt.IsZero() {
-				ends = alert.EndsAt.Unix()
+				ends = alert.EndsAt.UnixMilli()
 			}
 		}
 		name, facts := "", ""
 		if as.object == "" {
 			name, facts = slug(alert.Labels["alertname"]), factsOf(alert)
 		}
-		args = append(args, alert.Fingerprint, alert.Source, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.Unix(), ends,
+		args = append(args, alert.Fingerprint, alert.Source, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.UnixMilli(), ends,
 			recordRest(alert, g.Policy.Breakdown), name, facts)
 	}
 	return call{shard: shard, keys: keys, args: args, token: token}, nil

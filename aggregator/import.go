@@ -159,7 +159,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	keys := append(shardKeys(shard), groupKeys(shard, i.Group)...)
 	starts, rest := int64(0), ""
 	if known := i.Object.Facts; !i.Object.Storm && i.Object.Total > 0 {
-		starts, rest = known.StartsAt, recordRest(Alert{Labels: known.Labels}, policy.Breakdown)
+		starts, rest = known.StartsAt*1000, recordRest(Alert{Labels: known.Labels}, policy.Breakdown)
 	}
 	members := i.Object.Members
 	for page := 0; page == 0 || len(members) > 0; page++ {

@@ -82,7 +82,7 @@ func TestPromotionInPlaceAbsorbsTheOthers(t *testing.T) {
 }
 
 func TestThreeHundredSinglesAreAbsorbed(t *testing.T) {
-	l := newLab(t, nil)
+	l := newLab(t, func(p *config.Policy) { p.Threshold = 1000 })
 	var group string
 	for i := range 300 {
 		l.pass(time.Minute)
@@ -91,6 +91,7 @@ func TestThreeHundredSinglesAreAbsorbed(t *testing.T) {
 		l.flush(group, f.Token)
 	}
 	require.Len(t, l.open(), 300)
+	l.policy.Threshold = 5
 	f := l.fold(l.pods(5, Firing)...)
 	require.Equal(t, "storm", f.State)
 	l.flush(group, f.Token)
@@ -178,7 +179,7 @@ func TestAStormEndsQuietly(t *testing.T) {
 	l.sweep()
 	o := l.one(Ended)
 	require.Equal(t, "Quiet", o.Reason)
-	require.Equal(t, 6, o.Firing, "the counts are the last known")
+	require.Equal(t, []int{6, 0}, []int{o.Total, o.Firing}, "nothing was heard of any of them")
 
 	f = l.fold(l.pods(6, Firing)...)
 	l.flush(f.Group, f.Token)
@@ -190,18 +191,23 @@ func TestAStormEndsAtItsMaximumDuration(t *testing.T) {
 	pods := l.pods(6, Firing)
 	f := l.fold(pods...)
 	l.flush(f.Group, f.Token)
+	l.fold(l.pods(1, Resolved)...)
 	for range 6 {
 		l.pass(4 * time.Hour)
 		l.sweep()
-		if len(l.open()) == 1 {
-			l.fold(l.pods(6, Firing)...)
-		}
+		l.fold(l.pods(6, Firing)[1:]...)
 	}
-	require.Equal(t, "MaxDuration", l.one(Ended).Reason)
-	require.False(t, l.fold(pods...).Changed, "an old word stays old")
-	f = l.fold(l.pods(6, Firing)...)
+	old, next := l.one(Ended), l.one(Open)
+	require.Equal(t, "MaxDuration", old.Reason)
+	require.Equal(t, []int{6, 5}, []int{old.Total, old.Firing}, "the counts are the last known")
+	require.Equal(t, []int{5, 5}, []int{next.Total, next.Firing}, "what fires on is in another incident at once")
+	require.Len(t, next.Members, 5)
+	require.Equal(t, old.CommonLabels, next.CommonLabels)
+	require.False(t, l.fold(pods[1:]...).Changed, "an old word stays old")
+	f = l.fold(l.pods(6, Resolved)[1:]...)
 	l.flush(f.Group, f.Token)
-	require.Len(t, l.open(), 1)
+	require.Empty(t, l.open())
+	require.Len(t, l.in(Ended), 2)
 }
 
 func TestRetentionDeletesAndTheGroupGoes(t *testing.T) {

@@ -60,12 +60,11 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 		"folded first, long ago":         {away: time.Hour, said: func(l *lab) []Alert { return l.pods(8, Firing) }, fold: true, storm: 8},
 		"another one fires":              {away: time.Hour, said: func(l *lab) []Alert { return []Alert{l.alert("db-0", Firing)} }, storm: 9},
 		"one of them is over":            {said: func(l *lab) []Alert { return l.pods(1, Resolved) }, storm: 8},
-		"too far apart for one window":   {apart: time.Minute, said: func(l *lab) []Alert { return l.pods(8, Firing) }, singles: 8},
+		"far apart":                      {apart: time.Minute, said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
 		"as far apart as a window holds": {apart: 12 * time.Second, said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, nil)
-			require.Equal(t, 2*time.Minute, l.policy.Window)
 			var group Group
 			var written []Imported
 			for _, a := range l.pods(8, Firing) {
@@ -87,10 +86,6 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 			}
 			f := l.fold(c.said(l)...)
 			l.flush(group.ID, cmp.Or(token, f.Token))
-			if c.storm == 0 {
-				require.Len(t, l.open(), c.singles)
-				return
-			}
 			storm := l.one(Open)
 			require.Equal(t, c.storm, storm.Total)
 			require.Equal(t, map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"}, storm.CommonLabels)
@@ -106,32 +101,6 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Incidents that were written late, and so at the same moment, are no storm: their alerts fired far apart, and an object says only
-// when it was made.
-func TestIncidentsThatWereWrittenTogetherAreNoStorm(t *testing.T) {
-	l := newLab(t, nil)
-	alerts := l.pods(8, Firing)
-	group := ""
-	for _, a := range alerts {
-		group = l.fold(a).Group
-		l.pass(10 * time.Minute)
-	}
-	l.flush(group, "")
-	l.pass(20 * time.Second)
-	l.flush(group, "")
-	written := l.open()
-	require.Len(t, written, 8)
-	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
-	labels := Split(config.Policies{l.policy}, Batch{Alerts: alerts})[0].Labels
-	for _, o := range written {
-		o.OpenedAt = l.now
-		_, err := l.Import(l.ctx, Imported{Group: group, Policy: "default", Labels: labels, Object: o}, &l.policy)
-		require.NoError(t, err)
-	}
-	l.imported()
-	require.Equal(t, "calm", l.fold(alerts[0]).State)
 }
 
 // A storm that takes in an incident that was passed through shares no label with it that they do not have in common.

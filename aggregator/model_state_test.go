@@ -50,13 +50,13 @@ func (x *modelAlert) hear(w modelWord) (map[string]modelSource, bool) {
 	s, at := sources[w.source], w.at.UnixMilli()
 	before := s
 	if w.over {
-		ends := w.at.Unix()
-		if !w.ends.IsZero() && w.ends.Unix() >= w.starts.Unix() {
-			ends = min(ends, w.ends.Unix())
+		ends := w.at.UnixMilli()
+		if !w.ends.IsZero() && w.ends.UnixMilli() >= w.starts.UnixMilli() {
+			ends = min(ends, w.ends.UnixMilli())
 		}
 		s.resolved, s.ends = max(s.resolved, at), max(s.ends, ends)
 	} else {
-		s.firing, s.starts = max(s.firing, at), max(s.starts, w.starts.Unix())
+		s.firing, s.starts = max(s.firing, at), max(s.starts, w.starts.UnixMilli())
 	}
 	sources[w.source] = s
 	return sources, s.firing > before.firing || s.resolved > before.resolved
@@ -211,7 +211,7 @@ func (g *modelGroup) crowd(now time.Time) int {
 // word takes in what an event says about one alert.
 func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 	x := g.alerts[w.alert]
-	fresh := g.storm != nil && w.over && (w.ends.IsZero() || ev.now.Sub(w.ends.Truncate(time.Second)) <= g.p.Cooldown)
+	fresh := g.storm != nil && w.over && (w.ends.IsZero() || ev.now.Sub(w.ends) <= g.p.Cooldown)
 	if x != nil && x.firing() && g.storm == nil {
 		g.expire(x.in, ev.now)
 	}

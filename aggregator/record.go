@@ -29,9 +29,11 @@ type Label struct{ Name, Value string }
 type Member struct {
 	Fingerprint string
 	Firing      bool
-	StartsAt    time.Time
-	Severity    string
-	Resource    Resource
+	// Quiet: it fired when it was last heard of, and nothing was said of it for the policy's quiet time.
+	Quiet    bool
+	StartsAt time.Time
+	Severity string
+	Resource Resource
 	// Breakdown are the policy's breakdown labels that the alert has, but for those that Severity and Resource tell.
 	Breakdown []Label
 }
@@ -114,7 +116,7 @@ func parseRecord(fingerprint, record string, since, generation int64) (Member, b
 	if !(status == 'f' && since <= gen && gen <= generation) && !(member && gen == generation) {
 		return Member{}, false, nil
 	}
-	m := Member{Fingerprint: fingerprint, Firing: status == 'f', StartsAt: time.Unix(at/1000-before, 0).UTC()}
+	m := Member{Fingerprint: fingerprint, Firing: status == 'f', Quiet: status == 'c', StartsAt: time.UnixMilli(at - before).UTC()}
 	if rest := parts[6:]; len(rest) >= 4 {
 		m.Severity = rest[0]
 		m.Resource = Resource{Kind: rest[1], Namespace: rest[2], Name: rest[3]}

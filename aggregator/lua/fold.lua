@@ -13,7 +13,7 @@
 --      6 group labels (JSON), 7 overflow group id, 8 the policy's numbers (JSON), 9 settings for the projection (JSON),
 --      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 1 if the sender truncated the event,
 --      12 namespace for new objects, 13 the storm's object, when the call is made for a storm that goes on ('': for any state),
---      then for each alert: fingerprint, source (hex digits of the sender's fingerprint; '' when that is the first), f or r, notifiedAt (ms), startsAt (s), endsAt (s, 0: unknown), what the
+--      then for each alert: fingerprint, source (hex digits of the sender's fingerprint; '' when that is the first), f or r, notifiedAt (ms), startsAt (ms), endsAt (ms, 0: unknown), what the
 --      record holds for Go, slug of the object's name, facts for Go (JSON); the last two are empty with 13: what they are for
 --      does not happen in a storm
 -- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1|2 (2: somebody else's had run
@@ -317,7 +317,7 @@ local function apply(a)
       r = get_record(g, a.fp)
     end
   end
-  local fresh = g.st ~= 'calm' and a.s == 'r' and (a.ends == 0 or now - a.ends * 1000 <= p.cooldown)
+  local fresh = g.st ~= 'calm' and a.s == 'r' and (a.ends == 0 or now - a.ends <= p.cooldown)
   a.known = sources(r)
   local x, later = hear(a.known, a)
   if not r then

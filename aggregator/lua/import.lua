@@ -12,7 +12,7 @@
 --      knew at revision 10, does not stand as it was written: it is to be written again (3 to 6, 9 and 11 are empty then, 8 is
 --      its resourceVersion, '': it is gone),
 --      13 1 for a policy's overflow group, 14 the object's resourceVersion, 15 and 16 of an incident of a single alert: when that
---      began (s, 0: unknown), and what its record holds for Go; then for each member: fingerprint, f or r
+--      began (ms, 0: unknown), and what its record holds for Go; then for each member: fingerprint, f or r
 -- Returns {imported 0|1, due (ms)}; imported is 0 when Redis knew the object already, with all its members.
 
 local now = clock(ARGV[1])

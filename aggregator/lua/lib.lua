@@ -7,7 +7,7 @@
 --   objects  hash   object name -> entry (JSON, see below); name .. '#' -> facts (JSON, written and read by Go)
 --   open     zset   open incidents of single alerts, by the revision that opened them
 --   todo     zset   object name by the time (ms) it wants attention; 0 and 1: it has to be written now
---   waiting  hash   fingerprint -> latest word (JSON) about an alert that waits for the import, see wait
+--   waiting  hash   fingerprint, source, f or r -> latest such word (JSON) about an alert that waits for the import, see wait
 --
 -- Fields of g: pol policy, lab group labels (JSON), ovf 1 if this is a policy's overflow group, opt settings of the policy for the projection (JSON), par the policy's numbers
 -- (JSON, see params in Go; durations in ms), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
@@ -126,22 +126,22 @@ end
 -- MOST is how many alerts one call works on.
 local MOST = 256
 
--- wait keeps alerts until the group's incidents have been imported: the latest word about each, and of two at the same time
--- the resolution. It returns an error when there are too many.
+-- wait keeps alerts until the group's incidents have been imported: of each source the latest firing word and the latest
+-- resolution. It returns an error when there are too many.
 local function wait(g, words, truncated)
   if redis.call('HLEN', g.k.waiting) + #words > 3 * g.p.maxAlerts + MOST then
     return redis.error_reply("WAITING the group's incidents have not been imported from Kubernetes yet, and too many alerts wait for it")
   end
   for _, a in ipairs(words) do
-    local raw = redis.call('HGET', g.k.waiting, a.fp)
+    local key = a.fp .. a.src .. a.s
+    local raw = redis.call('HGET', g.k.waiting, key)
     local b = raw and cjson.decode(raw)
     if b then
-      if b.at > a.at or b.at == a.at and b.s == 'r' then a, b = b, a end
-      if b.s == 'f' and a.s == 'f' then a.starts = math.min(a.starts, b.starts) end
+      if b.at > a.at then a, b = b, a end
       a.tr = a.tr or b.tr
     end
     if truncated then a.tr = 1 end
-    redis.call('HSET', g.k.waiting, a.fp, cjson.encode(a))
+    redis.call('HSET', g.k.waiting, key, cjson.encode(a))
   end
 end
 
@@ -159,7 +159,10 @@ local function waited(g, words)
     local labels = cjson.decode(a.facts).labels
     if type(labels) == 'table' then shared[#shared + 1] = next(labels) and cjson.encode(labels) or '{}' end
   end
-  table.sort(older, function(a, b) return a.at < b.at or a.at == b.at and a.fp < b.fp end)
+  table.sort(older, function(a, b)
+    if a.at ~= b.at then return a.at < b.at end
+    return a.fp .. a.s < b.fp .. b.s
+  end)
   for i = #words, 1, -1 do words[i + #older] = words[i] end
   for i, a in ipairs(older) do words[i] = a end
   g.waits = redis.call('EXISTS', g.k.waiting) == 1
@@ -174,8 +177,8 @@ end
 
 -- A record: status f(iring), r(esolved) or c(losed while firing); m(ember of the storm), t(ombstone that was never
 -- shown) or -; notifiedAt (ms) of the latest word; generation; object name (of a single alert; of a tombstone whose alert
--- had been in an incident: the notifiedAt (ms) up to which that knew it); startsAt, as seconds before notifiedAt, which takes
--- fewer digits; what its sources said, see sources; and what only Go reads. Every byte of it counts: see TestMemoryPerAlert.
+-- had been in an incident: the notifiedAt (ms) up to which that knew it); startsAt, as ms before notifiedAt, which takes fewer
+-- digits; what its sources said, see sources; and what only Go reads. Every byte of it counts: see TestMemoryPerAlert.
 local RECORD = '^(.)(.)\31(%d+)\31(%d+)\31([^\31]*)\31(%-?%d+)\31([^\31]*)\31(.*)$'
 
 local function get_record(g, fp)
@@ -184,13 +187,13 @@ local function get_record(g, fp)
   local s, m, at, gen, obj, before, said, rest = string.match(raw, RECORD)
   if not s then return nil end
   at = tonumber(at)
-  return {s = s, m = m, at = at, gen = tonumber(gen), obj = obj, starts = math.floor(at / 1000) - tonumber(before), said = said,
+  return {s = s, m = m, at = at, gen = tonumber(gen), obj = obj, starts = at - tonumber(before), said = said,
     rest = rest}
 end
 
 local function put_record(g, fp, r)
   redis.call('HSET', g.k.alerts, fp, table.concat({r.s .. r.m, int(r.at), int(r.gen), r.obj,
-    int(math.floor(r.at / 1000) - r.starts), r.said or '', r.rest}, '\31'))
+    int(r.at - r.starts), r.said or '', r.rest}, '\31'))
 end
 
 -- PEERS is how far apart (ms) two Alertmanagers of a pair may tell of the same moment: each waits 15 s longer than the one
@@ -201,8 +204,8 @@ local PEERS = 180000
 local SOURCES = 6
 
 -- sources are those that an alert has been heard from. Of each we keep the latest firing word and the latest resolution:
--- id (hex digits of the sender's fingerprint, '' when that is the alert's own), f notifiedAt of the firing (ms), s its startsAt
--- (s), r notifiedAt of the resolution (ms), e its endsAt (s). Only maxima are kept, so neither order nor repetition matters.
+-- id (hex digits of the sender's fingerprint, '' when that is the alert's own), f notifiedAt of the firing, s its startsAt,
+-- r notifiedAt of the resolution, e its endsAt, all in ms. Only maxima are kept, so neither order nor repetition matters.
 -- In a record: '' or the id alone for one that has only ever been firing, as the record says; otherwise all four of each,
 -- as times before those of the record.
 local function sources(r)
@@ -211,10 +214,10 @@ local function sources(r)
     if r.s == 'r' then return {} end
     return {{id = r.said, f = r.at, s = r.starts}}
   end
-  local out, base = {}, math.floor(r.at / 1000)
+  local out = {}
   for id, f, s, t, e in string.gmatch(r.said, '(%x*),([^,]*),([^,]*),([^,]*),([^;]*);') do
     f, s, t, e = tonumber(f), tonumber(s), tonumber(t), tonumber(e)
-    out[#out + 1] = {id = id, f = f and r.at - f, s = s and base - s, r = t and r.at - t, e = e and base - e}
+    out[#out + 1] = {id = id, f = f and r.at - f, s = s and r.at - s, r = t and r.at - t, e = e and r.at - e}
   end
   return out
 end
@@ -226,10 +229,10 @@ local function keep_sources(r, known)
     r.said = x.id
     return
   end
-  local out, base = {}, math.floor(r.at / 1000)
-  local function before(at, t) return t and int(at - t) or '' end
+  local out = {}
+  local function before(t) return t and int(r.at - t) or '' end
   for _, k in ipairs(known) do
-    out[#out + 1] = table.concat({k.id, before(r.at, k.f), before(base, k.s), before(r.at, k.r), before(base, k.e)}, ',') .. ';'
+    out[#out + 1] = table.concat({k.id, before(k.f), before(k.s), before(k.r), before(k.e)}, ',') .. ';'
   end
   r.said = table.concat(out)
 end
@@ -268,7 +271,7 @@ local function hear(known, a)
     x.f = a.at
     return x, true
   end
-  local e = math.floor(a.at / 1000)
+  local e = a.at
   if a.ends > 0 and a.ends >= a.starts then e = math.min(e, a.ends) end
   x.e = math.max(x.e or e, e)
   if x.r and x.r >= a.at then return x, false end
