@@ -28,20 +28,12 @@ const adminRule = "user admin on >admin ~* &* +@all"
 // further lines of redis.conf. The URL is the function's.
 func TrialRedis(t testing.TB, settings ...string) *RedisServer {
 	t.Helper()
-	r, err := startTrial(t.TempDir(), settings)
+	r, err := startShipped(t.TempDir(), "trial/start.sh", Port(t), settings)
 	if err != nil {
 		t.Fatalf("testbed: %v", err)
 	}
 	r.endWith(t)
 	return r
-}
-
-func startTrial(dir string, settings []string) (*RedisServer, error) {
-	port, err := FreePort()
-	if err != nil {
-		return nil, err
-	}
-	return startShipped(dir, "trial/start.sh", port, settings)
 }
 
 // startShipped starts a server by a script of deploy/redis. The variables are for that script, on top of those that all have.
