@@ -17,12 +17,22 @@ func (a *Aggregator) Warnings(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking Redis for its settings: %w", classify(err))
 	}
-	return warnings(info), nil
+	values := infoValues(info)
+	out := warnings(values)
+	if values["aof_enabled"] == "1" {
+		replay, err := a.replayWarning(ctx)
+		if err != nil {
+			return out, err
+		}
+		if replay != "" {
+			out = append(out, replay)
+		}
+	}
+	return out, nil
 }
 
-// warnings reads INFO's text.
-func warnings(info string) []string {
-	values := infoValues(info)
+// warnings reads INFO's values.
+func warnings(values map[string]string) []string {
 	var out []string
 	if policy := values["maxmemory_policy"]; policy != "" && policy != "noeviction" {
 		out = append(out, fmt.Sprintf("maxmemory-policy is %s: when memory is short Redis throws groups away; set it to noeviction", policy))

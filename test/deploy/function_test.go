@@ -188,24 +188,13 @@ func client(t *testing.T, address string) redis.UniversalClient {
 // setUser makes the user of deploy/redis/acl on a server that a test started.
 func setUser(t *testing.T, admin *redis.Client, name, password string) {
 	t.Helper()
-	info, err := admin.Info(t.Context(), "server").Result()
+	known, err := testbed.FunctionRules()
 	require.NoError(t, err)
 	args := []any{"ACL", "SETUSER", name, "on", ">" + password}
-	for _, rule := range rulesFor(info, rules(t)) {
+	for _, rule := range known {
 		args = append(args, rule)
 	}
 	require.NoError(t, admin.Do(t.Context(), args...).Err())
-}
-
-// rulesFor leaves out what a server that calls itself 7.0 does not know.
-func rulesFor(info string, rules []string) []string {
-	var out []string
-	for _, rule := range rules {
-		if rule != "+client|setinfo" || !strings.Contains(info, "redis_version:7.0.") {
-			out = append(out, rule)
-		}
-	}
-	return out
 }
 
 func clusterOK(c *redis.Client) func(context.Context) error {

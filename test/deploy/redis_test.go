@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,101 +18,21 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// member is a server or a Sentinel as a StatefulSet of deploy/redis/ha starts it: with its script, and files that outlive it.
-type member struct {
-	*testbed.Process
-	port  int
-	start func() *testbed.Process
-}
-
-func (m *member) restart() { m.Process = m.start() }
-
-// highlyAvailable starts what deploy/redis/ha starts, on loopback, and returns the servers, the Sentinels and the URL for the
-// function.
-func highlyAvailable(t *testing.T) (servers, sentinels []*member, address string) {
-	t.Helper()
-	ha := filepath.Join(root, "deploy/redis/ha")
-	conf, path := mounted(t, ha), redisPath(t)
-	first := testbed.Port(t)
-	launch := func(name, script string, port int) *member {
-		data := t.TempDir()
-		env := []string{
-			"BIND=127.0.0.1", "HOST=127.0.0.1", "PORT=" + strconv.Itoa(port), "FIRST=127.0.0.1", "FIRST_PORT=" + strconv.Itoa(first),
-			"CONF=" + conf, "DATA=" + data, "STORMFOLD_PASSWORD=function-password", "REPLICATION_PASSWORD=replication-password",
-			"SENTINEL_PASSWORD=sentinel-password", path,
-		}
-		script, err := filepath.Abs(filepath.Join(ha, script))
-		require.NoError(t, err)
-		m := &member{port: port, start: func() *testbed.Process { return testbed.Start(t, name, env, "/bin/sh", script) }}
-		m.restart()
-		return m
-	}
-	var addrs []string
-	for i := range 3 {
-		port := first
-		if i > 0 {
-			port = testbed.Port(t)
-		}
-		servers = append(servers, launch(fmt.Sprintf("redis-%d", i), "redis.sh", port))
-	}
-	for i := range 3 {
-		port := testbed.Port(t)
-		sentinels = append(sentinels, launch(fmt.Sprintf("sentinel-%d", i), "sentinel.sh", port))
-		addrs = append(addrs, fmt.Sprintf("127.0.0.1:%d", port))
-	}
-	u := url.URL{Scheme: "redis", User: url.UserPassword("", "sentinel-password"), Host: addrs[0], Path: "/0", RawQuery: url.Values{
-		"addr": addrs[1:], "master_name": {"stormfold"}, "username": {"stormfold"}, "password": {"function-password"},
-	}.Encode()}
-	awaitSentinels(t, sentinels)
-	return servers, sentinels, u.String()
-}
-
-// mounted makes the directory that a pod has of the ConfigMaps of a directory of deploy/redis.
-func mounted(t *testing.T, dir string) string {
-	t.Helper()
-	conf := t.TempDir()
-	for from, to := range map[string]string{
-		filepath.Join(dir, "redis.conf"):                     "redis/redis.conf",
-		filepath.Join(root, "deploy/redis/acl/function.acl"): "acl/function.acl",
-	} {
-		content, err := os.ReadFile(from)
-		require.NoError(t, err)
-		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(conf, to)), 0o700))
-		known := strings.Join(rulesFor("redis_version:7.0.", strings.Split(string(content), " ")), " ")
-		require.NoError(t, os.WriteFile(filepath.Join(conf, to), []byte(known), 0o600))
-	}
-	return conf
-}
-
-// redisPath is the environment in which the scripts find the testbed's Redis.
-func redisPath(t *testing.T) string {
-	t.Helper()
-	path, err := testbed.Program("redis-server")
-	require.NoError(t, err)
-	return "PATH=" + filepath.Dir(path) + ":" + os.Getenv("PATH")
-}
-
 // TestRedisTrial: the script of deploy/redis/trial makes a server that the Secret's user may use, and nobody else.
 func TestRedisTrial(t *testing.T) {
 	t.Parallel()
-	port, trial := testbed.Port(t), filepath.Join(root, "deploy/redis/trial")
-	script, err := filepath.Abs(filepath.Join(trial, "start.sh"))
-	require.NoError(t, err)
-	testbed.Start(t, "redis", []string{
-		"BIND=127.0.0.1", "PORT=" + strconv.Itoa(port), "CONF=" + mounted(t, trial), "DATA=" + t.TempDir(), "RUN=" + t.TempDir(),
-		"STORMFOLD_PASSWORD=trial", redisPath(t),
-	}, "/bin/sh", script)
-	secret := find(t, render(t, trial), "Secret", "stormfold-redis")
+	server := testbed.TrialRedis(t)
+	secret := find(t, render(t, filepath.Join(root, "deploy/redis/trial")), "Secret", "stormfold-redis")
 	encoded, _, err := unstructured.NestedString(secret.Object, "data", "url")
 	require.NoError(t, err)
 	address, err := base64.StdEncoding.DecodeString(encoded)
 	require.NoError(t, err)
-	local := strings.Replace(string(address), "stormfold-redis:6379", fmt.Sprintf("127.0.0.1:%d", port), 1)
-	c := client(t, local)
-	testbed.Eventually(t, time.Minute, "Redis", func(ctx context.Context) error { return c.Ping(ctx).Err() })
+	c := client(t, strings.Replace(string(address), "stormfold-redis:6379", server.Addr, 1))
+	require.NoError(t, c.Ping(t.Context()).Err())
 	noWarnings(t, c)
-	nobody := client(t, fmt.Sprintf("redis://127.0.0.1:%d/0", port))
-	require.ErrorContains(t, nobody.Ping(t.Context()).Err(), "NOAUTH")
+	guarded(t, server)
+	keepsWhatItTook(t, server)
+	guarded(t, server)
 }
 
 // noWarnings: the server has none of the settings that the function warns about at its start.
@@ -125,88 +43,181 @@ func noWarnings(t *testing.T, c redis.UniversalClient) {
 	require.Empty(t, warnings)
 }
 
-// awaitSentinels waits until every Sentinel knows two replicas that follow, and the two others.
-func awaitSentinels(t *testing.T, sentinels []*member) {
+// guarded: nobody may use the server without a password, and the readiness probe may do nothing else.
+func guarded(t *testing.T, server *testbed.RedisServer) {
 	t.Helper()
-	for _, s := range sentinels {
-		c := redis.NewSentinelClient(&redis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", s.port), Password: "sentinel-password"})
-		testbed.Eventually(t, time.Minute, "the Sentinels", func(ctx context.Context) error {
-			master, err := c.Master(ctx, "stormfold").Result()
-			if err != nil {
-				return err
-			}
-			replicas, err := c.Replicas(ctx, "stormfold").Result()
-			if err != nil {
-				return err
-			}
-			for _, r := range replicas {
-				if r["master-link-status"] != "ok" || r["flags"] != "slave" {
-					return fmt.Errorf("%s is %s and its link is %s", r["name"], r["flags"], r["master-link-status"])
-				}
-			}
-			if len(replicas) != 2 || master["num-other-sentinels"] != "2" || master["flags"] != "master" {
-				return fmt.Errorf("%d replicas of %v", len(replicas), master)
-			}
-			return nil
-		})
-		require.NoError(t, c.Close())
+	nobody := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer nobody.Close()
+	for _, command := range [][]any{{"PING"}, {"GET", "{sf:00}:due"}, {"SET", "x", "y"}, {"EVAL", "return 1", 0}, {"AUTH", ""}, {"AUTH", "default", ""}} {
+		require.Regexp(t, "NOAUTH|WRONGPASS", nobody.Do(t.Context(), command...).Err(), "%v", command)
+	}
+	probe := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "probe", Password: "probe"})
+	defer probe.Close()
+	require.NoError(t, probe.Ping(t.Context()).Err())
+	require.ErrorContains(t, probe.Get(t.Context(), "{sf:00}:due").Err(), "NOPERM")
+}
+
+// written are scripts of the function's user by how many keys each writes. Redis keeps more than one write of a script as a
+// transaction in its append-only file.
+var written = map[int]string{
+	1: `redis.call('hset', KEYS[1], 'a', '1')`,
+	2: `redis.call('hset', KEYS[1], 'a', '1') redis.call('zadd', KEYS[2], 1, 'a')`,
+	3: `redis.call('hset', KEYS[1], 'a', '1') redis.call('zadd', KEYS[2], 1, 'a') redis.call('set', KEYS[3], 'a', 'px', 3600000)`,
+}
+
+func keysOf(n int) (keys []string) {
+	for i := range n {
+		keys = append(keys, fmt.Sprintf("{sf:%02d}:%d", n, i))
+	}
+	return keys
+}
+
+// write runs the scripts as the function's user.
+func write(t *testing.T, c redis.UniversalClient) {
+	t.Helper()
+	for n, script := range written {
+		require.NoError(t, c.Eval(t.Context(), script+" return redis.status_reply('OK')", keysOf(n)).Err(), "a script that writes %d keys", n)
 	}
 }
 
-// master is the port of the server that takes writes, as the Sentinels say.
-func master(t *testing.T, sentinel *member) int {
+// requireWritten: all that the scripts wrote is there.
+func requireWritten(t *testing.T, server *testbed.RedisServer) {
 	t.Helper()
-	c := redis.NewSentinelClient(&redis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", sentinel.port), Password: "sentinel-password"})
-	defer c.Close()
-	address, err := c.GetMasterAddrByName(t.Context(), "stormfold").Result()
+	for n := range written {
+		for _, key := range keysOf(n) {
+			there, err := server.Client().Exists(t.Context(), key).Result()
+			require.NoError(t, err)
+			require.EqualValues(t, 1, there, "%s has %s of a script that wrote %d keys", server.Addr, key, n)
+		}
+	}
+}
+
+// keepsWhatItTook: scripts that write one key and more outlive a SIGKILL of the server.
+func keepsWhatItTook(t *testing.T, server *testbed.RedisServer) {
+	t.Helper()
+	write(t, client(t, server.URL))
+	awaitOnDisk(t, server)
+	require.NoError(t, server.Kill())
+	require.NoError(t, server.Start())
+	requireWritten(t, server)
+	log, err := server.Log()
 	require.NoError(t, err)
-	port, err := strconv.Atoi(address[1])
-	require.NoError(t, err)
-	return port
+	require.NotContains(t, log, "sending an error to its AOF")
+}
+
+// awaitOnDisk waits until the server has written its append-only file.
+func awaitOnDisk(t *testing.T, server *testbed.RedisServer) {
+	t.Helper()
+	testbed.Eventually(t, time.Minute, "the append-only file", func(ctx context.Context) error {
+		info, err := server.Client().InfoMap(ctx, "persistence").Result()
+		if err != nil {
+			return err
+		}
+		if p := info["Persistence"]; p["aof_enabled"] != "1" || p["aof_buffer_length"] != "0" || p["aof_pending_bio_fsync"] != "0" {
+			return fmt.Errorf("it is not written yet: %v", p)
+		}
+		return nil
+	})
 }
 
 // TestRedisHA: the scripts of deploy/redis/ha make servers that lose their master and go on, take the lost one back as a
 // replica, and remember their roles when all of them are started anew. The function works through all of it under its ACL.
 func TestRedisHA(t *testing.T) {
 	t.Parallel()
-	servers, sentinels, address := highlyAvailable(t)
-	require.Equal(t, servers[0].port, master(t, sentinels[0]))
-	noWarnings(t, client(t, address))
+	s := testbed.Sentinel(t)
+	first, _ := roles(t, s)
+	require.Equal(t, s.Servers[0], first)
+	noWarnings(t, client(t, s.URL))
 	// A failover takes longer than the two seconds after which the quick policy's storms end by themselves.
 	policies := filepath.Join(t.TempDir(), "policies.yaml")
 	require.NoError(t, os.WriteFile(policies, []byte(strings.Replace(quick, "quiet: 2s", "quiet: 1h", 1)), 0o600))
-	f := startFunction(t, address, "STORMFOLD_REDIS_WAIT_REPLICAS=1", "STORMFOLD_POLICIES="+policies)
+	f := startFunction(t, s.URL, "STORMFOLD_REDIS_WAIT_REPLICAS=1", "STORMFOLD_POLICIES="+policies)
 	f.send(t, 20, "firing")
 	f.awaitStorm(t, 20, 20)
 
-	require.NoError(t, servers[0].Kill())
+	require.NoError(t, first.Kill())
 	f.send(t, 30, "firing") // Again and again, until another is the master.
 	f.awaitStorm(t, 30, 30)
-	second := master(t, sentinels[0])
-	require.NotEqual(t, servers[0].port, second)
+	second, _ := roles(t, s)
+	require.NotEqual(t, first, second)
 
-	servers[0].restart()
-	awaitSentinels(t, sentinels)
-	require.Equal(t, second, master(t, sentinels[0]))
+	require.NoError(t, first.Start())
+	testbed.Eventually(t, time.Minute, "the Sentinels", s.Complete)
+	third, _ := roles(t, s)
+	require.Equal(t, second, third)
 
-	for _, m := range append(servers, sentinels...) {
-		require.NoError(t, m.Kill())
-	}
-	for _, m := range append(servers, sentinels...) {
-		m.restart()
-	}
-	awaitSentinels(t, sentinels)
-	require.Equal(t, second, master(t, sentinels[0]))
+	restartAll(t, s)
+	third, _ = roles(t, s)
+	require.Equal(t, second, third)
 	f.send(t, 40, "firing")
 	f.awaitStorm(t, 40, 40)
-
-	for _, s := range servers {
-		c := redis.NewClient(&redis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", s.port), Username: "probe", Password: "probe"})
-		require.NoError(t, c.Ping(t.Context()).Err(), "the readiness probe")
-		require.ErrorContains(t, c.Get(t.Context(), "{sf:00}:due").Err(), "NOPERM")
-		require.NoError(t, c.Close())
-		nobody := redis.NewClient(&redis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", s.port)})
-		require.ErrorContains(t, nobody.Ping(t.Context()).Err(), "NOAUTH")
-		require.NoError(t, nobody.Close())
+	for _, server := range s.Servers {
+		guarded(t, server)
 	}
+}
+
+// TestRedisHAKeepsWhatItTook: each server of deploy/redis/ha has what it took after a SIGKILL of its own, so has the old master
+// after it was replaced, and so have all after a SIGKILL of all.
+func TestRedisHAKeepsWhatItTook(t *testing.T) {
+	t.Parallel()
+	s := testbed.Sentinel(t)
+	all := func() {
+		t.Helper()
+		testbed.Eventually(t, time.Minute, "the Sentinels", s.Complete)
+		for _, server := range s.Servers {
+			requireWritten(t, server)
+		}
+	}
+	write(t, client(t, s.URL))
+	require.NoError(t, s.Client.Wait(t.Context(), 2, time.Minute).Err())
+	for _, server := range s.Servers { // Each is back before the Sentinels miss it.
+		awaitOnDisk(t, server)
+		require.NoError(t, server.Kill())
+		require.NoError(t, server.Start())
+		requireWritten(t, server)
+	}
+	all()
+
+	old, _ := roles(t, s)
+	require.NoError(t, old.Kill())
+	testbed.Eventually(t, time.Minute, "another master", func(ctx context.Context) error {
+		master, _, err := s.Roles(ctx)
+		if err == nil && master == old {
+			err = fmt.Errorf("the master is still %s", old.Addr)
+		}
+		return err
+	})
+	require.NoError(t, old.Start())
+	requireWritten(t, old)
+	all()
+
+	restartAll(t, s)
+	all()
+	for _, server := range s.Servers {
+		log, err := server.Log()
+		require.NoError(t, err)
+		require.NotContains(t, log, "sending an error to its AOF")
+	}
+}
+
+func roles(t *testing.T, s *testbed.RedisSentinel) (master *testbed.RedisServer, replicas []*testbed.RedisServer) {
+	t.Helper()
+	master, replicas, err := s.Roles(t.Context())
+	require.NoError(t, err)
+	return master, replicas
+}
+
+// restartAll kills all servers and all Sentinels and starts them again.
+func restartAll(t *testing.T, s *testbed.RedisSentinel) {
+	t.Helper()
+	for _, server := range s.Servers {
+		awaitOnDisk(t, server)
+		require.NoError(t, server.Kill())
+	}
+	require.NoError(t, s.KillSentinels())
+	for _, server := range s.Servers {
+		require.NoError(t, server.Start())
+	}
+	require.NoError(t, s.StartSentinels())
+	testbed.Eventually(t, time.Minute, "the Sentinels", s.Complete)
 }

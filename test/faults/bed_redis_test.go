@@ -1,30 +1,35 @@
 package faults
 
 import (
+	"fmt"
 	"net/url"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// startRedis starts the kind of Redis that the fault wants.
+// startRedis starts the kind of Redis that the fault wants: by the scripts, ACL and configuration of deploy/redis.
 func (b *bed) startRedis(f fault) {
 	b.t.Helper()
 	b.options = f.options
 	switch {
-	case f.replicas > 0:
-		b.sentinel = testbed.Sentinel(b.t, f.replicas)
+	case f.sentinel:
+		b.sentinel = testbed.Sentinel(b.t)
 		b.data = b.sentinel.Client
 	case f.masters > 0:
 		b.ring = testbed.RedisClusterOf(b.t, f.masters, 1)
 		b.data = b.ring.Client
 	default:
-		args := f.redis
+		settings := f.redis
 		if f.tls {
 			secured := testbed.TLS(b.t)
 			b.tls = &secured
-			args = append(args, secured.Args...)
+			settings = append(settings, secured.Settings...)
 		}
-		b.redis = testbed.Redis(b.t, args...)
+		b.redis = testbed.TrialRedis(b.t, settings...)
 		b.data = b.redis.Client()
 	}
 }
@@ -37,7 +42,9 @@ func (b *bed) redisURL() string {
 	if b.ring != nil {
 		return b.ring.URL
 	}
-	u := url.URL{Scheme: "redis", Host: b.redis.Addr, Path: "/0", RawQuery: b.options}
+	u, err := url.Parse(b.redis.URL)
+	require.NoError(b.t, err)
+	u.RawQuery = b.options
 	if b.tls != nil {
 		u.Scheme, u.Host = "rediss", b.tls.Addr
 	}
@@ -45,4 +52,21 @@ func (b *bed) redisURL() string {
 		u.Host = b.proxy.Addr
 	}
 	return u.String()
+}
+
+// killOnDisk kills a server while its append-only file has everything that it answered. With appendfsync everysec that is
+// always so but while it waits for the disk.
+func (b *bed) killOnDisk(server *testbed.RedisServer) {
+	b.t.Helper()
+	b.await(20*time.Second, func() error {
+		info, err := server.Client().InfoMap(b.t.Context(), "persistence").Result()
+		if err != nil {
+			return err
+		}
+		if p := info["Persistence"]; p["aof_enabled"] != "1" || p["aof_pending_bio_fsync"] != "0" {
+			return fmt.Errorf("the append-only file is not written: %v", p)
+		}
+		return server.Kill()
+	})
+	assert.False(b.t, server.Running())
 }

@@ -81,7 +81,10 @@ func (b *bed) migrate(slot int, from, to *testbed.RedisServer) {
 func (b *bed) loseShards(answer string) {
 	b.t.Helper()
 	b.slots(b.ring.Masters[0])
-	b.cutOff(b.ring.Masters[0], b.ring.Replicas[:1], answer)
+	b.cutOff(b.ring.Masters[0], b.ring.Replicas[:1])
+	b.awaitAnswers(answer, 15)
+	assert.NoError(b.t, b.ring.Masters[0].Kill())
+	assert.NoError(b.t, b.ring.Replicas[0].Resume())
 	b.await(60*time.Second, func() error {
 		role, err := b.ring.Replicas[0].Client().Do(b.t.Context(), "ROLE").Slice()
 		if err == nil && role[0] != "master" {

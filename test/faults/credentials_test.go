@@ -20,8 +20,8 @@ func TestRedisRefusesUs(t *testing.T) {
 		before, after []any
 		says          string
 	}{
-		{"wrong password", "default", []any{"resetpass", ">another"}, []any{">" + password}, "WRONGPASS"},
-		{"no such user", "stormfold", nil, []any{"on", ">" + password, "~*", "+@all"}, "WRONGPASS"},
+		{"wrong password", "stormfold", []any{"resetpass", ">another"}, []any{">" + password}, "WRONGPASS"},
+		{"no such user", "somebody", nil, []any{"on", ">" + password, "~*", "+@all"}, "WRONGPASS"},
 		{"user switched off", "stormfold", []any{"off", ">" + password, "~*", "+@all"}, []any{"on"}, "WRONGPASS"},
 		{"no permission for scripts", "stormfold", []any{"on", ">" + password, "~*", "+@all", "-@scripting"}, []any{"+@all"}, "NOPERM"},
 		{"no permission for anything", "stormfold", []any{"on", ">" + password, "-@all"}, []any{"~*", "+@all"}, "NOPERM"},

@@ -22,10 +22,10 @@ type fault struct {
 	// forgets is true when Redis itself forgets what it acknowledged: the senders repeat before the verdict. These are long
 	// ones: what comes right only with the import's second look takes 90 s.
 	forgets bool
-	// redis are arguments of the Redis server.
+	// redis are settings of the Redis server on top of those of deploy/redis/trial, lines of redis.conf.
 	redis []string
-	// replicas makes it a master with so many replicas and three Sentinels.
-	replicas int
+	// sentinel makes it the servers and Sentinels of deploy/redis/ha.
+	sentinel bool
 	// masters makes it a Redis Cluster of so many masters, each with a replica.
 	masters int
 	// tls has the functions speak TLS with the Redis server.

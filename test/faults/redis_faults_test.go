@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	always   = []string{"--appendonly", "yes", "--appendfsync", "always"}
-	everysec = []string{"--appendonly", "yes", "--appendfsync", "everysec"}
-	small    = []string{"--maxmemory", "16mb", "--maxmemory-policy", "noeviction"}
+	always  = []string{"appendfsync always"}
+	forgets = []string{"appendonly no"}
+	small   = []string{"maxmemory 16mb"}
 )
 
 const oom = "503 redis_oom"
@@ -85,7 +85,7 @@ var redisFaults = []fault{
 		},
 	},
 	{
-		name: "Redis restarted without persistence", forgets: true, long: true,
+		name: "Redis restarted without persistence", redis: forgets, forgets: true, long: true,
 		during: func(b *bed) {
 			assert.NoError(b.t, b.redis.Kill())
 			b.awaitAnswers("503 redis_unavailable", 20)
@@ -114,13 +114,26 @@ var redisFaults = []fault{
 		name: "Redis permission withdrawn",
 		during: func(b *bed) {
 			c := b.redis.Client()
-			assert.NoError(b.t, c.Do(b.t.Context(), "ACL", "SETUSER", "default", "-@scripting").Err())
+			assert.NoError(b.t, c.Do(b.t.Context(), "ACL", "SETUSER", "stormfold", "-@scripting").Err())
 			b.awaitAnswers("503 redis_unavailable", 40)
-			assert.NoError(b.t, c.Do(b.t.Context(), "ACL", "SETUSER", "default", "+@all").Err())
+			assert.NoError(b.t, c.Do(b.t.Context(), "ACL", "SETUSER", "stormfold", "+eval", "+evalsha", "+script|load").Err())
 		},
 	},
 	{
-		name: "Redis killed, appendfsync everysec", redis: everysec, forgets: true, long: true,
+		// As it is shipped, with appendfsync everysec.
+		name: "Redis killed, restarted from its append-only file",
+		during: func(b *bed) {
+			for range 3 {
+				b.awaitAnswers(taken, 20)
+				b.killOnDisk(b.redis)
+				b.awaitAnswers("503 redis_unavailable", 20)
+				assert.NoError(b.t, b.redis.Start())
+				b.awaitAnswers(taken, 20)
+			}
+		},
+	},
+	{
+		name: "Redis killed, appendfsync everysec", forgets: true, long: true,
 		during: func(b *bed) {
 			assert.NoError(b.t, b.redis.Kill())
 			b.awaitAnswers("503 redis_unavailable", 20)
@@ -128,7 +141,7 @@ var redisFaults = []fault{
 		},
 	},
 	{
-		name: "Redis evicts (allkeys-lru)", redis: []string{"--maxmemory", "6mb", "--maxmemory-policy", "allkeys-lru"},
+		name: "Redis evicts (allkeys-lru)", redis: []string{"maxmemory 6mb", "maxmemory-policy allkeys-lru"},
 		forgets: true, long: true,
 		during: func(b *bed) {
 			for i := range 40 {

@@ -87,3 +87,12 @@ func executable(path string) (bool, error) {
 	}
 	return info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0, nil
 }
+
+// projectDir is the project's root, which has test/testbed/servers.
+func projectDir() (string, error) {
+	servers, err := serversDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(servers, "../../.."), nil
+}

@@ -49,17 +49,21 @@ func StartRedis(dir string, args ...string) (*RedisServer, error) {
 	if i := slices.Index(args, "--requirepass"); i >= 0 && i+1 < len(args) {
 		address.User = url.UserPassword("", args[i+1])
 	}
-	options, err := redis.ParseURL(address.String())
+	return startServer(address, address.User, Command{
+		Name: "redis-" + strconv.Itoa(port), Path: path, Dir: dir, Args: append(own, args...),
+	})
+}
+
+// startServer starts the server of a command, with a client of that user.
+func startServer(address url.URL, user *url.Userinfo, command Command) (*RedisServer, error) {
+	own := address
+	own.User = user
+	options, err := redis.ParseURL(own.String())
 	if err != nil {
 		return nil, fmt.Errorf("make a Redis client: %w", err)
 	}
 	options.ContextTimeoutEnabled = true
-	r := &RedisServer{
-		Addr:    address.Host,
-		URL:     address.String(),
-		client:  redis.NewClient(options),
-		command: Command{Name: "redis-" + strconv.Itoa(port), Path: path, Dir: dir, Args: append(own, args...)},
-	}
+	r := &RedisServer{Addr: address.Host, URL: address.String(), client: redis.NewClient(options), command: command}
 	if err := r.Start(); err != nil {
 		return nil, errors.Join(err, r.client.Close())
 	}
@@ -73,16 +77,21 @@ func Redis(t testing.TB, args ...string) *RedisServer {
 	if err != nil {
 		t.Fatalf("testbed: %v", err)
 	}
+	r.endWith(t)
+	return r
+}
+
+// endWith ends the server with the test.
+func (r *RedisServer) endWith(t testing.TB) {
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Errorf("testbed: %v", err)
 		}
 		r.LogOnFailure(t)
 	})
-	return r
 }
 
-// Client returns a client that heeds its contexts' deadlines and has go-redis' default options otherwise. It is closed
+// Client returns a client that may do everything, heeds its contexts' deadlines and has go-redis' default options otherwise. It is closed
 // with the server.
 func (r *RedisServer) Client() *redis.Client { return r.client }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,13 +19,13 @@ const clusterSlots = 16384
 // clusterDown is how long a node of a Redis Cluster has to be silent until the others take it for gone.
 const clusterDown = 2 * time.Second
 
-// RedisCluster is a Redis Cluster on loopback.
+// RedisCluster is a Redis Cluster on loopback. Its nodes are started as the server of deploy/redis/trial is.
 type RedisCluster struct {
-	// URL has the notation of go-redis for a Cluster.
+	// URL is the function's, in the notation of go-redis for a Cluster.
 	URL string
 	// Masters had a part of the slots each at the start. Replicas has the first replica of each in the same order, then the second.
 	Masters, Replicas []*RedisServer
-	// Client finds the node of each key.
+	// Client finds the node of each key. It may do everything.
 	Client *redis.ClusterClient
 }
 
@@ -36,9 +35,12 @@ func RedisClusterOf(t testing.TB, masters, replicas int) *RedisCluster {
 	t.Helper()
 	c := &RedisCluster{}
 	var addresses []string
+	password, _ := admin.Password()
 	for i := range masters * (1 + replicas) {
-		node := Redis(t, "--cluster-enabled", "yes", "--cluster-node-timeout",
-			strconv.FormatInt(clusterDown.Milliseconds(), 10), "--repl-diskless-sync-delay", "0")
+		// Without a word the bus is 10,000 above, where clients have their ports.
+		node := TrialRedis(t, "cluster-enabled yes", fmt.Sprintf("cluster-port %d", Port(t)),
+			fmt.Sprintf("cluster-node-timeout %d", clusterDown.Milliseconds()), "repl-diskless-sync-delay 0",
+			"masteruser "+admin.Username(), "masterauth "+password)
 		addresses = append(addresses, node.Addr)
 		if i < masters {
 			c.Masters = append(c.Masters, node)
@@ -49,8 +51,13 @@ func RedisClusterOf(t testing.TB, masters, replicas int) *RedisCluster {
 	if err := c.join(t.Context()); err != nil {
 		t.Fatalf("testbed: %v", err)
 	}
-	c.URL = (&url.URL{Scheme: "redis", Host: addresses[0], RawQuery: url.Values{"addr": addresses[1:]}.Encode()}).String()
-	c.Client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses, ContextTimeoutEnabled: true})
+	c.URL = (&url.URL{
+		Scheme: "redis", User: url.UserPassword("stormfold", FunctionPassword), Host: addresses[0],
+		RawQuery: url.Values{"addr": addresses[1:]}.Encode(),
+	}).String()
+	c.Client = redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: addresses, Username: admin.Username(), Password: password, ContextTimeoutEnabled: true,
+	})
 	t.Cleanup(func() {
 		if err := c.Client.Close(); err != nil {
 			t.Errorf("testbed: %v", err)
@@ -164,7 +171,8 @@ func (m *Migration) Move(ctx context.Context, keys int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	args := []any{"MIGRATE", host, port, "", 0, 5000, "KEYS"}
+	password, _ := admin.Password()
+	args := []any{"MIGRATE", host, port, "", 0, 5000, "AUTH2", admin.Username(), password, "KEYS"}
 	for _, name := range names {
 		args = append(args, name)
 	}

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -18,17 +15,17 @@ import (
 // sentinelMaster is the name of the master that Sentinels watch.
 const sentinelMaster = "stormfold"
 
-// SentinelDown is how long a server has to be silent until a Sentinel takes it for gone: less than production has, more than a
-// loaded machine makes a healthy server wait.
-const SentinelDown = 2 * time.Second
+// shippedServers is how many servers, and how many Sentinels, deploy/redis/ha has.
+const shippedServers = 3
 
-// RedisSentinel is a Redis master, its replicas, and three Sentinels that replace the master when two of them miss it.
+// RedisSentinel is what deploy/redis/ha starts: a Redis master, two replicas, and three Sentinels that replace the master
+// when two of them miss it. Each is started by its own script, with the shipped ACL and configuration.
 type RedisSentinel struct {
-	// URL has the notation of go-redis for Sentinel.
+	// URL is the function's, in the notation of go-redis for Sentinel.
 	URL string
 	// Servers are the master and the replicas as they were started; who is what may have changed since, see Roles.
 	Servers []*RedisServer
-	// Client finds the master by the Sentinels.
+	// Client finds the master by the Sentinels. It may do everything.
 	Client *redis.Client
 
 	addresses []string
@@ -36,79 +33,80 @@ type RedisSentinel struct {
 	sentinels []*Process
 }
 
-// Sentinel starts a master with so many replicas and three Sentinels for a test, and returns when the replicas have caught up
-// and the Sentinels know them and each other.
-func Sentinel(t testing.TB, replicas int) *RedisSentinel {
+// Sentinel starts the servers and Sentinels of deploy/redis/ha for a test, and returns when the replicas have caught up and the
+// Sentinels know them and each other. The settings are further lines of redis.conf.
+func Sentinel(t testing.TB, settings ...string) *RedisSentinel {
 	t.Helper()
 	s := &RedisSentinel{}
-	// Without the pause that a master makes for further replicas before the first copy.
-	args := []string{"--repl-diskless-sync-delay", "0"}
-	for range replicas + 1 {
-		s.Servers = append(s.Servers, Redis(t, args...))
-		if len(s.Servers) == 1 {
-			host, port, err := net.SplitHostPort(s.Servers[0].Addr)
-			if err != nil {
-				t.Fatalf("testbed: %v", err)
-			}
-			args = append(args, "--replicaof", host, port)
-		}
-	}
-	for range 3 {
-		if err := s.addSentinel(t.TempDir()); err != nil {
-			t.Fatalf("testbed: %v", err)
-		}
-	}
-	t.Cleanup(func() {
-		if err := s.KillSentinels(); err != nil {
-			t.Errorf("testbed: %v", err)
-		}
-		for _, p := range s.sentinels {
-			p.LogOnFailure(t)
-		}
-	})
-	if err := s.StartSentinels(); err != nil {
+	if err := s.start(t, settings); err != nil {
 		t.Fatalf("testbed: %v", err)
 	}
-	query := url.Values{"master_name": {sentinelMaster}, "addr": s.addresses[1:]}
-	s.URL = (&url.URL{Scheme: "redis", Host: s.addresses[0], Path: "/0", RawQuery: query.Encode()}).String()
-	s.Client = redis.NewFailoverClient(&redis.FailoverOptions{MasterName: sentinelMaster, SentinelAddrs: s.addresses, ContextTimeoutEnabled: true})
-	t.Cleanup(func() {
-		if err := s.Client.Close(); err != nil {
-			t.Errorf("testbed: %v", err)
-		}
-	})
-	Eventually(t, readyTimeout, "the Sentinels", func(ctx context.Context) error { return s.complete(ctx, replicas) })
+	Eventually(t, readyTimeout, "the Sentinels", s.Complete)
 	return s
 }
 
-// addSentinel writes the configuration of one more Sentinel, which will keep in it what it learns.
-func (s *RedisSentinel) addSentinel(dir string) error {
-	path, err := Program("redis-sentinel")
+func (s *RedisSentinel) start(t testing.TB, settings []string) error {
+	first, err := FreePort()
 	if err != nil {
 		return err
 	}
-	port, err := FreePort()
-	if err != nil {
+	env := []string{"HOST=127.0.0.1", "FIRST=127.0.0.1", "FIRST_PORT=" + strconv.Itoa(first)}
+	// Without the pause that a master makes for further replicas before the first copy.
+	settings = append([]string{"repl-diskless-sync-delay 0"}, settings...)
+	for i := range shippedServers {
+		port := first
+		if i > 0 {
+			if port, err = FreePort(); err != nil {
+				return err
+			}
+		}
+		server, err := startShipped(t.TempDir(), "ha/redis.sh", port, settings, env...)
+		if err != nil {
+			return err
+		}
+		server.endWith(t)
+		s.Servers = append(s.Servers, server)
+	}
+	for range shippedServers {
+		port, err := FreePort()
+		if err != nil {
+			return err
+		}
+		command, err := shipped("sentinel", t.TempDir(), "ha/sentinel.sh", port, nil, env...)
+		if err != nil {
+			return err
+		}
+		s.addresses, s.commands = append(s.addresses, loopback(port)), append(s.commands, command)
+	}
+	t.Cleanup(func() { s.close(t) })
+	if err := s.StartSentinels(); err != nil {
 		return err
 	}
-	host, master, err := net.SplitHostPort(s.Servers[0].Addr)
-	if err != nil {
-		return err
-	}
-	config := filepath.Join(dir, "sentinel.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, `port %d
-bind 127.0.0.1
-dir %s
-sentinel monitor %[3]s %s %s 2
-sentinel down-after-milliseconds %[3]s %[6]d
-sentinel failover-timeout %[3]s 10000
-sentinel parallel-syncs %[3]s 3
-`, port, dir, sentinelMaster, host, master, SentinelDown.Milliseconds()), 0o600); err != nil {
-		return err
-	}
-	s.addresses = append(s.addresses, loopback(port))
-	s.commands = append(s.commands, Command{Name: "sentinel-" + strconv.Itoa(port), Path: path, Args: []string{config}, Dir: dir})
+	s.URL = (&url.URL{
+		Scheme: "redis", User: url.UserPassword("", SentinelPassword), Host: s.addresses[0], Path: "/0", RawQuery: url.Values{
+			"addr": s.addresses[1:], "master_name": {sentinelMaster}, "username": {"stormfold"}, "password": {FunctionPassword},
+		}.Encode(),
+	}).String()
+	password, _ := admin.Password()
+	s.Client = redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: sentinelMaster, SentinelAddrs: s.addresses, SentinelPassword: SentinelPassword,
+		Username: admin.Username(), Password: password, ContextTimeoutEnabled: true,
+	})
 	return nil
+}
+
+// close ends the Sentinels; each server ends by itself.
+func (s *RedisSentinel) close(t testing.TB) {
+	err := s.KillSentinels()
+	if s.Client != nil {
+		err = errors.Join(err, s.Client.Close())
+	}
+	if err != nil {
+		t.Errorf("testbed: %v", err)
+	}
+	for _, p := range s.sentinels {
+		p.LogOnFailure(t)
+	}
 }
 
 // StartSentinels starts all Sentinels, again when they have ended: they know then what they knew.
@@ -133,10 +131,14 @@ func (s *RedisSentinel) KillSentinels() error {
 	return errors.Join(errs...)
 }
 
-// complete is nil when every Sentinel sees the master, that many replicas that follow it, and the other Sentinels.
-func (s *RedisSentinel) complete(ctx context.Context, replicas int) error {
+func sentinelClient(address string) *redis.SentinelClient {
+	return redis.NewSentinelClient(&redis.Options{Addr: address, Password: SentinelPassword, MaxRetries: -1})
+}
+
+// Complete is nil when every Sentinel sees the master, all replicas that follow it, and the other Sentinels.
+func (s *RedisSentinel) Complete(ctx context.Context) error {
 	for _, address := range s.addresses {
-		client := redis.NewSentinelClient(&redis.Options{Addr: address, MaxRetries: -1})
+		client := sentinelClient(address)
 		master, err := client.Master(ctx, sentinelMaster).Result()
 		followers, err2 := client.Replicas(ctx, sentinelMaster).Result()
 		if err := errors.Join(err, err2, client.Close()); err != nil {
@@ -148,9 +150,9 @@ func (s *RedisSentinel) complete(ctx context.Context, replicas int) error {
 				following++
 			}
 		}
-		if master["flags"] != "master" || following < replicas || master["num-other-sentinels"] != "2" {
+		if master["flags"] != "master" || following != len(s.Servers)-1 || master["num-other-sentinels"] != strconv.Itoa(len(s.addresses)-1) {
 			return fmt.Errorf("the Sentinel %s knows a master %q, %d replicas of %d that follow it, %s other Sentinels",
-				address, master["flags"], following, replicas, master["num-other-sentinels"])
+				address, master["flags"], following, len(s.Servers)-1, master["num-other-sentinels"])
 		}
 	}
 	return nil
@@ -159,7 +161,7 @@ func (s *RedisSentinel) complete(ctx context.Context, replicas int) error {
 // Roles are the master that the Sentinels name, and the other servers.
 func (s *RedisSentinel) Roles(ctx context.Context) (master *RedisServer, replicas []*RedisServer, err error) {
 	for _, address := range s.addresses {
-		client := redis.NewSentinelClient(&redis.Options{Addr: address, MaxRetries: -1})
+		client := sentinelClient(address)
 		var found []string
 		found, err = client.GetMasterAddrByName(ctx, sentinelMaster).Result()
 		if err = errors.Join(err, client.Close()); err != nil {

@@ -12,8 +12,8 @@ import (
 type RedisTLS struct {
 	// Addr is the port with TLS: host:port.
 	Addr string
-	// Args are for Redis.
-	Args []string
+	// Settings are lines of redis.conf.
+	Settings []string
 	// CA is the file of the authority that signed the server's certificate, PEM.
 	CA string
 }
@@ -45,7 +45,7 @@ func (r *RedisTLS) write(port int) error {
 		}
 	}
 	r.Addr = loopback(port)
-	r.Args = []string{"--tls-port", strconv.Itoa(port), "--tls-cert-file", public, "--tls-key-file", private,
-		"--tls-ca-cert-file", r.CA, "--tls-auth-clients", "no"}
+	r.Settings = []string{"tls-port " + strconv.Itoa(port), "tls-cert-file " + public, "tls-key-file " + private,
+		"tls-ca-cert-file " + r.CA, "tls-auth-clients no"}
 	return nil
 }

@@ -62,6 +62,7 @@ func New(f any) *cloudevents.Service {
 		h.traced = t.Traced
 	}
 	s.Handler = guard(s.Handler, h)
+	keepConnections(&s.Server)
 	return s
 }
 

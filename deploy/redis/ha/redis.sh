@@ -4,6 +4,9 @@
 #
 # HOST and PORT are this server's, FIRST and FIRST_PORT the first server's, CONF and DATA directories, and BIND the addresses
 # to listen on, all of them when it is not set.
+#
+# Redis replays its append-only file as the default user, even when that user is off, and drops every transaction with a command
+# that this user may not use. So the default user may use every command, and nobody can log in as that user.
 set -eu
 umask 077
 config="$DATA/redis.conf" users="$DATA/users.acl"
@@ -16,7 +19,7 @@ elif [ "$HOST:$PORT" != "$FIRST:$FIRST_PORT" ]; then
 fi
 
 cat >"$users" <<END
-user default off
+user default off ~* &* +@all
 user probe on nopass sanitize-payload resetkeys resetchannels -@all +ping
 user stormfold on >$STORMFOLD_PASSWORD $(cat "$CONF/acl/function.acl")
 user replication on >$REPLICATION_PASSWORD resetkeys resetchannels -@all +psync +replconf +ping
