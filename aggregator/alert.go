@@ -37,4 +37,6 @@ type Batch struct {
 	Alerts []Alert
 	// Truncated is true when the sender left alerts out of the event (Alertmanager's truncatedAlerts > 0).
 	Truncated bool
+	// GroupKey is a hash of the sender's key of the group that the event is about (Alertmanager's groupKey); empty where it told none.
+	GroupKey string
 }

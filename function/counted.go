@@ -52,6 +52,13 @@ func (m *metrics) folded(groups []aggregator.Group, folded []aggregator.Folded, 
 	}
 }
 
+// left counts what was left out of an event.
+func (m *metrics) left(out []handlers.LeftOut) {
+	for _, l := range out {
+		m.leftOut.WithLabelValues(string(l.Reason)).Add(float64(l.Alerts))
+	}
+}
+
 func (m *metrics) transition(t aggregator.Transition) {
 	m.transitions.WithLabelValues(known(t.Type, transitionTypes), string(incidentType(t.Storm))).Inc()
 	if t.Type == aggregator.Stormed && t.Told {

@@ -72,6 +72,7 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	if ahead := request.NotifiedAt.Sub(p.aggregator.Now()); ahead > maxAhead {
 		return nil, handlers.TooFarAhead(request.NotifiedAt, ahead)
 	}
+	p.noteLeftOut(ctx, ev, request.LeftOut)
 	groups := aggregator.Split(p.policies.Current(), request.Batch)
 	folded, err := p.fold(ctx, groups)
 	p.takeOver(ctx, groups, folded)

@@ -16,6 +16,7 @@ type metrics struct {
 	events        *prometheus.CounterVec
 	eventSeconds  prometheus.Observer
 	alerts        map[aggregator.Status]prometheus.Counter
+	leftOut       *prometheus.CounterVec
 	overflow      prometheus.Counter
 	folds         map[string]prometheus.Counter
 	foldSeconds   prometheus.Observer
@@ -91,6 +92,8 @@ func newMetrics() *metrics {
 	for _, status := range alertStatus.Values {
 		m.alerts[aggregator.Status(status)] = alerts.WithLabelValues(status)
 	}
+	m.leftOut = s.Counter("alerts_left_out_total", "Alerts that were left out of events whose other alerts were taken, by what cannot be used: type (it is no "+
+		"object), encoding (no UTF-8), status, labels, time (startsAt), too_many. The log names the event.", meter.Of("reason", handlers.LeftOutReasons()...))
 	m.overflow = s.Counter("overflow_alerts_total", "Alerts folded into the overflow group of their policy, which has maxGroups groups in the shard.").WithLabelValues()
 	m.passedAlerts = s.Counter("passthrough_alerts_total", "Alerts of which Redis could not take the event, by what was done past it: written, standing (in an open "+
 		"incident already), skipped (too many at once), error.", passedResults)

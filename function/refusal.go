@@ -18,11 +18,7 @@ const maxLogged = 256
 // heard of. Those that were not even tried are counted, and come too fast for a line each.
 func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	reason := handlers.ReasonOf(err)
-	fields := []any{logged("event", ev.ID()), logged("type", ev.Type()), logged("source", ev.Source()),
-		zap.String("reason", string(reason)), zap.Error(err)}
-	if id := tracing.ID(traced(ctx, ev)); id != "" {
-		fields = append(fields, zap.String(fieldTrace, id))
-	}
+	fields := aboutEvent(ctx, ev, zap.String("reason", string(reason)), zap.Error(err))
 	var invalid *handlers.Invalid
 	switch {
 	case errors.As(err, &invalid):
@@ -32,6 +28,24 @@ func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	default:
 		p.log.Warnw("event refused for now", fields...)
 	}
+}
+
+// noteLeftOut leaves a trace of alerts that were left out of an event: a line for each reason.
+func (p *pod) noteLeftOut(ctx context.Context, ev event.Event, left []handlers.LeftOut) {
+	p.metrics.left(left)
+	for _, l := range left {
+		p.log.Warnw("alerts left out of an event", aboutEvent(ctx, ev, zap.String("reason", string(l.Reason)),
+			zap.Int("alerts", l.Alerts), zap.NamedError("first", l.First))...)
+	}
+}
+
+// aboutEvent are the fields of a line about an event.
+func aboutEvent(ctx context.Context, ev event.Event, more ...any) []any {
+	fields := append([]any{logged("event", ev.ID()), logged("type", ev.Type()), logged("source", ev.Source())}, more...)
+	if id := tracing.ID(traced(ctx, ev)); id != "" {
+		fields = append(fields, zap.String(fieldTrace, id))
+	}
+	return fields
 }
 
 // Refused leaves a trace of a request that was refused for good before it came to be an event, so that no dead letter is

@@ -1,59 +1,73 @@
 package handlers
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
-
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// notification is what is read of the document of Alertmanager's webhook. Its receiver, group key and common labels say
-// nothing that the alerts do not.
+// notification is what is read of the document of Alertmanager's webhook. Its receiver and common labels say nothing that
+// the alerts do not.
 type notification struct {
 	Version         string  `json:"version"`
+	GroupKey        string  `json:"groupKey"`
 	TruncatedAlerts int64   `json:"truncatedAlerts"`
 	Alerts          []alert `json:"alerts"`
 }
 
-// webhookVersion is the only version of that document there has been since 2017.
-const webhookVersion = "4"
-
-// alert is one alert of that document. Times are text here, so that an error can repeat what was sent.
-type alert struct {
-	Status       string            `json:"status"`
-	Labels       map[string]string `json:"labels"`
-	Annotations  map[string]string `json:"annotations"`
-	StartsAt     string            `json:"startsAt"`
-	EndsAt       string            `json:"endsAt"`
-	GeneratorURL string            `json:"generatorURL"`
-	Fingerprint  string            `json:"fingerprint"`
+// rawNotification is the same document before anything in it has been looked at.
+type rawNotification struct {
+	Version         json.RawMessage   `json:"version"`
+	GroupKey        json.RawMessage   `json:"groupKey"`
+	TruncatedAlerts json.RawMessage   `json:"truncatedAlerts"`
+	Alerts          []json.RawMessage `json:"alerts"`
 }
 
+// versions are those of documents with these fields: Alertmanager's since 2017, and Grafana's.
+var versions = []string{"", "4", "1"}
+
 // decodeNotification takes all alerts of a notification, each with its own status: that of the notification is firing as
-// long as any of them is.
-func decodeNotification(data []byte) (aggregator.Batch, *Invalid) {
+// long as any of them is. An alert that cannot be used is left out and does not spoil the others.
+func decodeNotification(data []byte, at time.Time) (aggregator.Batch, []LeftOut, *Invalid) {
 	var n notification
-	if invalid := unmarshal(data, &n); invalid != nil {
-		return aggregator.Batch{}, invalid
+	var wrong []*Invalid // of each alert, where any is
+	if !unmarshalStrict(data, &n) {
+		var invalid *Invalid
+		if n, wrong, invalid = readLoosely(data); invalid != nil {
+			return aggregator.Batch{}, nil, invalid
+		}
 	}
 	switch {
-	case n.Version != "" && n.Version != webhookVersion:
-		return aggregator.Batch{}, &Invalid{Field: "version", Problem: fmt.Sprintf("%s is not %q", quote(n.Version), webhookVersion)}
+	case !slices.Contains(versions, n.Version):
+		return aggregator.Batch{}, nil, &Invalid{Field: "version", Problem: quote(n.Version) + ` is neither "4" nor "1"`}
 	case len(n.Alerts) == 0:
-		return aggregator.Batch{}, &Invalid{Field: "alerts", Problem: "there are none"}
-	case len(n.Alerts) > MaxAlerts:
-		return aggregator.Batch{}, tooLarge("alerts", len(n.Alerts), MaxAlerts, "alerts")
+		return aggregator.Batch{}, nil, &Invalid{Field: "alerts", Problem: "there are none"}
 	}
-	batch := aggregator.Batch{Alerts: make([]aggregator.Alert, 0, len(n.Alerts)), Truncated: n.TruncatedAlerts > 0}
-	seen := make(map[string]int, len(n.Alerts))
-	for i := range n.Alerts {
-		a, invalid := n.Alerts[i].validate()
+	taken := n.Alerts[:min(len(n.Alerts), MaxAlerts)]
+	batch := aggregator.Batch{
+		Alerts: make([]aggregator.Alert, 0, len(taken)), GroupKey: hashed(n.GroupKey),
+		Truncated: n.TruncatedAlerts > 0 || len(taken) < len(n.Alerts),
+	}
+	var left leftOut
+	seen := make(map[string]int, len(taken))
+	for i := range taken {
+		var a aggregator.Alert
+		var invalid *Invalid
+		if wrong != nil && wrong[i] != nil {
+			invalid = wrong[i]
+		} else {
+			a, invalid = taken[i].validate(at)
+		}
 		if invalid != nil {
-			return aggregator.Batch{}, invalid.in("alerts[" + strconv.Itoa(i) + "]")
+			left.add(1, invalid.in("alerts["+strconv.Itoa(i)+"]"))
+			continue
 		}
 		if before, twice := seen[a.Fingerprint]; twice {
 			batch.Alerts[before] = join(batch.Alerts[before], a)
@@ -62,19 +76,53 @@ func decodeNotification(data []byte) (aggregator.Batch, *Invalid) {
 		seen[a.Fingerprint] = len(batch.Alerts)
 		batch.Alerts = append(batch.Alerts, a)
 	}
-	return batch, nil
+	if more := len(n.Alerts) - len(taken); more > 0 {
+		invalid := tooLarge("alerts", len(n.Alerts), MaxAlerts, "alerts")
+		invalid.leaves = LeftOutTooMany
+		left.add(more, invalid)
+	}
+	if len(batch.Alerts) == 0 {
+		return aggregator.Batch{}, nil, left.first()
+	}
+	return batch, left, nil
 }
 
-func decodeAlert(data []byte) (aggregator.Batch, *Invalid) {
+// readLoosely reads a document in which something is not as it should be, each alert for itself.
+func readLoosely(data []byte) (notification, []*Invalid, *Invalid) {
+	var raw rawNotification
+	if invalid := unmarshal(data, &raw); invalid != nil {
+		return notification{}, nil, invalid
+	}
+	n := notification{Version: text(raw.Version), GroupKey: text(raw.GroupKey), Alerts: make([]alert, len(raw.Alerts))}
+	if truncated, err := strconv.ParseFloat(text(raw.TruncatedAlerts), 64); err == nil && truncated > 0 {
+		n.TruncatedAlerts = 1 // How many does not matter.
+	}
+	wrong := make([]*Invalid, len(raw.Alerts))
+	for i, alert := range raw.Alerts {
+		wrong[i] = n.Alerts[i].read(alert)
+	}
+	return n, wrong, nil
+}
+
+func decodeAlert(data []byte, at time.Time) (aggregator.Batch, *Invalid) {
 	var sent alert
-	if invalid := unmarshal(data, &sent); invalid != nil {
+	if invalid := sent.read(data); invalid != nil {
 		return aggregator.Batch{}, invalid
 	}
-	a, invalid := sent.validate()
+	a, invalid := sent.validate(at)
 	if invalid != nil {
 		return aggregator.Batch{}, invalid
 	}
 	return aggregator.Batch{Alerts: []aggregator.Alert{a}}, nil
+}
+
+// hashed is a short name for a key of any length; none for none.
+func hashed(key string) string {
+	if key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:8])
 }
 
 // join is the fold's join for two words about one alert in the same event: resolved beats firing.
@@ -88,60 +136,37 @@ func join(a, b aggregator.Alert) aggregator.Alert {
 	return a
 }
 
-// validate makes an alert of what was sent, without its notifiedAt. It takes the maps over.
-func (a *alert) validate() (aggregator.Alert, *Invalid) {
-	out := aggregator.Alert{
-		Status: aggregator.Status(a.Status), Labels: a.Labels, Annotations: trimAnnotations(a.Annotations),
-		GeneratorURL: cut(a.GeneratorURL, MaxGeneratorURL),
+// kindOf names the type of a JSON value.
+func kindOf(raw json.RawMessage) string {
+	switch {
+	case len(raw) == 0 || raw[0] == 'n':
+		return "null"
+	case raw[0] == '{':
+		return "object"
+	case raw[0] == '[':
+		return "array"
+	case raw[0] == '"':
+		return "string"
+	case raw[0] == 't' || raw[0] == 'f':
+		return "bool"
 	}
-	if out.Status != aggregator.Firing && out.Status != aggregator.Resolved {
-		return out, &Invalid{Field: "status", Problem: quote(a.Status) + " is neither firing nor resolved"}
-	}
-	invalid := checkLabels(a.Labels)
-	if invalid != nil {
-		return out, invalid
-	}
-	if out.StartsAt, invalid = a.startsAt(); invalid != nil {
-		return out, invalid
-	}
-	ends, invalid := parseTime("endsAt", a.EndsAt)
-	if invalid != nil {
-		return out, invalid
-	}
-	if out.Status == aggregator.Resolved { // While an alert fires, this is when its sender would give it up.
-		out.EndsAt = ends
-	}
-	out.Fingerprint, invalid = a.fingerprint()
-	return out, invalid
+	return "number"
 }
 
-func (a *alert) startsAt() (time.Time, *Invalid) {
-	if a.StartsAt == "" {
-		return time.Time{}, &Invalid{Field: "startsAt", Problem: "it is missing"}
+// text is a JSON value as text: a string's own, none for null, and the JSON of anything else.
+func text(raw json.RawMessage) string {
+	var s string
+	switch kindOf(raw) {
+	case "null":
+		return ""
+	case "string":
+		if json.Unmarshal(raw, &s) == nil {
+			return s
+		}
 	}
-	t, invalid := parseTime("startsAt", a.StartsAt)
-	if invalid == nil && t.IsZero() {
-		invalid = &Invalid{Field: "startsAt", Problem: quote(a.StartsAt) + " is not a time at which an alert starts"}
-	}
-	return t, invalid
+	return strings.TrimSpace(string(raw))
 }
 
-// fingerprint is the one that was sent, whatever the labels: a sender that rewrites labels keeps telling its alerts apart.
-func (a *alert) fingerprint() (string, *Invalid) {
-	if a.Fingerprint == "" {
-		return fingerprint(a.Labels), nil
-	}
-	if len(a.Fingerprint) != 16 || strings.Trim(a.Fingerprint, "0123456789abcdefABCDEF") != "" {
-		return "", &Invalid{Field: "fingerprint", Problem: quote(a.Fingerprint) + " is not 16 hex digits"}
-	}
-	return strings.ToLower(a.Fingerprint), nil
-}
-
-// fingerprint is Alertmanager's own for that label set.
-func fingerprint(labels map[string]string) string {
-	set := make(model.LabelSet, len(labels))
-	for name, value := range labels {
-		set[model.LabelName(name)] = model.LabelValue(value)
-	}
-	return set.Fingerprint().String()
+func mismatch(field string, raw json.RawMessage, want string) *Invalid {
+	return &Invalid{Field: field, Problem: fmt.Sprintf("%s where %s was expected", kindOf(raw), want)}
 }

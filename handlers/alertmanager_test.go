@@ -43,14 +43,27 @@ func many(n int, format string) string {
 	return strings.Join(parts, ",")
 }
 
+// refused is an event of which nothing can be used.
+func refused(t *testing.T, eventType, data, want string) {
+	t.Helper()
+	got, err := Decode(incoming(eventType, []byte(data)), received)
+	require.EqualError(t, err, want)
+	require.Equal(t, Request{}, got, "nothing of it is applied")
+	var invalid *Invalid
+	require.ErrorAs(t, err, &invalid)
+	wantReason := ReasonInvalid
+	if strings.Contains(want, "where at most") {
+		wantReason = ReasonTooLarge
+	}
+	require.Equal(t, wantReason, ReasonOf(err))
+}
+
 func TestInvalidNotifications(t *testing.T) {
-	long := strings.Repeat("x", 5000)
 	for _, c := range []struct{ name, data, want string }{
 		{"nothing", ``, `data: it is empty`},
 		{"no JSON", `alerts`, `data: it is not JSON: invalid character 'a' looking for beginning of value at byte 1`},
 		{"half of it", `{"alerts":[`, `data: it is not JSON: unexpected end of JSON input at byte 11`},
 		{"something behind it", third(sound) + `{}`, `data: it is not JSON: invalid character '{' after top-level value at byte 270`},
-		{"invalid UTF-8", third(with("labels", "{\"a\":\"?\"}"))[:20] + "\xff\"}", `data: it is not valid UTF-8`},
 		{"too large", `{"x":"` + strings.Repeat("x", 4<<20) + `"}`, `data: 4194312 bytes where at most 4194304 are allowed`},
 		{"too deep", strings.Repeat("[", 65), `data: 65 levels of nesting or more where at most 64 are allowed`},
 		{"a list", `[]`, `data: array where an object was expected`},
@@ -59,58 +72,132 @@ func TestInvalidNotifications(t *testing.T) {
 		{"no alerts", `{"version":"4"}`, `alerts: there are none`},
 		{"an empty list", `{"alerts":[]}`, `alerts: there are none`},
 		{"alerts of another type", `{"alerts":{}}`, `alerts: object where a list was expected`},
-		{"another version", `{"version":"3","alerts":[` + sound + `]}`, `version: "3" is not "4"`},
-		{"version as a number", `{"version":4,"alerts":[` + sound + `]}`, `version: number where a string was expected`},
-		{"half an alert truncated", `{"truncatedAlerts":0.5,"alerts":[` + sound + `]}`, `truncatedAlerts: number 0.5 where a whole number was expected`},
-		{"too many alerts", `{"alerts":[` + many(10001, `{"fingerprint":"%016x"}`) + `]}`, `alerts: 10001 alerts where at most 10000 are allowed`},
+		{"another version", `{"version":"3","alerts":[` + sound + `]}`, `version: "3" is neither "4" nor "1"`},
+		{"an alert that is none", `{"alerts":[5,true]}`, `alerts[0]: number where an object was expected`},
+		{"all of them", `{"alerts":[` + with("status", `"x"`) + `,` + with("labels", `{}`) + `]}`, `alerts[0].status: "x" is neither firing nor resolved`},
+	} {
+		t.Run(c.name, func(t *testing.T) { refused(t, TypeNotification, c.data, c.want) })
+	}
+	refused(t, TypeAlert, with("startsAt", `"yesterday"`), `startsAt: "yesterday" is not an RFC 3339 time`)
+	refused(t, TypeAlert, with("labels", `[]`), `labels: array where an object of strings was expected`)
+	refused(t, TypeAlert, `7`, `data: number where an object was expected`)
+	refused(t, TypeAlert, "\"\xff\"", `data: it is not valid UTF-8`)
+}
 
-		{"an alert that is none", third(`5`), `alerts[2]: number where an object was expected`},
-		{"an alert that is null", third(`null`), `alerts[2].status: "" is neither firing nor resolved`},
-		{"no status", third(with("status", ``)), `alerts[2].status: "" is neither firing nor resolved`},
-		{"another status", third(with("status", `"suppressed"`)), `alerts[2].status: "suppressed" is neither firing nor resolved`},
-		{"status in capitals", third(with("status", `"Firing"`)), `alerts[2].status: "Firing" is neither firing nor resolved`},
-		{"status of another type", third(with("status", `true`)), `alerts[2].status: bool where a string was expected`},
-		{"no labels", third(with("labels", ``)), `alerts[2].labels: there are none`},
-		{"labels null", third(with("labels", `null`)), `alerts[2].labels: there are none`},
-		{"empty labels only", third(with("labels", `{"a":"","b":null}`)), `alerts[2].labels: there are none`},
-		{"labels of another type", third(with("labels", `7`)), `alerts[2].labels: number where an object of strings was expected`},
-		{"a list of labels", third(with("labels", `["a"]`)), `alerts[2].labels: array where an object of strings was expected`},
-		{"a number as a label", third(with("labels", `{"a":"b","pod.x":7}`)), `alerts[2].labels["pod.x"]: number where a string was expected`},
-		{"an object as a label", third(with("labels", `{"a":{"b":"c"}}`)), `alerts[2].labels["a"]: object where a string was expected`},
-		{"a label without a name", third(with("labels", `{"":"b"}`)), `alerts[2].labels[""]: a label needs a name`},
-		{"a long name", third(with("labels", `{"`+long[:257]+`":"b"}`)), `alerts[2].labels["` + long[:64] + `…"]: 257 bytes of name where at most 256 are allowed`},
-		{"a control character in a name", third(with("labels", `{"a\u0000":"b"}`)), `alerts[2].labels["a\x00"]: the name has a control character`},
-		{"a long value", third(with("labels", `{"a":"`+long[:4097]+`"}`)), `alerts[2].labels["a"]: 4097 bytes where at most 4096 are allowed`},
-		{"the first of two bad labels", third(with("labels", `{"c":"`+long+`","b":"`+long+`"}`)), `alerts[2].labels["b"]: 5000 bytes where at most 4096 are allowed`},
-		{"too many labels", third(with("labels", `{`+many(129, `"l%d":"x"`)+`}`)), `alerts[2].labels: 129 labels where at most 128 are allowed`},
-		{"no start", third(with("startsAt", ``)), `alerts[2].startsAt: it is missing`},
-		{"another start", third(with("startsAt", `"yesterday"`)), `alerts[2].startsAt: "yesterday" is not an RFC 3339 time`},
-		{"the zero start", third(with("startsAt", `"0001-01-01T00:00:00Z"`)), `alerts[2].startsAt: "0001-01-01T00:00:00Z" is not a time at which an alert starts`},
-		{"the first moment of 1970", third(with("startsAt", `"1970-01-01T00:00:00Z"`)), `alerts[2].startsAt: "1970-01-01T00:00:00Z" is not a time at which an alert starts`},
-		{"start of another type", third(with("startsAt", `1772360130`)), `alerts[2].startsAt: number where a string was expected`},
-		{"another end", third(with("endsAt", `"tomorrow"`)), `alerts[2].endsAt: "tomorrow" is not an RFC 3339 time`},
-		{"a short fingerprint", third(with("fingerprint", `"abc"`)), `alerts[2].fingerprint: "abc" is not 16 hex digits`},
-		{"no hex", third(with("fingerprint", `"1888a573c618f74g"`)), `alerts[2].fingerprint: "1888a573c618f74g" is not 16 hex digits`},
-		{"annotation of another type", third(with("annotations", `{"summary":[]}`)), `alerts[2].annotations["summary"]: array where a string was expected`},
-		{"a long text is cut", third(with("status", `"`+long+`"`)), `alerts[2].status: "` + long[:64] + `…" is neither firing nor resolved`},
+// TestAlertsThatAreLeftOut: what cannot be used costs its neighbours nothing.
+func TestAlertsThatAreLeftOut(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	for _, c := range []struct {
+		name, alert string
+		reason      LeftOutReason
+		want        string
+	}{
+		{"a number", `5`, LeftOutType, `alerts[2]: number where an object was expected`},
+		{"null", `null`, LeftOutStatus, `alerts[2].status: "" is neither firing nor resolved`},
+		{"no status", with("status", ``), LeftOutStatus, `alerts[2].status: "" is neither firing nor resolved`},
+		{"another status", with("status", `"suppressed"`), LeftOutStatus, `alerts[2].status: "suppressed" is neither firing nor resolved`},
+		{"status in capitals", with("status", `"Firing"`), LeftOutStatus, `alerts[2].status: "Firing" is neither firing nor resolved`},
+		{"status of another type", with("status", `{"state":"active"}`), LeftOutStatus, `alerts[2].status: object where a string was expected`},
+		{"a long text is cut", with("status", `"`+long+`"`), LeftOutStatus, `alerts[2].status: "` + long[:64] + `…" is neither firing nor resolved`},
+		{"no labels", with("labels", ``), LeftOutLabels, `alerts[2].labels: there are none`},
+		{"labels null", with("labels", `null`), LeftOutLabels, `alerts[2].labels: there are none`},
+		{"empty labels only", with("labels", `{"a":"","b":null}`), LeftOutLabels, `alerts[2].labels: there are none`},
+		{"names that cannot be used only", with("labels", `{"":"x","a\u0000":"b","`+long[:257]+`":"b"}`), LeftOutLabels, `alerts[2].labels: there are none`},
+		{"labels of another type", with("labels", `7`), LeftOutLabels, `alerts[2].labels: number where an object of strings was expected`},
+		{"a list of labels", with("labels", `["a"]`), LeftOutLabels, `alerts[2].labels: array where an object of strings was expected`},
+		{"another start", with("startsAt", `"yesterday"`), LeftOutTime, `alerts[2].startsAt: "yesterday" is not an RFC 3339 time`},
+		{"start of another type", with("startsAt", `1772360130`), LeftOutTime, `alerts[2].startsAt: number where a string was expected`},
+		{"invalid UTF-8", with("labels", "{\"a\":\"?\"}")[:20] + "\xff" + with("labels", "{\"a\":\"?\"}")[20:], LeftOutEncoding, `alerts[2]: it is not valid UTF-8`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := Decode(incoming(TypeNotification, []byte(c.data)), received)
-			require.EqualError(t, err, c.want)
-			require.Equal(t, Request{}, got, "nothing of it is applied")
-			var invalid *Invalid
-			require.ErrorAs(t, err, &invalid)
-			wantReason := ReasonInvalid
-			if strings.Contains(c.want, "where at most") {
-				wantReason = ReasonTooLarge
-			}
-			require.Equal(t, wantReason, ReasonOf(err))
+			got, err := Decode(incoming(TypeNotification, []byte(third(c.alert))), received)
+			require.NoError(t, err)
+			require.Equal(t, []aggregator.Alert{decodeOne(t, sound)}, got.Batch.Alerts)
+			require.Len(t, got.LeftOut, 1)
+			require.Equal(t, c.reason, got.LeftOut[0].Reason)
+			require.Equal(t, 1, got.LeftOut[0].Alerts)
+			require.EqualError(t, got.LeftOut[0].First, c.want)
 		})
 	}
-	_, err := Decode(incoming(TypeAlert, []byte(with("startsAt", `"yesterday"`))), received)
-	require.EqualError(t, err, `startsAt: "yesterday" is not an RFC 3339 time`)
-	_, err = Decode(incoming(TypeAlert, []byte(with("labels", `{"a":1}`))), received)
-	require.EqualError(t, err, `labels["a"]: number where a string was expected`)
+	data := `{"alerts":[` + sound + `,1,2,` + with("status", `"x"`) + strings.Repeat(`,{}`, 20) + `]}`
+	got, err := Decode(incoming(TypeNotification, []byte(data)), received)
+	require.NoError(t, err)
+	require.Len(t, got.LeftOut, 2, "one entry for each reason")
+	require.Equal(t, []int{2, 21}, []int{got.LeftOut[0].Alerts, got.LeftOut[1].Alerts})
+	require.EqualError(t, got.LeftOut[1].First, `alerts[3].status: "x" is neither firing nor resolved`)
+}
+
+func TestMoreAlertsThanAreTaken(t *testing.T) {
+	data := `{"alerts":[` + many(10003, `{"status":"firing","labels":{"a":"b"},"fingerprint":"%016x"}`) + `]}`
+	got, err := Decode(incoming(TypeNotification, []byte(data)), received)
+	require.NoError(t, err)
+	require.Len(t, got.Batch.Alerts, MaxAlerts)
+	require.True(t, got.Batch.Truncated)
+	require.Equal(t, LeftOutTooMany, got.LeftOut[0].Reason)
+	require.Equal(t, 3, got.LeftOut[0].Alerts)
+	require.EqualError(t, got.LeftOut[0].First, `alerts: 10003 alerts where at most 10000 are allowed`)
+}
+
+// TestWhatIsTakenOfStrangeAlerts: what is not needed, or too long, costs no alert.
+func TestWhatIsTakenOfStrangeAlerts(t *testing.T) {
+	plain := decodeOne(t, sound)
+	for _, c := range []struct{ name, field, value string }{
+		{"annotation that is a number", "annotations", `{"value":42,"none":null}`},
+		{"annotations that are none", "annotations", `"x"`},
+		{"end that is none, while it fires", "endsAt", `"tomorrow"`},
+		{"end that is a number", "endsAt", `7`},
+		{"URL that is none", "generatorURL", `false`},
+		{"fingerprint that is too short", "fingerprint", `"abc"`},
+		{"fingerprint that is no hex", "fingerprint", `"1888a573c618f74g"`},
+		{"fingerprint that is too long", "fingerprint", `"` + strings.Repeat("f", 64) + `"`},
+		{"fingerprint that is a number", "fingerprint", `1888`},
+		{"half of a surrogate pair in a field that is not read", "values", `"\ud800"`},
+	} {
+		got, err := Decode(incoming(TypeNotification, []byte(third(with(c.field, c.value)))), received)
+		require.NoError(t, err, c.name)
+		require.Empty(t, got.LeftOut, c.name)
+		require.Len(t, got.Batch.Alerts, 1, c.name)
+		one := decodeOne(t, with(c.field, c.value))
+		require.Equal(t, plain.Fingerprint, one.Fingerprint, c.name)
+		require.Equal(t, plain.Labels, one.Labels, c.name)
+		require.Zero(t, one.EndsAt, c.name)
+	}
+	require.Equal(t, map[string]string{"value": "42", "on": "true"}, decodeOne(t, with("annotations", `{"value":42,"on":true,"none":null}`)).Annotations)
+	require.Equal(t, map[string]string{"a": "b", "n": "7.50", "o": `{"c":[1]}`}, decodeOne(t, with("labels", `{"a":"b","n":7.50,"o":{"c":[1]},"none":null}`)).Labels)
+	for _, start := range []string{``, `null`, `""`, `"0001-01-01T00:00:00Z"`, `"1970-01-01T00:00:00Z"`} {
+		require.Equal(t, heard, decodeOne(t, with("startsAt", start)).StartsAt, "the event's time: "+start)
+	}
+	over := strings.Replace(with("endsAt", `"tomorrow"`), "firing", "resolved", 1)
+	require.Zero(t, decodeOne(t, over).EndsAt, "an end that nobody knows")
+	for version, truncated := range map[string]string{`"1"`: `1`, `"4"`: `0.5`, `4`: `"3"`, `null`: `7`} {
+		got, err := Decode(incoming(TypeNotification, []byte(`{"version":`+version+`,"truncatedAlerts":`+truncated+`,"groupKey":"g","alerts":[`+sound+`]}`)), received)
+		require.NoError(t, err)
+		require.True(t, got.Batch.Truncated)
+		require.Equal(t, "cd0aa9856147b6c5", got.Batch.GroupKey)
+	}
+}
+
+func TestLabelsThatAreCut(t *testing.T) {
+	long := strings.Repeat("é", 3000)
+	got := decodeOne(t, with("labels", `{"alertname":"A","line":"`+long+`1"}`))
+	require.Equal(t, strings.Repeat("é", 2048), got.Labels["line"], "cut between two runes")
+	other := decodeOne(t, with("labels", `{"alertname":"A","line":"`+long+`2"}`))
+	require.Equal(t, got.Labels, other.Labels)
+	require.NotEqual(t, got.Fingerprint, other.Fingerprint, "two alerts that differ behind the cut stay two")
+
+	got = decodeOne(t, with("labels", `{`+many(200, `"a%03d":"x"`)+`,"severity":"page","pod":"p","zone":"z","alertname":"A"}`))
+	require.Len(t, got.Labels, MaxLabels)
+	for _, name := range []string{"alertname", "severity", "pod", "a000", "a124"} {
+		require.Contains(t, got.Labels, name)
+	}
+	require.NotContains(t, got.Labels, "a125")
+	require.NotContains(t, got.Labels, "zone")
+	require.Equal(t, "0123456789abcdef", decodeOne(t, strings.Replace(with("labels", `{"a":"`+long+`"}`), `{`, `{"fingerprint":"0123456789abcdef",`, 1)).Fingerprint,
+		"the one that was sent stays")
+
+	got = decodeOne(t, with("labels", `{"alertname":"A","":"x","a\u0000":"b","`+strings.Repeat("n", 257)+`":"b"}`))
+	require.Equal(t, map[string]string{"alertname": "A"}, got.Labels)
+	require.NotEqual(t, decodeOne(t, sound).Fingerprint, got.Fingerprint)
 }
 
 func decodeOne(t *testing.T, data string) aggregator.Alert {

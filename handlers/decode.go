@@ -1,7 +1,7 @@
 // Package handlers is where events come in and go out: CloudEvents to alerts, errors to answers, transitions to reply
 // events. It does no I/O and knows no clock; everything in it is a function of its arguments.
 //
-//	Decode   an event's alerts, all of them valid and within the limits, or an *Invalid that names the field
+//	Decode   an event's alerts that can be used, cut to the limits, and what was left out; or an *Invalid that names the field
 //	Answer   400 for what no retry mends, 503 for the rest
 //	Reply    the event that tells of an incident opened, become a storm, or resolved
 package handlers
@@ -59,10 +59,12 @@ type Request struct {
 	Batch aggregator.Batch
 	// NotifiedAt is when the sender spoke, see notifiedAt; every alert of the batch has it too. Zero unless Kind is Alerts.
 	NotifiedAt time.Time
+	// LeftOut is what cannot be used of the event, by reason; the other alerts are in the batch.
+	LeftOut []LeftOut
 }
 
-// Decode reads an event. Its errors are *Invalid: no retry can help, and nothing of the event may be applied. The time of
-// receipt counts only for an event that has no time of its own.
+// Decode reads an event. Its errors are *Invalid: nothing of the event can be used, and no retry can help. The time of receipt
+// counts only for an event that has no time of its own.
 func Decode(ev event.Event, receivedAt time.Time) (Request, error) {
 	request, invalid := decode(ev, receivedAt)
 	if invalid != nil {
@@ -90,13 +92,14 @@ func decode(ev event.Event, receivedAt time.Time) (Request, *Invalid) {
 		return Request{}, invalid
 	}
 	var batch aggregator.Batch
+	var left []LeftOut
 	switch ev.Type() {
 	case TypeNotification:
-		batch, invalid = decodeNotification(data)
+		batch, left, invalid = decodeNotification(data, at)
 	case TypeAlert:
-		batch, invalid = decodeAlert(data)
+		batch, invalid = decodeAlert(data, at)
 	default:
-		batch, invalid = decodeKubeEvent(data)
+		batch, invalid = decodeKubeEvent(data, at)
 	}
 	if invalid != nil {
 		return Request{}, invalid
@@ -107,7 +110,7 @@ func decode(ev event.Event, receivedAt time.Time) (Request, *Invalid) {
 	for i := range batch.Alerts {
 		batch.Alerts[i].NotifiedAt = at
 	}
-	return Request{Kind: Alerts, Batch: batch, NotifiedAt: at}, nil
+	return Request{Kind: Alerts, Batch: batch, NotifiedAt: at, LeftOut: left}, nil
 }
 
 // checkContentType takes JSON under each of its names; an event without a content type is JSON by CloudEvents' rule.

@@ -18,13 +18,19 @@ type Invalid struct {
 	Problem string
 
 	large bool
+	// leaves is the reason for which an alert is left out because of it.
+	leaves LeftOutReason
 }
 
 func (i *Invalid) Error() string { return i.Field + ": " + i.Problem }
 
 // in puts the field into the object at that path.
 func (i *Invalid) in(path string) *Invalid {
-	i.Field = path + "." + i.Field
+	if i.Field == "data" { // The object itself.
+		i.Field = path
+	} else {
+		i.Field = path + "." + i.Field
+	}
 	return i
 }
 

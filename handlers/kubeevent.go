@@ -3,6 +3,8 @@ package handlers
 import (
 	"cmp"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/stormfold/stormfold/aggregator"
 )
@@ -60,7 +62,10 @@ const (
 
 // decodeKubeEvent makes a firing alert of a Warning, named for its reason. Nobody ever resolves it: it ends by its
 // policy's quiet. Of any other Event the batch is empty.
-func decodeKubeEvent(data []byte) (aggregator.Batch, *Invalid) {
+func decodeKubeEvent(data []byte, at time.Time) (aggregator.Batch, *Invalid) {
+	if !utf8.Valid(data) {
+		return aggregator.Batch{}, &Invalid{Field: "data", Problem: "it is not valid UTF-8"}
+	}
 	var e kubeEvent
 	if invalid := unmarshal(data, &e); invalid != nil {
 		return aggregator.Batch{}, invalid
@@ -86,15 +91,11 @@ func decodeKubeEvent(data []byte) (aggregator.Batch, *Invalid) {
 	case object.Name == "":
 		return aggregator.Batch{}, &Invalid{Field: field + ".name", Problem: "it is missing"}
 	}
-	starts, invalid := e.startsAt()
-	if invalid != nil {
-		return aggregator.Batch{}, invalid
-	}
 	sent := alert{
-		Status: string(aggregator.Firing), StartsAt: starts, Labels: e.labels(object),
+		Status: string(aggregator.Firing), StartsAt: e.startsAt(), Labels: e.labels(object),
 		Annotations: map[string]string{"summary": cmp.Or(e.Message, e.Note)},
 	}
-	a, invalid := sent.validate()
+	a, invalid := sent.validate(at)
 	if invalid != nil {
 		return aggregator.Batch{}, invalid
 	}
@@ -119,16 +120,12 @@ func (e *kubeEvent) labels(object kubeReference) map[string]string {
 }
 
 // startsAt is the first time that the Event has; newer reporters leave the first timestamp out, and some all but the
-// object's creation.
-func (e *kubeEvent) startsAt() (string, *Invalid) {
-	for _, t := range []struct{ field, text string }{
-		{"firstTimestamp", e.FirstTimestamp}, {"deprecatedFirstTimestamp", e.DeprecatedFirstTimestamp},
-		{"eventTime", e.EventTime}, {"metadata.creationTimestamp", e.Metadata.CreationTimestamp},
-	} {
-		parsed, invalid := parseTime(t.field, t.text)
-		if invalid != nil || !parsed.IsZero() {
-			return t.text, invalid
+// object's creation. What is no time is as good as absent.
+func (e *kubeEvent) startsAt() string {
+	for _, text := range []string{e.FirstTimestamp, e.DeprecatedFirstTimestamp, e.EventTime, e.Metadata.CreationTimestamp} {
+		if parsed, invalid := parseTime("", text); invalid == nil && !parsed.IsZero() {
+			return text
 		}
 	}
-	return "", &Invalid{Field: "firstTimestamp", Problem: "it is missing, and so is eventTime"}
+	return ""
 }

@@ -3,22 +3,23 @@ package handlers
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"unicode"
 	"unicode/utf8"
 )
 
-// What one event may hold. A well-behaved Alertmanager stays far below each of these.
+// What one event may hold, and what is taken of an alert. A well-behaved Alertmanager stays far below each of these.
 const (
 	// MaxBody is the size of an event's data in bytes.
 	MaxBody = 4 << 20
-	// MaxAlerts is how many alerts one event has.
+	// MaxAlerts is how many alerts of one event are taken.
 	MaxAlerts = 10000
-	// MaxLabels is how many labels, other than empty ones, an alert has.
+	// MaxLabels is how many labels of an alert, other than empty ones, are kept; those that name objects stay first.
 	MaxLabels = 128
-	// MaxLabelName is the length of a label's name in bytes.
+	// MaxLabelName is the length of a label's name in bytes; a label with a longer one is left out.
 	MaxLabelName = 256
-	// MaxLabelValue is the length of a label's value in bytes.
+	// MaxLabelValue is the length in bytes to which a label's value is cut.
 	MaxLabelValue = 4 << 10
 	// MaxAnnotations is how many annotations of an alert are kept; those that an incident shows stay first.
 	MaxAnnotations = 64
@@ -33,16 +34,13 @@ const (
 // shown are the annotations that are kept when there are too many.
 var shown = []string{"summary", "description", "message", "runbook_url", "runbook"}
 
-// checkData refuses what is not worth parsing. encoding/json would put U+FFFD for invalid UTF-8, and two label sets
-// would become one: so that is looked for here.
+// checkData refuses what is not worth parsing.
 func checkData(data []byte) *Invalid {
 	switch {
 	case len(data) == 0:
 		return &Invalid{Field: "data", Problem: "it is empty"}
 	case len(data) > MaxBody:
 		return tooLarge("data", len(data), MaxBody, "bytes")
-	case !utf8.Valid(data):
-		return &Invalid{Field: "data", Problem: "it is not valid UTF-8"}
 	case tooDeep(data):
 		return tooLarge("data", MaxDepth+1, MaxDepth, "levels of nesting or more")
 	}
@@ -85,47 +83,27 @@ func endOfString(data []byte, i int) int {
 	}
 }
 
-// checkLabels drops labels without a value, as Prometheus does: an empty value equals an absent label. Of several
-// problems it tells the one of the first label in alphabetical order.
-func checkLabels(labels map[string]string) *Invalid {
-	var bad string
-	var invalid *Invalid
-	for name, value := range labels {
-		if value == "" {
-			delete(labels, name)
-			continue
-		}
-		if in := checkLabel(name, value); in != nil && (invalid == nil || name < bad) {
-			bad, invalid = name, in
-		}
-	}
-	switch {
-	case invalid != nil:
-		return invalid
-	case len(labels) == 0:
-		return &Invalid{Field: "labels", Problem: "there are none"}
-	case len(labels) > MaxLabels:
-		return tooLarge("labels", len(labels), MaxLabels, "labels")
-	}
-	return nil
+// kept are the labels that stay when an alert has too many: those by which alerts are grouped and objects are named.
+var kept = append([]string{
+	"alertname", "severity", "cluster", "namespace", "job", "instance", "service", "container", "kind", "involved_kind", "involved_name",
+}, slices.Collect(maps.Values(kubeLabels))...)
+
+// dropEmpty drops labels without a value, as Prometheus does: an empty value equals an absent label.
+func dropEmpty(labels map[string]string) {
+	maps.DeleteFunc(labels, func(_, value string) bool { return value == "" })
 }
 
-func checkLabel(name, value string) *Invalid {
-	if name != "" && len(name) <= MaxLabelName && len(value) <= MaxLabelValue && !hasControl(name) {
-		return nil
+// trimLabels cuts long values and leaves out labels whose names cannot be used, and those that are too many.
+func trimLabels(labels map[string]string) map[string]string {
+	for name, value := range labels {
+		switch {
+		case name == "" || len(name) > MaxLabelName || hasControl(name):
+			delete(labels, name)
+		case len(value) > MaxLabelValue:
+			labels[name] = cut(value, MaxLabelValue)
+		}
 	}
-	field := "labels[" + quote(name) + "]"
-	switch {
-	case name == "":
-		return &Invalid{Field: field, Problem: "a label needs a name"}
-	case len(name) > MaxLabelName:
-		return tooLarge(field, len(name), MaxLabelName, "bytes of name")
-	case hasControl(name):
-		return &Invalid{Field: field, Problem: "the name has a control character"}
-	case len(value) > MaxLabelValue:
-		return tooLarge(field, len(value), MaxLabelValue, "bytes")
-	}
-	return nil
+	return atMost(labels, MaxLabels, kept)
 }
 
 func hasControl(s string) bool {
@@ -148,20 +126,25 @@ func trimAnnotations(annotations map[string]string) map[string]string {
 			annotations[name] = cut(value, MaxAnnotation)
 		}
 	}
-	if len(annotations) <= MaxAnnotations {
-		return annotations
+	return atMost(annotations, MaxAnnotations, shown)
+}
+
+// atMost leaves out the last names in alphabetical order of what is too much, but none of those that are preferred.
+func atMost(texts map[string]string, most int, preferred []string) map[string]string {
+	if len(texts) <= most {
+		return texts
 	}
-	names := make([]string, 0, len(annotations))
-	for name := range annotations {
-		if !slices.Contains(shown, name) {
+	names := make([]string, 0, len(texts))
+	for name := range texts {
+		if !slices.Contains(preferred, name) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	for _, name := range names[len(names)-(len(annotations)-MaxAnnotations):] {
-		delete(annotations, name)
+	for _, name := range names[len(names)-(len(texts)-most):] {
+		delete(texts, name)
 	}
-	return annotations
+	return texts
 }
 
 // cut cuts a text to at most max bytes, between two runes. An event's attributes need not be valid UTF-8 and may have no

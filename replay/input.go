@@ -81,8 +81,14 @@ func read(document []byte) (Notification, error) {
 		return n, nil
 	}
 	n.At = lastWord(n.Batch)
+	if !n.At.After(none) {
+		return Notification{}, errors.New("time: neither the event nor an alert of it has one")
+	}
 	for i := range n.Batch.Alerts {
 		n.Batch.Alerts[i].NotifiedAt = n.At
+		if n.Batch.Alerts[i].StartsAt.Equal(none) {
+			n.Batch.Alerts[i].StartsAt = n.At
+		}
 	}
 	return n, nil
 }

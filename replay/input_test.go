@@ -72,7 +72,7 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 		`{"time":7,"data":` + firingAlert + `}`:                                                          `it:1: time: 7 is not an RFC 3339 time`,
 		`{"data":[]}`:                                                                                    `it:1: data: it is not an object`,
 		`{"data":{}}`:                                                                                    `it:1: it has neither alerts`,
-		`{"version":"5","alerts":[` + firingAlert + `]}`:                                                 `it:1: version: "5" is not "4"`,
+		`{"version":"5","alerts":[` + firingAlert + `]}`:                                                 `it:1: version: "5" is neither "4" nor "1"`,
 		`{"specversion":"1.0","id":"1","source":"/s","type":"other","data":` + firingAlert + `}`:         `it:1: type: "other" is not a type of event that is taken here`,
 		`{"specversion":"9","id":"1","source":"/s","type":"other"}`:                                      `it:1: it is not a CloudEvent: `,
 	} {

@@ -9,35 +9,40 @@ const MaxChunk = 64 << 10
 // tail ends the document that head began.
 const tail = "]}"
 
-// split deals the alerts out in their order. Each chunk has at most room bytes, commas included, or one alert.
-func split(alerts []json.RawMessage, room int) [][]json.RawMessage {
-	var chunks [][]json.RawMessage
-	begin, size := 0, 0
-	for i, alert := range alerts {
-		if i > begin && size+1+len(alert) > room {
-			chunks = append(chunks, alerts[begin:i])
-			begin, size = i, 0
-		}
-		if i > begin {
-			size++
-		}
-		size += len(alert)
-	}
-	return append(chunks, alerts[begin:])
+// chunks deals alerts out in their order. Each chunk is the notification with as many alerts as fit into MaxChunk, or with one.
+type chunks struct {
+	head []byte
+	// send takes a chunk and how many alerts are in it.
+	send func(document []byte, alerts int) error
+
+	filled []byte
+	alerts int
 }
 
-// document is the notification with the alerts of one chunk.
-func document(head []byte, chunk []json.RawMessage) []byte {
-	size := len(head) + len(tail) + len(chunk)
-	for _, alert := range chunk {
-		size += len(alert)
-	}
-	out := append(make([]byte, 0, size), head...)
-	for i, alert := range chunk {
-		if i > 0 {
-			out = append(out, ',')
+// add puts an alert into the chunk that is being filled, or into the next.
+func (c *chunks) add(alert json.RawMessage) error {
+	if c.alerts > 0 && len(c.filled)+1+len(alert)+len(tail) > MaxChunk {
+		if err := c.flush(); err != nil {
+			return err
 		}
-		out = append(out, alert...)
 	}
-	return append(out, tail...)
+	if c.alerts == 0 {
+		// New memory each time: what was sent may still be read.
+		c.filled = append(make([]byte, 0, max(len(c.head)+len(alert)+len(tail), min(MaxChunk, 4*(len(c.head)+len(alert))))), c.head...)
+	} else {
+		c.filled = append(c.filled, ',')
+	}
+	c.filled = append(c.filled, alert...)
+	c.alerts++
+	return nil
+}
+
+// flush sends what has been filled.
+func (c *chunks) flush() error {
+	if c.alerts == 0 {
+		return nil
+	}
+	document, alerts := append(c.filled, tail...), c.alerts
+	c.filled, c.alerts = nil, 0
+	return c.send(document, alerts)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestSplit(t *testing.T) {
+func TestAlertsAreDealtOut(t *testing.T) {
 	for name, c := range map[string]struct {
 		sizes []int
 		want  []int
@@ -23,17 +23,18 @@ func TestSplit(t *testing.T) {
 		"one that does not fit later": {[]int{1, 21, 1}, []int{1, 1, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var alerts []json.RawMessage
-			for _, size := range c.sizes {
-				alerts = append(alerts, json.RawMessage(strings.Repeat("x", size)))
-			}
 			var got []int
-			for _, chunk := range split(alerts, 20) {
-				got = append(got, len(chunk))
-				if len(chunk) > 1 {
-					assert.LessOrEqual(t, len(document(nil, chunk))-len(tail), 20, "what is written is what was counted")
-				}
+			deal := &chunks{head: []byte(strings.Repeat("h", MaxChunk-20-len(tail))), send: func(document []byte, alerts int) error {
+				got = append(got, alerts)
+				assert.True(t, len(document) <= MaxChunk || alerts == 1)
+				assert.True(t, strings.HasSuffix(string(document), "x"+tail))
+				return nil
+			}}
+			for _, size := range c.sizes {
+				assert.NoError(t, deal.add(json.RawMessage(strings.Repeat("x", size))))
 			}
+			assert.NoError(t, deal.flush())
+			assert.NoError(t, deal.flush(), "there is nothing more")
 			assert.Equal(t, c.want, got)
 		})
 	}

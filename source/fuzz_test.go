@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -20,8 +21,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"version":"4","version":"4","alerts":[` + anAlert(0, 0) + `],"alerts":[` + anAlert(1, 0) + `],"x":null,"":[{"<":1e999}]}`))
 	f.Add([]byte(aWebhook(many(2, MaxChunk/2)...)))
 	f.Add([]byte(`{"version":"4","alerts":[null]}`))
+	f.Add([]byte(aWebhook("1", anAlert(0, 0), "{}", "\"\xff\"")))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		n, err := decode(body)
+		n, err := decode(bytes.NewReader(body))
 		if err != nil {
 			require.NotEmpty(t, refuse(invalid, "%s", err).text)
 			require.NotContains(t, refuse(invalid, "%s", err).text, "\n")
@@ -31,25 +33,37 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		require.NotEmpty(t, n.alerts)
-		var out []string
-		for i, chunk := range split(n.alerts, MaxChunk-len(head)-len(tail)) {
-			data := document(head, chunk)
+		require.Positive(t, n.alerts)
+		in, out, events := usable(t, body), []string(nil), 0
+		require.Len(t, in, n.alerts)
+		deal := &chunks{head: head, send: func(data []byte, alerts int) error {
 			require.True(t, json.Valid(data))
-			require.True(t, len(data) <= MaxChunk || len(chunk) == 1)
-			ev := newOrigin(&Settings{}, n, time.Unix(1772360130, 0)).event(i, data)
-			require.NoError(t, ev.Validate())
-			again, err := decode(data)
+			require.True(t, len(data) <= MaxChunk || alerts == 1)
+			require.NoError(t, newOrigin(&Settings{}, n, time.Unix(1772360130, 0)).event(events, data).Validate())
+			again, err := decode(bytes.NewReader(data))
 			require.NoError(t, err)
 			require.Equal(t, n.groupKey, again.groupKey)
-			for _, alert := range again.alerts {
-				out = append(out, string(alert))
-			}
+			require.Equal(t, alerts, again.alerts)
+			out = append(out, usable(t, data)...)
+			events++
+			return nil
+		}}
+		for _, alert := range in {
+			require.NoError(t, deal.add(json.RawMessage(alert)))
 		}
-		var in []string
-		for _, alert := range n.alerts {
-			in = append(in, string(alert))
-		}
+		require.NoError(t, deal.flush())
 		require.Equal(t, in, out)
 	})
+}
+
+// usable are the alerts of a document that are sent.
+func usable(t *testing.T, document []byte) (out []string) {
+	t.Helper()
+	require.NoError(t, walk(bytes.NewReader(document), func(string, json.RawMessage) error { return nil }, func(alert json.RawMessage) error {
+		if _, flaw := checkAlert(alert); flaw == none {
+			out = append(out, string(alert))
+		}
+		return nil
+	}))
+	return out
 }

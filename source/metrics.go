@@ -15,6 +15,7 @@ type metrics struct {
 	notificationSeconds prometheus.Observer
 	inFlight            prometheus.Gauge
 	alerts              prometheus.Counter
+	leftOut             *prometheus.CounterVec
 	events              map[reason]prometheus.Counter
 	eventSeconds        prometheus.Observer
 }
@@ -35,6 +36,8 @@ func newMetrics() *metrics {
 		notificationSeconds: s.Histogram("notification_duration_seconds", "Time from a webhook's arrival to its answer.").WithLabelValues(),
 		inFlight:            s.Gauge("notifications_in_flight", "Webhooks that are being sent on.").WithLabelValues(),
 		alerts:              s.Counter("alerts_total", "Alerts in events that the sink accepted, repetitions included.").WithLabelValues(),
+		leftOut: s.Counter("alerts_left_out_total", "Alerts of notifications that were not sent, by what is wrong with them: type (it is no object), encoding "+
+			"(no UTF-8), status, labels. The function leaves out further ones.", meter.Of("reason", noObject, noUTF8, noStatus, noLabels)),
 		events: byReason(s.Counter("events_total", "Events sent to the sink: ok, or why it has them not.",
 			meter.Of("result", sinkResults...)), sinkResults),
 		eventSeconds: s.Histogram("event_duration_seconds", "Time of an event's way to the sink, its answer included.").WithLabelValues(),

@@ -16,6 +16,7 @@ const (
 	noToken         reason = "token"
 	overloaded      reason = "overloaded"
 	tooLarge        reason = "too_large"
+	noSpool         reason = "spool"
 	unreadable      reason = "unreadable"
 	invalid         reason = "invalid"
 	sinkRefused     reason = "sink_refused"
@@ -36,11 +37,13 @@ type answer struct {
 // what was answered 4xx, so only what no repetition can mend is the latter.
 var answers = []answer{
 	{ok, http.StatusOK, "The sink has accepted every event."},
-	{invalid, http.StatusBadRequest, "It is no webhook of version 4. The answer names the field."},
+	{invalid, http.StatusBadRequest, "It is no webhook of version 4, or no alert of it can be used. The answer names the field."},
 	{unreadable, http.StatusBadRequest, "The body broke off."},
 	{unauthorized, http.StatusUnauthorized, "There is no bearer token, or one that is not in the file."},
 	{badMethod, http.StatusMethodNotAllowed, "It is not a POST."},
-	{tooLarge, http.StatusRequestEntityTooLarge, "The body is larger than 4 MiB; `max_alerts` in Alertmanager's `webhook_configs` bounds it."},
+	{tooLarge, http.StatusRequestEntityTooLarge, "The body is larger than `STORMFOLD_SOURCE_MAX_BODY`, which `max_alerts` in Alertmanager's `webhook_configs` can bound, or one " +
+		"alert than 4 MiB."},
+	{noSpool, http.StatusServiceUnavailable, "A body of more than 1 MiB cannot be kept in a file in `TMPDIR`."},
 	{noToken, http.StatusServiceUnavailable, "The file of tokens cannot be read, or is empty."},
 	{overloaded, http.StatusServiceUnavailable, "`STORMFOLD_SOURCE_CONCURRENCY` notifications are being sent already."},
 	{sinkRefused, http.StatusServiceUnavailable, "The sink refuses an event for good (4xx). The other events of the notification were sent all the same."},

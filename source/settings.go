@@ -45,6 +45,8 @@ type Settings struct {
 	CertFile, KeyFile string
 	// Concurrency is how many notifications are sent at once.
 	Concurrency int
+	// MaxBody is how large a notification's body may be, in bytes.
+	MaxBody int64
 	// SinkTimeout bounds one event, RequestTimeout a whole notification.
 	SinkTimeout, RequestTimeout time.Duration
 	// LogLevel is debug, info, warn or error.

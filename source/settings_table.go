@@ -59,7 +59,10 @@ func SettingsTable() []Setting {
 		pathSetting(certKey, "The certificate of the webhook's server, PEM. Empty is plain HTTP.", func(s *Settings) *string { return &s.CertFile }),
 		pathSetting(keyKey, "The private key of that certificate, PEM.", func(s *Settings) *string { return &s.KeyFile }),
 		numberSetting("CONCURRENCY", "16", "notifications", 1, 256, "How many notifications are sent at once; further ones are answered 503. "+
-			"Each takes up to 12 MiB of memory.", func(s *Settings) *int { return &s.Concurrency }),
+			"Each takes about 2 MiB of memory, and a file in `TMPDIR` for what is larger.",
+			func(s *Settings) *int { return &s.Concurrency }),
+		sizeSetting("MAX_BODY", "64", 1, 1024, "How large a notification may be; 10,000 alerts of 4 KiB have 41 MB. What is more than 1 MiB goes through a file in `TMPDIR`.",
+			func(s *Settings) *int64 { return &s.MaxBody }),
 		durationSetting("SINK_TIMEOUT", "10s", "100ms", "1m", "Bounds one event's way to the sink.",
 			func(s *Settings) *time.Duration { return &s.SinkTimeout }),
 		durationSetting("REQUEST_TIMEOUT", "20s", "1s", "5m", "Bounds a whole notification, and how long a stop may take.",
@@ -105,6 +108,19 @@ func numberSetting(name, byDefault, unit string, from, to int, help string, fiel
 			return nil
 		},
 	}
+}
+
+// sizeSetting is a number of MiB that is kept in bytes.
+func sizeSetting(name, byDefault string, from, to int, help string, field func(*Settings) *int64) Setting {
+	var size int
+	setting := numberSetting(name, byDefault, "MiB", from, to, help, func(*Settings) *int { return &size })
+	number := setting.read
+	setting.read = func(s *Settings, value string) error {
+		err := number(s, value)
+		*field(s) = int64(size) << 20
+		return err
+	}
+	return setting
 }
 
 func wordSetting(name, byDefault string, words []string, help string, field func(*Settings) *string) Setting {

@@ -1,15 +1,16 @@
 // Package source takes the webhook of Alertmanager and sends it on as CloudEvents. It keeps nothing: a notification is
 // either with the sink as a whole when it is answered 2xx, or Alertmanager sends it again.
 //
-//	webhook ─► token, a free place, size     401, 503, 413
-//	        ─► decode                        400: it is no webhook of version 4
-//	        ─► split into chunks             at most MaxChunk bytes of data each, alerts in their order
+//	webhook ─► token, a free place           401, 503
+//	        ─► decode, as a stream           413: it is too large; 400: it is no webhook, or no alert of it can be used
+//	        ─► deal out to chunks            at most MaxChunk bytes of data each, alerts in their order
 //	        ─► an event for each ─► sink     one after the other, all with the time at which the webhook arrived
 //	        ─► 200 when the sink has accepted every event, 503 when it has not
 package source
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +21,6 @@ import (
 
 	"github.com/stormfold/stormfold/tracing"
 )
-
-// MaxBody is the most that a webhook's body may have, in bytes. The function takes no larger event either.
-const MaxBody = 4 << 20
 
 // Source is the handler of the webhook.
 type Source struct {
@@ -95,57 +93,108 @@ func (s *Source) serve(w http.ResponseWriter, r *http.Request, arrived time.Time
 	ctx, cancel := context.WithTimeout(r.Context(), s.settings.RequestTimeout)
 	defer cancel()
 
-	body, refused := read(w, r)
+	body := &spool{}
+	defer body.close()
+	n, refused := s.read(w, r, body)
 	if refused != nil {
 		return 0, refused
 	}
-	n, err := decode(body)
-	if err != nil {
-		return 0, refuse(invalid, "this is no webhook of Alertmanager, version 4: %s", err)
-	}
 	head, err := n.head()
 	if err != nil {
-		return 0, refuse(invalid, "this is no webhook of Alertmanager, version 4: %s", err)
+		return 0, refuse(invalid, notWebhook, err)
 	}
-	return s.send(ctx, n, head, arrived)
+	s.noteLeftOut(ctx, n)
+	return s.send(ctx, body, n, head, arrived)
+}
+
+const notWebhook = "this is no webhook of Alertmanager, version 4: %s"
+
+// read reads the body as it comes, and keeps it, for the alerts are sent when all of it is known.
+func (s *Source) read(w http.ResponseWriter, r *http.Request, body *spool) (*notification, *refusal) {
+	bounded := &remember{from: http.MaxBytesReader(w, r.Body, s.settings.MaxBody)}
+	if r.ContentLength > s.settings.MaxBody {
+		bounded.err = &http.MaxBytesError{Limit: s.settings.MaxBody}
+	}
+	n, err := decode(io.TeeReader(bounded, body))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(bounded.err, &large):
+		return nil, refuse(tooLarge, "the body is larger than %d bytes (STORMFOLD_SOURCE_MAX_BODY); max_alerts of Alertmanager's webhook_configs can bound it", large.Limit)
+	case errors.Is(err, errSpool):
+		return nil, refuse(noSpool, "%s", err)
+	case bounded.err != nil:
+		return nil, refuse(unreadable, "the body cannot be read: %s", bounded.err)
+	case errors.Is(err, errValue):
+		return nil, refuse(tooLarge, "%s", errValue)
+	case err != nil:
+		return nil, refuse(invalid, notWebhook, err)
+	}
+	return n, nil
+}
+
+// remember keeps the error of a reader, to tell it from what is wrong with what was read.
+type remember struct {
+	from io.Reader
+	err  error
+}
+
+func (r *remember) Read(p []byte) (n int, err error) {
+	if r.err == nil {
+		n, err = r.from.Read(p)
+		if err != nil && !errors.Is(err, io.EOF) {
+			r.err = err
+		}
+		return n, err
+	}
+	return 0, r.err
+}
+
+// noteLeftOut leaves a trace of alerts that are not sent.
+func (s *Source) noteLeftOut(ctx context.Context, n *notification) {
+	if len(n.left) == 0 {
+		return
+	}
+	for flaw, alerts := range n.left {
+		s.metrics.leftOut.WithLabelValues(string(flaw)).Add(float64(alerts))
+	}
+	s.log.Warnw("alerts left out of a notification", s.withTrace(ctx, "alerts", n.leftOut(), "groupKey", n.groupKey, "first", n.first)...)
 }
 
 // send sends the chunks one after the other. One that the sink refuses for good does not keep back those behind it, since
 // it would do so at each repetition; any other failure ends the attempt.
-func (s *Source) send(ctx context.Context, n *notification, head []byte, arrived time.Time) (accepted int, refused *refusal) {
-	chunks := split(n.alerts, MaxChunk-len(head)-len(tail))
+func (s *Source) send(ctx context.Context, body *spool, n *notification, head []byte, arrived time.Time) (accepted int, refused *refusal) {
 	of := newOrigin(s.settings, n, arrived)
-	for i, chunk := range chunks {
-		err := s.sendTraced(ctx, of.event(i, document(head, chunk)), len(chunk))
+	events := 0
+	deal := &chunks{head: head, send: func(document []byte, alerts int) error {
+		ev := of.event(events, document)
+		events++
+		err := s.sendTraced(ctx, ev, alerts)
 		if err == nil {
-			accepted += len(chunk)
-			continue
+			accepted += alerts
+			return nil
 		}
 		var failed *sinkError
 		if !errors.As(err, &failed) {
 			failed = &sinkError{result: sinkUnavailable, text: err.Error()}
 		}
-		refused = refuse(reason(failed.result), "event %d of %d, with %d alerts, is not with the sink: %s", i+1, len(chunks), len(chunk), failed.text)
+		refused = refuse(reason(failed.result), "event %d, with %d of %d alerts, is not with the sink: %s", events, alerts, n.alerts, failed.text)
 		if failed.result != sinkRefused {
-			return accepted, refused
+			return err
 		}
-		s.log.Errorw("the sink refuses an event for good", s.withTrace(ctx, "event", of.id(i), "alerts", len(chunk), "groupKey", n.groupKey, "error", failed.text)...)
+		s.log.Errorw("the sink refuses an event for good", s.withTrace(ctx, "event", ev.ID(), "alerts", alerts, "groupKey", n.groupKey, "error", failed.text)...)
+		return nil
+	}}
+	err := walk(body.reader(), func(string, json.RawMessage) error { return nil }, func(alert json.RawMessage) error {
+		if _, flaw := checkAlert(alert); flaw != none {
+			return nil
+		}
+		return deal.add(alert)
+	})
+	if err == nil {
+		err = deal.flush()
+	}
+	if err != nil && refused == nil { // It was read once already: only the file can be the reason.
+		refused = refuse(noSpool, "the body cannot be read again: %s", err)
 	}
 	return accepted, refused
-}
-
-// read reads the body, or as much as it takes to know that it is too large.
-func read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
-	body, err := []byte(nil), error(&http.MaxBytesError{Limit: MaxBody})
-	if r.ContentLength <= MaxBody {
-		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	}
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, refuse(tooLarge, "the body is larger than %d bytes, which max_alerts of Alertmanager's webhook_configs can bound", MaxBody)
-	case err != nil:
-		return nil, refuse(unreadable, "the body cannot be read: %s", err)
-	}
-	return body, nil
 }

@@ -1,0 +1,140 @@
+package handlers
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/stormfold/stormfold/aggregator"
+)
+
+// alert is one alert of Alertmanager's document. Times are text here, so that an error can repeat what was sent.
+type alert struct {
+	Status       string            `json:"status"`
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations"`
+	StartsAt     string            `json:"startsAt"`
+	EndsAt       string            `json:"endsAt"`
+	GeneratorURL string            `json:"generatorURL"`
+	Fingerprint  string            `json:"fingerprint"`
+}
+
+// rawAlert is the same alert before its fields have been looked at.
+type rawAlert struct {
+	Status       json.RawMessage `json:"status"`
+	Labels       json.RawMessage `json:"labels"`
+	Annotations  json.RawMessage `json:"annotations"`
+	StartsAt     json.RawMessage `json:"startsAt"`
+	EndsAt       json.RawMessage `json:"endsAt"`
+	GeneratorURL json.RawMessage `json:"generatorURL"`
+	Fingerprint  json.RawMessage `json:"fingerprint"`
+}
+
+// read reads one alert. A label or an annotation that is no string has its JSON for a value.
+func (a *alert) read(data json.RawMessage) *Invalid {
+	if unmarshalStrict(data, a) {
+		return nil
+	}
+	*a = alert{}
+	if !utf8.Valid(data) {
+		// encoding/json would put U+FFFD for what is invalid, and two label sets would become one.
+		return &Invalid{Field: "data", Problem: "it is not valid UTF-8", leaves: LeftOutEncoding}
+	}
+	var raw rawAlert
+	if invalid := unmarshal(data, &raw); invalid != nil {
+		invalid.leaves = LeftOutType
+		return invalid
+	}
+	for _, field := range []struct {
+		name   string
+		raw    json.RawMessage
+		to     *string
+		leaves LeftOutReason
+	}{
+		{"status", raw.Status, &a.Status, LeftOutStatus},
+		{"startsAt", raw.StartsAt, &a.StartsAt, LeftOutTime},
+	} {
+		if kind := kindOf(field.raw); kind != "string" && kind != "null" {
+			invalid := mismatch(field.name, field.raw, "a string")
+			invalid.leaves = field.leaves
+			return invalid
+		}
+		*field.to = text(field.raw)
+	}
+	var ok bool
+	if a.Labels, ok = texts(raw.Labels); !ok {
+		invalid := mismatch("labels", raw.Labels, "an object of strings")
+		invalid.leaves = LeftOutLabels
+		return invalid
+	}
+	a.Annotations, _ = texts(raw.Annotations)
+	a.EndsAt, a.GeneratorURL, a.Fingerprint = text(raw.EndsAt), text(raw.GeneratorURL), text(raw.Fingerprint)
+	return nil
+}
+
+// texts are the values of an object as texts. It returns false for what is none.
+func texts(raw json.RawMessage) (map[string]string, bool) {
+	if kindOf(raw) == "null" {
+		return nil, true
+	}
+	var values map[string]json.RawMessage
+	if json.Unmarshal(raw, &values) != nil {
+		return nil, false
+	}
+	out := make(map[string]string, len(values))
+	for name, value := range values {
+		out[name] = text(value)
+	}
+	return out, true
+}
+
+// validate makes an alert of what was sent, without its notifiedAt. It takes the maps over. An alert that does not say when it started
+// did when the event was made.
+func (a *alert) validate(at time.Time) (aggregator.Alert, *Invalid) {
+	out := aggregator.Alert{
+		Status: aggregator.Status(a.Status), Annotations: trimAnnotations(a.Annotations),
+		GeneratorURL: cut(a.GeneratorURL, MaxGeneratorURL),
+	}
+	if out.Status != aggregator.Firing && out.Status != aggregator.Resolved {
+		return out, &Invalid{Field: "status", Problem: quote(a.Status) + " is neither firing nor resolved", leaves: LeftOutStatus}
+	}
+	dropEmpty(a.Labels)
+	out.Fingerprint = a.fingerprint()
+	out.Labels = trimLabels(a.Labels)
+	if len(out.Labels) == 0 {
+		return out, &Invalid{Field: "labels", Problem: "there are none", leaves: LeftOutLabels}
+	}
+	var invalid *Invalid
+	if out.StartsAt, invalid = parseTime("startsAt", a.StartsAt); invalid != nil {
+		invalid.leaves = LeftOutTime
+		return out, invalid
+	}
+	if out.StartsAt.IsZero() {
+		out.StartsAt = at
+	}
+	if out.Status == aggregator.Resolved { // While an alert fires, this is when its sender would give it up.
+		out.EndsAt, _ = parseTime("endsAt", a.EndsAt) // An end that cannot be read is one that is not known.
+	}
+	return out, nil
+}
+
+// fingerprint is the one that was sent, whatever the labels: a sender that rewrites labels keeps telling its alerts apart.
+// Where none was sent that is one, it is made of all labels, those included that are cut or left out afterwards.
+func (a *alert) fingerprint() string {
+	if len(a.Fingerprint) != 16 || strings.Trim(a.Fingerprint, "0123456789abcdefABCDEF") != "" {
+		return fingerprint(a.Labels)
+	}
+	return strings.ToLower(a.Fingerprint)
+}
+
+// fingerprint is Alertmanager's own for that label set.
+func fingerprint(labels map[string]string) string {
+	set := make(model.LabelSet, len(labels))
+	for name, value := range labels {
+		set[model.LabelName(name)] = model.LabelValue(value)
+	}
+	return set.Fingerprint().String()
+}

@@ -1,0 +1,45 @@
+package handlers
+
+import "slices"
+
+// LeftOutReason is why an alert of an event was left out, from a closed set: it labels a metric.
+type LeftOutReason string
+
+// The reasons for which an alert is left out while others of its event are taken.
+const (
+	LeftOutType     LeftOutReason = "type"     // It is no object.
+	LeftOutEncoding LeftOutReason = "encoding" // It is not valid UTF-8.
+	LeftOutStatus   LeftOutReason = "status"   // It neither fires nor is resolved.
+	LeftOutLabels   LeftOutReason = "labels"   // It has none that can be used.
+	LeftOutTime     LeftOutReason = "time"     // Its startsAt is no time.
+	LeftOutTooMany  LeftOutReason = "too_many" // The event has more than MaxAlerts.
+)
+
+// LeftOutReasons are all of them.
+func LeftOutReasons() []LeftOutReason {
+	return []LeftOutReason{LeftOutType, LeftOutEncoding, LeftOutStatus, LeftOutLabels, LeftOutTime, LeftOutTooMany}
+}
+
+// LeftOut is what was left out of an event for one reason.
+type LeftOut struct {
+	Reason LeftOutReason
+	// Alerts is how many alerts it were.
+	Alerts int
+	// First says what is wrong with the first of them.
+	First *Invalid
+}
+
+// leftOut has at most one entry for a reason, so that it stays small whatever an event holds.
+type leftOut []LeftOut
+
+func (l *leftOut) add(alerts int, invalid *Invalid) {
+	i := slices.IndexFunc(*l, func(known LeftOut) bool { return known.Reason == invalid.leaves })
+	if i < 0 {
+		*l = append(*l, LeftOut{Reason: invalid.leaves, First: invalid})
+		i = len(*l) - 1
+	}
+	(*l)[i].Alerts += alerts
+}
+
+// first is what is wrong with the first alert that was left out.
+func (l leftOut) first() *Invalid { return l[0].First }
