@@ -3,7 +3,9 @@
 //
 //	NAME.jsonl           what Alertmanager's webhook sent, as stormctl replay reads it
 //	NAME.truth.json      the causes, and of each alert its cause, the object it is about, and when it fired
-//	NAME.topology.json   the cluster: nodes and pods. It is not read here
+//	NAME.topology.json   the cluster: its nodes, and of each pod its node and owner
+//
+// The project's own are in replay/testdata; scenarios.go makes them.
 package main
 
 import (
@@ -29,7 +31,15 @@ const own = "replay/testdata"
 func main() {
 	dir := flag.String("dir", "", "a directory of recordings in place of ../shared/outages")
 	output := flag.String("json", "", "a file for the rows as JSON")
+	write := flag.Bool("write", false, "write the project's own recordings anew, and measure nothing")
 	flag.Parse()
+	if *write {
+		if err := writeOwn(own); err != nil {
+			fmt.Fprintln(os.Stderr, "outages:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *dir, *output); err != nil {
