@@ -80,6 +80,14 @@ bench-check: ## Measure the cheap rows for a short time, and fail when one is ou
 faults: ## Run every fault and write the table of docs/reliability.md.
 	STORMFOLD_TESTBED_FAULTS=all STORMFOLD_TESTBED_FAULTS_TABLE=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 40m -v -skip "^TestTheDocument" ./test/faults
 
+# A directory of recordings in place of ../shared/outages, and a file for the rows as JSON.
+DIR ?=
+JSON ?=
+
+.PHONY: outages
+outages: ## Replay recordings of outages under the built-in policies and compare the incidents with the truth.
+	go run ./test/outages -dir '$(DIR)' -json '$(JSON)'
+
 .PHONY: verify
 verify: ## Check generated files, formatting, imports, documented tables and go.mod; vet and staticcheck.
 	hack/verify.sh $(GENERATED)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/projector"
 )
@@ -42,6 +43,9 @@ func newPod(ctx context.Context, o Options, embedded bool, now time.Time) (*pod,
 	clock := func() time.Time { return p.now }
 	p.aggregator = aggregator.New(aggregator.Options{Redis: o.Redis, Lease: lease, Clock: clock, Embedded: embedded})
 	p.ledger = newLedger(clock)
+	if o.Changed != nil {
+		p.ledger.Changed = func(incident v1alpha1.Incident, deleted bool) { o.Changed(p.now, incident, deleted) }
+	}
 	p.projector = projector.New(projector.Options{Incidents: p.ledger, Timeout: time.Minute, Fallback: namespace})
 	if err := p.aggregator.Load(ctx); err != nil {
 		return nil, err

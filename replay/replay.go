@@ -20,6 +20,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
 )
 
@@ -34,6 +35,9 @@ type Options struct {
 	Redis redis.UniversalClient
 	// Progress, when set, is told of each notification that was folded.
 	Progress func()
+	// Changed, when set, is told of each incident that was written, and of each that was deleted, in order and with the time of
+	// the replay. The incident is the callee's.
+	Changed func(at time.Time, incident v1alpha1.Incident, deleted bool)
 }
 
 // forever is longer than any policy lets an incident fire when nothing is heard: its quiet and its maxDuration are at most 30

@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"replay":     {"handlers", "projector", "aggregator", "config", "api"},
 	"":           {"function"}, // the root package
 	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api", "source", "replay", "meter", "tracing"},
-	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "api", "cmd", "meter", "tracing", ""},
+	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "api", "cmd", "replay", "meter", "tracing", ""},
 }
 
 // mayNotImport says what a package has nothing to do with, tests aside: each side of the fold knows its own server.
