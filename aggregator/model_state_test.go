@@ -339,7 +339,9 @@ func (g *modelGroup) join(ev *modelEvent, alert string, at int64, over bool) {
 	g.changed(g.storm)
 	if all, _ := g.members(); len(all) == 2 && !g.storm.second {
 		g.storm.second = true
-		g.say(Stormed)
+		if g.state() == "storm" {
+			g.say(Stormed)
+		}
 	}
 }
 

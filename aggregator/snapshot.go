@@ -196,6 +196,10 @@ func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, al
 			return fmt.Errorf("the group changed under the scan: %w", ErrUnavailable)
 		}
 	}
+	if o.State == Open && len(o.Members) < o.Total {
+		// Alerts only ever join an open storm. Redis has failed over, between two pages, to a replica whose scan goes another way.
+		return fmt.Errorf("the scan found %d of %d alerts: %w", len(o.Members), o.Total, ErrUnavailable)
+	}
 	if o.State == Open && !o.Truncated {
 		// What is listed and what is counted agree, also when an alert came between snapshot and scan.
 		o.Total, o.Firing = len(o.Members), 0

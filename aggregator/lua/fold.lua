@@ -31,7 +31,8 @@ local truncated = ARGV[11] == '1'
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
 local p = policy ~= '' and cjson.decode(ARGV[8])
 
-local g = load(k, due, gid, p)
+local g = load(k, due, gid, now, p)
+g.lu = math.min(g.lu, now + tonumber(ARGV[3]))
 local storm = ARGV[13] ~= ''
 if storm and (g.obj ~= ARGV[13] or g.st ~= 'storm' or g.waits or late(g, now)) then
   if g.lost == '1' then save(g) end
@@ -42,9 +43,11 @@ if not p then
   if not p then return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, 0, {}, '', ''} end
 else
   if not g.pol and g.lost ~= '1' then
-    if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups then
+    -- While the overflow group has something open, alerts that it counts stay there: no group comes to be beside it.
+    if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups or (redis.call('HGET', KEYS[11], 'st') or 'calm') ~= 'calm' or
+      redis.call('EXISTS', KEYS[15]) == 1 then
       k, gid, labels, overflow = keys_at(11), ARGV[7], '{}', '1'
-      g = load(k, due, gid, p)
+      g = load(k, due, gid, now, p)
     else
       redis.call('HINCRBY', groups, policy, 1)
     end
@@ -56,9 +59,7 @@ if not g.pol then
   set(g, 'pol', policy)
   set(g, 'lab', labels)
   set(g, 'ovf', overflow)
-  set(g, 'gen', 1)
-  set(g, 'since', 1)
-  set(g, 'iv', p.flushMin)
+  begin(g)
 end
 
 local words = {}
@@ -213,12 +214,12 @@ local function join_storm(a, r, s)
   if s == 'f' then set(g, 'f', g.f + 1) end
   record(a, r, s, 'm', '')
   storm_changed()
-  if g.n == 2 and g.st == 'storm' then
+  if g.n == 2 then
     local e = get_entry(g, g.obj)
     if not e.st then -- The second alert of a group with a threshold of 1.
       e.st = now
       put_entry(g, g.obj, e)
-      transition(out, 'storm', g.obj, e, g.rev, g.n, g.f)
+      if g.st == 'storm' then transition(out, 'storm', g.obj, e, g.rev, g.n, g.f) end
     end
   end
 end

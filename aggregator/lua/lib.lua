@@ -72,10 +72,20 @@ end
 -- lost as a whole or not at all, and none comes to be outside of these scripts.
 local function others(k) return redis.call('EXISTS', k.alerts, k.objects, k.open, k.todo, k.recent) end
 
+-- begin makes a group one that nothing is known of.
+local function begin(g)
+  set(g, 'gen', 1)
+  set(g, 'since', 1)
+  set(g, 'iv', 0)
+end
+
+-- RETRY is the longest delay (ms) before a write that failed is tried again.
+local RETRY = 10000
+
 -- load reads the group. One whose keys are partly gone counts as emptied: what is left of it goes too, and lost is 1
--- until it has been imported from Kubernetes. set keeps what changed, save writes that in one command. The parameters are
+-- until it has been imported from Kubernetes. What alerts that wait for that tell of their group is kept with them. set keeps what changed, save writes that in one command. The parameters are
 -- those given, or those that it remembers.
-local function load(k, due, gid, p)
+local function load(k, due, gid, now, p)
   local g, flat = {d = {}, k = k}, redis.call('HGETALL', k.g)
   for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
   if others(k) ~= tonumber(g.there or 0) or #flat == 0 and redis.call('ZSCORE', due, gid) then
@@ -86,7 +96,14 @@ local function load(k, due, gid, p)
   for _, f in ipairs(NUMBERS) do g[f] = tonumber(g[f] or 0) end
   g.waits = redis.call('EXISTS', k.waiting) == 1
   g.st = g.st or 'calm'
+  if not g.pol and g.waits then
+    for f, v in pairs(cjson.decode(redis.call('HGET', k.waiting, '#') or '{}')) do set(g, f, v) end
+    if g.pol then begin(g) end
+  end
   g.p = p or g.par and cjson.decode(g.par)
+  -- After a step back of Redis' clock times may be ahead of it: none reaches further than its interval from now.
+  for _, f in ipairs({'heard', 'res', 'lf'}) do g[f] = math.min(g[f], now) end
+  if g.p then g.nf = math.min(g.nf, now + math.max(g.p.flushMax, g.p.hold, RETRY)) end
   return g
 end
 
@@ -143,6 +160,7 @@ local function wait(g, words, truncated)
     if truncated then a.tr = 1 end
     redis.call('HSET', g.k.waiting, key, cjson.encode(a))
   end
+  redis.call('HSET', g.k.waiting, '#', cjson.encode({pol = g.pol, lab = g.lab, ovf = g.ovf, par = g.par, opt = g.opt}))
 end
 
 -- waited puts alerts that have waited before the words, the oldest first. It returns their labels (JSON), and whether an
@@ -152,13 +170,16 @@ local function waited(g, words)
   if not g.waits then return shared, truncated end
   local page, older = redis.call('HRANDFIELD', g.k.waiting, MOST, 'WITHVALUES'), {}
   for i = 1, #page, 2 do
-    local a = cjson.decode(page[i + 1])
-    older[#older + 1] = a
-    redis.call('HDEL', g.k.waiting, page[i])
-    truncated = truncated or a.tr == 1
-    local labels = cjson.decode(a.facts).labels
-    if type(labels) == 'table' then shared[#shared + 1] = next(labels) and cjson.encode(labels) or '{}' end
+    if page[i] ~= '#' then
+      local a = cjson.decode(page[i + 1])
+      older[#older + 1] = a
+      redis.call('HDEL', g.k.waiting, page[i])
+      truncated = truncated or a.tr == 1
+      local labels = cjson.decode(a.facts).labels
+      if type(labels) == 'table' then shared[#shared + 1] = next(labels) and cjson.encode(labels) or '{}' end
+    end
   end
+  if redis.call('HLEN', g.k.waiting) == 1 then redis.call('UNLINK', g.k.waiting) end -- Its group's own field.
   table.sort(older, function(a, b)
     if a.at ~= b.at then return a.at < b.at end
     return a.fp .. a.s < b.fp .. b.s

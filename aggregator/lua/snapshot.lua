@@ -20,7 +20,8 @@ local k = keys_at(4)
 local OBJECTS, PAGE = 20, MOST
 
 if not imported(due, KEYS[3]) then return {'import'} end
-local g = load(k, due, gid)
+local g = load(k, due, gid, now)
+g.lu = math.min(g.lu, now + tonumber(ARGV[3]))
 if g.lost == '1' then
   save(g)
   return {'lost'}
