@@ -40,3 +40,14 @@ type Batch struct {
 	// GroupKey is a hash of the sender's key of the group that the event is about (Alertmanager's groupKey); empty where it told none.
 	GroupKey string
 }
+
+// notification is the batch as a Group names it.
+func (b Batch) notification() string {
+	switch {
+	case b.Truncated:
+		return "!" + b.GroupKey + " "
+	case b.GroupKey == "":
+		return ""
+	}
+	return b.GroupKey + " "
+}

@@ -147,7 +147,7 @@ func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 	shard := ShardOf(group)
 	keys := append(shardKeys(shard), groupKeys(shard, group)...)
 	reply, err := a.scripts.fold.Run(ctx, a.rdb, keys,
-		a.scriptClock(), "", a.lease.Milliseconds(), group, "", "", "", "", "", "", flag(false), "", "").Result()
+		a.scriptClock(), "", a.lease.Milliseconds(), group, "", "", "", "", "", "", "", "", "").Result()
 	if err != nil {
 		return Folded{}, fmt.Errorf("folding what waited in group %s: %w", group, classify(err))
 	}
@@ -211,7 +211,7 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 	}
 	args := make([]any, 0, 13+9*len(g.Alerts))
 	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, g.Policy.Name, labels, overflow,
-		policy.params, policy.settings, shared, flag(g.Truncated), namespace, as.object)
+		policy.params, policy.settings, shared, g.Notifications, namespace, as.object)
 	for _, alert := range g.Alerts {
 		word, ends := "f", int64(0)
 		if alert.Status == Resolved {

@@ -19,6 +19,9 @@ type Group struct {
 	Labels    map[string]string
 	Alerts    []Alert
 	Truncated bool
+	// Notifications are the sender's that the alerts came with: its key of each one's group and a space, with ! before it when
+	// alerts were left out. Empty when they have no key and are complete.
+	Notifications string
 }
 
 // Split sorts the alerts of an event into groups, in the order of their first alerts. In each the firing ones come first: a
@@ -44,7 +47,7 @@ func Split(policies config.Policies, batch Batch) []Group {
 		if !seen {
 			i = len(groups)
 			index[id] = i
-			groups = append(groups, Group{ID: id, Policy: policy, Labels: labels, Truncated: batch.Truncated})
+			groups = append(groups, Group{ID: id, Policy: policy, Labels: labels, Truncated: batch.Truncated, Notifications: batch.notification()})
 		}
 		groups[i].Alerts = append(groups[i].Alerts, alert)
 		last = i

@@ -11,7 +11,8 @@
 -- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy ('': only
 --      apply what waits; 6 to 12 are empty then, and there are no KEYS from 11),
 --      6 group labels (JSON), 7 overflow group id, 8 the policy's numbers (JSON), 9 settings for the projection (JSON),
---      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 1 if the sender truncated the event,
+--      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 the notifications that the alerts came
+--      with, each as the sender's group key and a space, with ! before it when the sender left alerts out ('': not known),
 --      12 namespace for new objects, 13 the storm's object, when the call is made for a storm that goes on ('': for any state),
 --      then for each alert: fingerprint, source (hex digits of the sender's fingerprint; '' when that is the first), f or r, notifiedAt (ms), startsAt (ms), endsAt (ms, 0: unknown), what the
 --      record holds for Go, slug of the object's name, facts for Go (JSON); the last two are empty with 13: what they are for
@@ -27,7 +28,7 @@
 local now = clock(ARGV[1])
 local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
 local token, gid, policy = ARGV[2], ARGV[4], ARGV[5]
-local truncated = ARGV[11] == '1'
+local truncated, complete = string.find(ARGV[11], '!', 1, true) ~= nil, ARGV[11] ~= ''
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
 local p = policy ~= '' and cjson.decode(ARGV[8])
 
@@ -76,9 +77,13 @@ if g.lost == '1' or not imported(due, epoch) then
   save(g)
   return {now, gid, g.rev, 1, 0, now, 'waiting', 0, 0, g.n + g.x, g.f, 0, {}, '', ''}
 end
+local said = 0
+for _, a in ipairs(words) do said = math.max(said, a.at) end
 local shared, cut = waited(g, words)
 if ARGV[10] ~= '' then shared[#shared + 1] = ARGV[10] end
 truncated = truncated or cut
+-- CUTS is how many of a sender's groups with alerts left out are remembered, before all of them count as one that stays so.
+local CUTS = 16
 
 local out, opened, changed, newly = {}, {}, false, 0
 -- Alerts of this call beyond maxAlerts.
@@ -153,6 +158,7 @@ local function promote()
   set(g, 'pn', name)
   set(g, 'pr', g.rev)
   set(g, 'tr', e.tr or 0)
+  set(g, 'cut', e.tr == 1 and '{"*":0}' or '')
   set(g, 'qat', now + p.quiet)
   e.t, e.st, e.lc, e.rev, e.gen, e.since = 'S', g.n > 1 and now or nil, now, g.rev, g.gen, g.since
   put_entry(g, name, e)
@@ -297,10 +303,10 @@ local function repeats(a, r)
   local e = g.st == 'calm' and get_entry(g, r.obj)
   if not e then return end
   e.h = now
-  if truncated and e.tr ~= 1 or e.bare then
+  local tr = truncated and 1 or not complete and e.tr or nil
+  if tr ~= e.tr or e.bare then
     if e.bare then redis.call('HSET', k.objects, r.obj .. '#', a.facts) end
-    if truncated then e.tr = 1 end
-    e.bare, e.lc, e.rev = nil, now, bump(g, now)
+    e.tr, e.bare, e.lc, e.rev = tr, nil, now, bump(g, now)
     redis.call('ZADD', k.todo, 1, r.obj)
     changed = true
   end
@@ -367,9 +373,26 @@ end
 for _, a in ipairs(words) do apply(a) end
 
 if #words > 0 then set(g, 'heard', now) end
-if truncated and g.st == 'storm' and g.tr == 0 then
-  set(g, 'tr', 1)
-  storm_changed()
+-- What a sender left out of one notification, it may tell in a later one of the same group.
+if g.st == 'storm' and complete and (truncated or g.tr == 1) then
+  local cut, n = cjson.decode(g.cut and g.cut ~= '' and g.cut or '{}'), 0
+  for mark, key in string.gmatch(ARGV[11], '(!?)(%w*) ') do
+    if mark == '!' then
+      cut[key] = math.max(cut[key] or 0, said)
+    else
+      for other, at in pairs(cut) do
+        if (other == key or other == '*') and said > at then cut[other] = nil end
+      end
+    end
+  end
+  for _ in pairs(cut) do n = n + 1 end
+  if n > CUTS then cut = {[''] = said} end
+  set(g, 'cut', n > 0 and cjson.encode(cut) or '')
+  local tr = (n > 0 or g.x > 0) and 1 or 0
+  if tr ~= g.tr then
+    set(g, 'tr', tr)
+    storm_changed()
+  end
 end
 for _, said in ipairs(shared) do
   if share(g, said) and g.st == 'storm' then storm_changed() end

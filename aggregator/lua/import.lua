@@ -200,6 +200,7 @@ local function import_storm(e)
   set(g, 'srev', bump(g, now))
   set(g, 'lch', now)
   set(g, 'pr', g.rev)
+  if e.tr == 1 then set(g, 'cut', '{"*":0}') end
   set(g, 'tr', math.max(g.tr, e.tr or 0))
   set(g, 'x', math.max(g.x, e.x or 0))
   e.gen, e.since = g.gen, g.since

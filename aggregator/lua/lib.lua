@@ -15,7 +15,7 @@
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
 -- (ms), since lowest generation of which firing alerts are still members, qat when the storm's alerts are next looked
 -- through for quiet ones (ms), qmin while that goes on: the earliest last word of a firing one (ms), cut the sender's groups
--- of which it left alerts out (JSON: hash of the group key -> notifiedAt), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
+-- of which it left alerts out (JSON: group key -> notifiedAt; '*' for one that is not known any more), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
 -- storm's object was opened (ms), cur where the search for old tombstones goes on, pn and pr: what was open at
 -- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), lrev
 -- revision for which a fold granted it, iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
