@@ -81,6 +81,7 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	if f.log != nil {
 		p.log = f.log
 	}
+	redis.SetLogger(redisLog{p.log})
 	if err := p.startTraces(f.traces); err != nil {
 		return errors.Join(err, p.close())
 	}

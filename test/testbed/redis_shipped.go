@@ -57,14 +57,21 @@ func shipped(name, dir, script string, port int, settings []string, env ...strin
 		return Command{}, err
 	}
 	script = filepath.Join(root, "deploy/redis", script)
-	conf := filepath.Join(dir, "conf")
+	// The scripts know it by this name, whichever server it is.
+	bin, conf := filepath.Join(dir, "bin"), filepath.Join(dir, "conf")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		return Command{}, err
+	}
+	if err := os.Symlink(path, filepath.Join(bin, "redis-server")); err != nil {
+		return Command{}, err
+	}
 	if err := mountShipped(conf, filepath.Dir(script), settings); err != nil {
 		return Command{}, err
 	}
 	return Command{
 		Name: name + "-" + strconv.Itoa(port), Path: "/bin/sh", Args: []string{script}, Dir: dir,
 		Env: append([]string{
-			"PATH=" + filepath.Dir(path) + ":" + os.Getenv("PATH"), "BIND=127.0.0.1", "PORT=" + strconv.Itoa(port),
+			"PATH=" + bin + ":" + os.Getenv("PATH"), "BIND=127.0.0.1", "PORT=" + strconv.Itoa(port),
 			"CONF=" + conf, "DATA=" + dir, "RUN=" + dir, "STORMFOLD_PASSWORD=" + FunctionPassword,
 			"REPLICATION_PASSWORD=" + replicationPassword, "SENTINEL_PASSWORD=" + SentinelPassword,
 		}, env...),
