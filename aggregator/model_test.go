@@ -191,7 +191,7 @@ func (w *twin) foldBoth(event []Alert, truncated bool) {
 			break
 		}
 	}
-	folded, err := w.Fold(w.ctx, Split(config.Policies{w.policy}, Batch{Alerts: event, Truncated: truncated}),
+	folded, err := w.Fold(w.ctx, Split(config.Policies{List: []config.Policy{w.policy}}, Batch{Alerts: event, Truncated: truncated}),
 		func(Group) string { return "stormfold" })
 	require.NoError(w.t, err)
 	words := make([]modelWord, len(event))
