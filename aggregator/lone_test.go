@@ -68,7 +68,7 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 			var group Group
 			var written []Imported
 			for _, a := range l.pods(8, Firing) {
-				group = Split(config.Policies{l.policy}, Batch{Alerts: []Alert{a}})[0]
+				group = Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: []Alert{a}})[0]
 				o := Lone(group, a, "stormfold", l.now).Objects[0]
 				o.ResourceVersion = "7"
 				l.objects[o.Name] = o
@@ -111,7 +111,7 @@ func TestAStormThatTakesALoneIncidentLosesItsLabels(t *testing.T) {
 	require.Equal(t, "shop", l.one(Open).CommonLabels["namespace"])
 	other := l.alert("db-0", Firing)
 	other.Labels["namespace"] = "billing"
-	group := Split(config.Policies{l.policy}, Batch{Alerts: []Alert{other}})[0]
+	group := Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: []Alert{other}})[0]
 	require.Equal(t, f.Group, group.ID)
 	o := Lone(group, other, "stormfold", l.now).Objects[0]
 	o.ResourceVersion = "7"

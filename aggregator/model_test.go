@@ -197,7 +197,7 @@ func (w *twin) foldBoth(event []Alert, truncated bool, key string) {
 		}
 	}
 	batch := Batch{Alerts: event, Truncated: truncated, GroupKey: key}
-	folded, err := w.Fold(w.ctx, Split(config.Policies{w.policy}, batch),
+	folded, err := w.Fold(w.ctx, Split(config.Policies{List: []config.Policy{w.policy}}, batch),
 		func(Group) string { return "stormfold" })
 	require.NoError(w.t, err)
 	words := make([]modelWord, len(event))

@@ -16,9 +16,11 @@ const (
 	OnRedisFailurePassthrough = "passthrough"
 )
 
-// Policies is an ordered list of policies, of which the last one takes every alert. It is not changed once it is made, so
-// that it may be shared.
-type Policies []Policy
+// Policies are what a policies file says. They are not changed once they are made, so that they may be shared.
+type Policies struct {
+	// List is the policies in order, of which the last one takes every alert.
+	List []Policy
+}
 
 // Policy says which alerts are folded, by which labels, and with which thresholds, windows and limits. The table in
 // policy_fields.go holds the defaults and bounds.
@@ -58,15 +60,12 @@ type Flush struct{ Min, Max time.Duration }
 // Match is the first policy whose matchers an alert's labels fulfil. It is never nil: the last policy has no matchers, and an
 // empty list is taken for the built-in policy.
 func (p Policies) Match(labels map[string]string) *Policy {
-	for i := range p {
-		if p[i].matches(labels) {
-			return &p[i]
+	for i := range p.List {
+		if p.List[i].matches(labels) {
+			return &p.List[i]
 		}
 	}
-	if len(p) == 0 {
-		return &Default()[0]
-	}
-	return &p[len(p)-1]
+	return p.last()
 }
 
 func (p *Policy) matches(labels map[string]string) bool { return p.Failing(labels) == nil }
@@ -85,7 +84,7 @@ func (p *Policy) Failing(alert map[string]string) *labels.Matcher {
 func Default() Policies {
 	p := defaults()
 	p.Name = "default"
-	return Policies{p}
+	return Policies{List: []Policy{p}}
 }
 
 // defaults is a policy whose fields all have their defaults, without a name. Its slices are its own.
@@ -112,13 +111,18 @@ var builtIn = sync.OnceValue(func() Policy {
 // Named is the policy of that name, or the last one when there is none (any more): what belonged to it goes on under the
 // policy that takes every alert.
 func (p Policies) Named(name string) *Policy {
-	for i := range p {
-		if p[i].Name == name {
-			return &p[i]
+	for i := range p.List {
+		if p.List[i].Name == name {
+			return &p.List[i]
 		}
 	}
-	if len(p) == 0 {
-		return &Default()[0]
+	return p.last()
+}
+
+// last is the policy that takes every alert.
+func (p Policies) last() *Policy {
+	if len(p.List) == 0 {
+		p = Default()
 	}
-	return &p[len(p)-1]
+	return &p.List[len(p.List)-1]
 }

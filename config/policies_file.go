@@ -27,11 +27,11 @@ const (
 func LoadPolicies(path string) (Policies, error) {
 	content, err := readPolicies(path)
 	if err != nil {
-		return nil, err
+		return Policies{}, err
 	}
 	policies, err := ParsePolicies(content)
 	if err != nil {
-		return nil, fmt.Errorf("policies file %s: %w", path, err)
+		return Policies{}, fmt.Errorf("policies file %s: %w", path, err)
 	}
 	return policies, nil
 }
@@ -55,27 +55,27 @@ func readPolicies(path string) (content []byte, err error) {
 // value and what would be right.
 func ParsePolicies(content []byte) (Policies, error) {
 	if len(content) > maxPoliciesFile {
-		return nil, fmt.Errorf("the file is larger than %d bytes", maxPoliciesFile)
+		return Policies{}, fmt.Errorf("the file is larger than %d bytes", maxPoliciesFile)
 	}
 	if documents(content) > 1 {
-		return nil, errors.New("the file holds several YAML documents, only one is read")
+		return Policies{}, errors.New("the file holds several YAML documents, only one is read")
 	}
 	converted, err := yaml.YAMLToJSONStrict(content)
 	if err != nil {
-		return nil, fmt.Errorf("the file is not YAML without repeated fields: %s", strings.Join(strings.Fields(err.Error()), " "))
+		return Policies{}, fmt.Errorf("the file is not YAML without repeated fields: %s", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	var file map[string]json.RawMessage
 	if err := json.Unmarshal(converted, &file); err != nil {
-		return nil, fmt.Errorf("the file is %s, not a map with the field policies", shownJSON(converted))
+		return Policies{}, fmt.Errorf("the file is %s, not a map with the field policies", shownJSON(converted))
 	}
 	errs := unknownFields(file, []string{"policies"}, "the file")
 	var entries []json.RawMessage
 	if err := json.Unmarshal(orNull(file["policies"]), &entries); err != nil || len(entries) == 0 || len(entries) > maxPolicies {
 		errs = errs.Also(wrong("%s is not a list of 1 to %d policies, the last of which has no match", shownJSON(orNull(file["policies"])), maxPolicies).
 			ViaField("policies"))
-		return nil, invalidOrNil(errs)
+		return Policies{}, invalidOrNil(errs)
 	}
-	policies := make(Policies, len(entries))
+	policies := make([]Policy, len(entries))
 	for i, entry := range entries {
 		policy, err := parsePolicy(entry, i == len(entries)-1)
 		if first := slices.IndexFunc(policies[:i], func(p Policy) bool { return p.Name == policy.Name }); err == nil && first >= 0 {
@@ -85,9 +85,9 @@ func ParsePolicies(content []byte) (Policies, error) {
 		policies[i] = policy
 	}
 	if err := invalidOrNil(errs); err != nil {
-		return nil, err
+		return Policies{}, err
 	}
-	return policies, nil
+	return Policies{List: policies}, nil
 }
 
 // parsePolicy reads one policy on top of the defaults. The paths of its errors begin inside of the policy.

@@ -32,13 +32,13 @@ func FuzzParsePolicies(f *testing.F) {
 			require.Empty(t, policies)
 			return
 		}
-		require.NotEmpty(t, policies)
+		require.NotEmpty(t, policies.List)
 		names := map[string]bool{}
-		for i, p := range policies {
+		for i, p := range policies.List {
 			requireValid(t, p)
 			require.False(t, names[p.Name])
 			names[p.Name] = true
-			require.Equal(t, i == len(policies)-1, len(p.Matchers) == 0)
+			require.Equal(t, i == len(policies.List)-1, len(p.Matchers) == 0)
 		}
 		require.NotNil(t, policies.Match(map[string]string{"alertname": "X"}))
 	})

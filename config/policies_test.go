@@ -14,17 +14,17 @@ import (
 )
 
 func TestDefaultPolicy(t *testing.T) {
-	assert.Equal(t, Policies{{
+	assert.Equal(t, Policies{List: []Policy{{
 		Name: "default", GroupBy: []string{"cluster", "namespace", "alertname"}, Threshold: 5, Window: 2 * time.Minute,
 		Quiet: 5 * time.Hour, MaxDuration: 24 * time.Hour, Cooldown: 5 * time.Minute, Retention: 168 * time.Hour,
 		Flush:     Flush{Min: time.Second, Max: 15 * time.Second},
 		MaxAlerts: 10000, MaxListed: 500, MaxGroups: 1000, Breakdown: []string{"namespace", "node", "severity", "workload"},
 		OnRedisFailure: OnRedisFailureRetry,
-	}}, Default())
+	}}}, Default())
 
 	changed := Default()
-	changed[0].GroupBy[0] = "changed"
-	assert.Equal(t, "cluster", Default()[0].GroupBy[0])
+	changed.List[0].GroupBy[0] = "changed"
+	assert.Equal(t, "cluster", Default().List[0].GroupBy[0])
 }
 
 func TestShippedFileIsTheDefault(t *testing.T) {
@@ -67,12 +67,12 @@ policies:
 	for _, test := range tests {
 		assert.Equal(t, test.want, policies.Match(test.labels).Name, "%v", test.labels)
 	}
-	assert.Same(t, &policies[2], policies.Match(nil))
-	assert.Equal(t, "default", Policies(nil).Match(nil).Name)
+	assert.Same(t, &policies.List[2], policies.Match(nil))
+	assert.Equal(t, "default", Policies{}.Match(nil).Name)
 
-	assert.Same(t, &policies[1], policies.Named("two"))
-	assert.Same(t, &policies[2], policies.Named("gone"))
-	assert.Equal(t, "default", Policies(nil).Named("gone").Name)
+	assert.Same(t, &policies.List[1], policies.Named("two"))
+	assert.Same(t, &policies.List[2], policies.Named("gone"))
+	assert.Equal(t, "default", Policies{}.Named("gone").Name)
 }
 
 func TestParsePoliciesEveryBound(t *testing.T) {
@@ -189,7 +189,7 @@ func TestParsePoliciesNumberOfPolicies(t *testing.T) {
 	}
 	policies, err := ParsePolicies(file(100))
 	require.NoError(t, err)
-	assert.Len(t, policies, 100)
+	assert.Len(t, policies.List, 100)
 	_, err = ParsePolicies(file(101))
 	assert.ErrorContains(t, err, "is not a list of 1 to 100 policies")
 }

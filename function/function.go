@@ -105,7 +105,7 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	p.loops.Go(func() { p.passedLoop(ctx) })
 	p.loops.Go(func() { p.policies.Run(ctx) })
 	f.pod.Store(p)
-	p.log.Infow("ready", "namespace", settings.Namespace, "policies", len(p.policies.Current()))
+	p.log.Infow("ready", "namespace", settings.Namespace, "policies", len(p.policies.Current().List))
 	return nil
 }
 

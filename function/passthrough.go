@@ -215,7 +215,7 @@ func (p *pod) sawRedis(err error) {
 }
 
 func (p *pod) anyPassesThrough() bool {
-	return slices.ContainsFunc(p.policies.Current(), func(policy config.Policy) bool { return passesThrough(&policy) })
+	return slices.ContainsFunc(p.policies.Current().List, func(policy config.Policy) bool { return passesThrough(&policy) })
 }
 
 func (t *passthrough) knows(name string) bool {

@@ -148,7 +148,7 @@ func TestARealRedisComesToTheSame(t *testing.T) {
 		"rollout": recording(t, "rollout.jsonl"), "node-down": recording(t, "node-down.json"), "flapping": recording(t, "flapping.jsonl"),
 		"large": large,
 	} {
-		for _, p := range []config.Policies{nil, policies} {
+		for _, p := range []config.Policies{{}, policies} {
 			require.NoError(t, server.Client().FlushAll(t.Context()).Err())
 			want := replayed(t, notifications, Options{Policies: p})
 			require.Equal(t, want, replayed(t, notifications, Options{Policies: p, Redis: server.Client()}), name)

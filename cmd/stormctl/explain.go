@@ -212,8 +212,8 @@ func explain(policies config.Policies, alert aggregator.Alert) explained {
 		},
 		Notes: []string{},
 	}
-	for i := range policies {
-		p := &policies[i]
+	for i := range policies.List {
+		p := &policies.List[i]
 		t := tried{Name: p.Name, Matches: true, Matchers: []string{}}
 		for _, m := range p.Matchers {
 			t.Matchers = append(t.Matchers, m.String())
