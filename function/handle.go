@@ -74,6 +74,7 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	}
 	p.noteLeftOut(ctx, ev, request.LeftOut)
 	groups := aggregator.Split(p.policies.Current(), request.Batch)
+	p.checkPeriods(ctx, ev, request.Periods, groups)
 	folded, err := p.fold(ctx, groups)
 	p.takeOver(ctx, groups, folded)
 	p.explain(ctx, ev, groups, folded)

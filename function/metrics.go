@@ -39,6 +39,7 @@ type metrics struct {
 	policyLoads   *prometheus.CounterVec
 	policyBroken  prometheus.Gauge
 	skew          prometheus.Observer
+	periods       *prometheus.CounterVec
 	passedAlerts  *prometheus.CounterVec
 	badRequests   *prometheus.CounterVec
 	redisErrors   *prometheus.CounterVec
@@ -135,6 +136,8 @@ func newMetrics() *metrics {
 	m.redisMemory = s.Gauge("redis_memory_used_bytes", "Memory that Redis uses, as of this pod's last sweep; on a Cluster of the master that is nearest to its limit. 0: Redis does not tell.").WithLabelValues()
 	m.redisLimit = s.Gauge("redis_memory_limit_bytes", "Its maxmemory. 0: it has none.").WithLabelValues()
 
+	m.periods = s.Counter("policy_periods_too_short_total", "Events whose sender speaks too rarely for a policy that took their alerts, by the policy's field that "+
+		"is too short. The log names the policy and the number to set.", meter.Of("field", periodFields...))
 	m.policyLoads = s.Counter("policy_loads_total", "Policy files read anew.", okOrError)
 	m.policyBroken = s.Gauge("policies_broken", "1 while the policy file is not usable and the last good one is in force.").WithLabelValues()
 	return m
