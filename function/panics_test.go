@@ -101,7 +101,9 @@ func TestAPanicEndsNothingElse(t *testing.T) {
 	require.Equal(t, http.StatusOK, code(t, err))
 	require.Eventually(t, func() bool {
 		list, err := incidents.List(t.Context(), "stormfold", metav1.ListOptions{})
-		return err == nil && slices.ContainsFunc(list.Items, func(i v1alpha1.Incident) bool { return i.Status.State != "" && i.Spec.GroupLabels["alertname"] == "Other" })
+		return err == nil && slices.ContainsFunc(list.Items, func(i v1alpha1.Incident) bool {
+			return i.Status.State != "" && i.Spec.GroupLabels["alertname"] == "Other"
+		})
 	}, 10*time.Second, 10*time.Millisecond, "the other group is written")
 
 	for _, line := range lines.FilterMessage("panic").All() {
