@@ -56,6 +56,7 @@ type pod struct {
 	breaker    *breaker
 	together   *together
 	passing    *passthrough
+	periods    periodWarnings
 	metrics    *metrics
 	traces     *tracing.Tracing
 	log        *zap.SugaredLogger
@@ -126,8 +127,12 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 		Replicas: p.settings.RedisWaitReplicas, ReplicaTimeout: p.settings.RedisTimeout / 2,
 	})
 	p.together = &together{
-		fold: func(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
-			return p.aggregator.Fold(ctx, groups, p.namespace)
+		fold: func(ctx context.Context, groups []aggregator.Group) (folded []aggregator.Folded, err error) {
+			err = p.guard(inFold, func() (err error) {
+				folded, err = p.aggregator.Fold(ctx, groups, p.namespace)
+				return err
+			})
+			return folded, err
 		},
 		namespace: p.namespace,
 	}

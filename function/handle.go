@@ -39,7 +39,11 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 		return nil, handlers.Answer(&handlers.Refusal{Reason: reason})
 	}
 	ctx, span := p.eventSpan(ctx, ev)
-	reply, err := p.handle(ctx, ev)
+	var reply *event.Event
+	err := p.guard(inEvent, func() (err error) {
+		reply, err = p.handle(ctx, ev)
+		return err
+	})
 	p.answeredSpan(ctx, span, reply, err)
 	p.metrics.answered(ev.Type(), err, time.Since(start))
 	if err != nil {
@@ -65,7 +69,7 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	}
 	switch request.Kind {
 	case handlers.Tick:
-		return nil, refusal(p.sweep(ctx), handlers.ReasonKubernetes)
+		return nil, refusal(p.guard(inSweep, func() error { return p.sweep(ctx) }), handlers.ReasonKubernetes)
 	case handlers.Ignore:
 		return nil, nil
 	}
@@ -74,6 +78,7 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	}
 	p.noteLeftOut(ctx, ev, request.LeftOut)
 	groups := aggregator.Split(p.policies.Current(), request.Batch)
+	p.checkPeriods(ctx, ev, request.Periods, groups)
 	folded, err := p.fold(ctx, groups)
 	p.takeOver(ctx, groups, folded)
 	p.explain(ctx, ev, groups, folded)
@@ -156,6 +161,8 @@ func refusal(err error, reason handlers.Reason) error {
 		reason = handlers.ReasonRedisTimeout
 	case errors.Is(err, aggregator.ErrUnavailable), errors.Is(err, aggregator.ErrRefused), errors.Is(err, aggregator.ErrUntrusted):
 		reason = handlers.ReasonRedisUnavailable
+	case errors.Is(err, aggregator.ErrScript), errors.Is(err, aggregator.ErrReply), errors.Is(err, errPanic):
+		reason = handlers.ReasonInternal
 	}
 	return &handlers.Refusal{Reason: reason, Err: err}
 }

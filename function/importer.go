@@ -26,11 +26,13 @@ func (p *pod) firstImport(ctx context.Context) {
 		all.SetLimit(firstImports)
 		for shard := range aggregator.Shards {
 			all.Go(func() error {
-				swept, err := p.aggregator.Sweep(ctx, shard)
-				if err == nil && swept.Epoch == "" {
-					_, err = p.importShard(ctx, shard, swept.Epoch)
-				}
-				return err
+				return p.guard(inImport, func() error {
+					swept, err := p.aggregator.Sweep(ctx, shard)
+					if err == nil && swept.Epoch == "" {
+						_, err = p.importShard(ctx, shard, swept.Epoch)
+					}
+					return err
+				})
 			})
 		}
 		if err := all.Wait(); err != nil {

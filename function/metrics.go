@@ -39,6 +39,8 @@ type metrics struct {
 	policyLoads   *prometheus.CounterVec
 	policyBroken  prometheus.Gauge
 	skew          prometheus.Observer
+	panics        *prometheus.CounterVec
+	periods       *prometheus.CounterVec
 	passedAlerts  *prometheus.CounterVec
 	badRequests   *prometheus.CounterVec
 	redisErrors   *prometheus.CounterVec
@@ -135,6 +137,10 @@ func newMetrics() *metrics {
 	m.redisMemory = s.Gauge("redis_memory_used_bytes", "Memory that Redis uses, as of this pod's last sweep; on a Cluster of the master that is nearest to its limit. 0: Redis does not tell.").WithLabelValues()
 	m.redisLimit = s.Gauge("redis_memory_limit_bytes", "Its maxmemory. 0: it has none.").WithLabelValues()
 
+	m.periods = s.Counter("policy_periods_too_short_total", "Events whose sender speaks too rarely for a policy that took their alerts, by the policy's field that "+
+		"is too short. The log names the policy and the number to set.", meter.Of("field", periodFields...))
+	m.panics = s.Counter("panics_total", "Panics that were caught, each a fault of this program whose stack is in the log: in an event (answered 503), a fold, the "+
+		"writing of a group, an import, a sweep, or the takeover of what was passed through.", meter.Of("in", panicPlaces...))
 	m.policyLoads = s.Counter("policy_loads_total", "Policy files read anew.", okOrError)
 	m.policyBroken = s.Gauge("policies_broken", "1 while the policy file is not usable and the last good one is in force.").WithLabelValues()
 	return m

@@ -172,7 +172,7 @@ func (p *pod) passedLoop(ctx context.Context) {
 		failing := p.passing.failing.Swap(false)
 		if failing || first || time.Now().After(next) && p.anyPassesThrough() {
 			next = time.Now().Add(lookAgain*p.settings.SweepInterval/2 + rand.N(lookAgain*p.settings.SweepInterval))
-			if err := p.takeOverAll(ctx); err == nil {
+			if err := p.guard(inPassing, func() error { return p.takeOverAll(ctx) }); err == nil {
 				wait = backFirst
 			} else {
 				p.passing.failing.Store(true)

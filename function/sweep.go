@@ -13,7 +13,7 @@ import (
 // It also imports what Redis does not know, at the start or later, while events are taken already.
 func (p *pod) sweepLoop(ctx context.Context) {
 	for {
-		err := p.sweep(ctx)
+		err := p.guard(inSweep, func() error { return p.sweep(ctx) })
 		p.sawRedis(err)
 		if err != nil && ctx.Err() == nil {
 			p.log.Warnw("sweep failed", "error", err)
