@@ -22,6 +22,8 @@ type Swept struct {
 	Total, Overflow int
 	// Alerts and Storms count its open incidents, by type.
 	Alerts, Storms int
+	// Kinds are those of the groups with something open, see Kind.
+	Kinds []string
 }
 
 // Sweep names the groups of a shard that want attention, and counts what is in it.
@@ -34,6 +36,9 @@ func (a *Aggregator) Sweep(ctx context.Context, shard int) (Swept, error) {
 	r := newReader(reply)
 	s := Swept{Epoch: r.string()}
 	s.Total, s.Alerts, s.Storms, s.Overflow = int(r.int()), int(r.int()), int(r.int()), int(r.int())
+	for _, kind := range r.list() {
+		s.Kinds = append(s.Kinds, fmt.Sprint(kind))
+	}
 	for r.err == nil && r.at < len(r.parts) {
 		s.Groups = append(s.Groups, r.string())
 	}

@@ -9,7 +9,8 @@
 -- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua), 11-17 the policy's overflow group (none with
 --      argument 13)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy ('': only
---      apply what waits; 6 to 12 are empty then, and there are no KEYS from 11),
+--      apply what waits, and of the alerts given those that fire in an incident of the group; 6 to 10 and 12 are empty then, and
+--      there are no KEYS from 11),
 --      6 group labels (JSON), 7 overflow group id, 8 the policy's numbers (JSON), 9 settings for the projection (JSON),
 --      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 the notifications that the alerts came
 --      with, each as the sender's group key and a space, with ! before it when the sender left alerts out ('': not known),
@@ -21,7 +22,8 @@
 --      out), due (ms), state (waiting: they wait for the import), alerts that count towards a storm, when the oldest of them that is over
 --      leaves the window (ms, 0: there is none), members, firing, newly firing,
 --      transitions {kind, name, namespace, revision, total, firing, reason, type A|S, told 0|1: a pod was told to write
---      the object before}..., the open storm's object (''), its common labels (JSON; '')}; {'other'}: there is no such storm as 13
+--      the object before}..., the open storm's object (''), its common labels (JSON; ''), numbers of the alerts that were not
+--      applied, since none of them fires in the group {n...}}; {'other'}: there is no such storm as 13
 --      says, and nothing was done; kind is opened, storm, resolved, reopened or absorbed. An error WAITING: too many alerts wait
 --      already.
 
@@ -32,6 +34,13 @@ local truncated, complete = string.find(ARGV[11], '!', 1, true) ~= nil, ARGV[11]
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
 local p = policy ~= '' and cjson.decode(ARGV[8])
 
+-- all_words are the numbers of all alerts of the call.
+local function all_words()
+  local out = {}
+  for i = 14, #ARGV, 9 do out[#out + 1] = (i - 5) / 9 end
+  return out
+end
+
 local g = load(k, due, gid, now, p)
 g.lu = math.min(g.lu, now + tonumber(ARGV[3]))
 local storm = ARGV[13] ~= ''
@@ -41,7 +50,9 @@ if storm and (g.obj ~= ARGV[13] or g.st ~= 'storm' or g.waits or late(g, now)) t
 end
 if not p then
   p = g.p
-  if not p then return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, 0, {}, '', ''} end
+  if not p or g.lost == '1' or not imported(due, epoch) then
+    return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, 0, {}, '', '', all_words()}
+  end
 else
   if not g.pol and g.lost ~= '1' then
     -- While the overflow group has something open, alerts that it counts stay there: no group comes to be beside it.
@@ -64,9 +75,14 @@ if not g.pol then
 end
 
 local words = {}
+local elsewhere = {}
 for i = 14, #ARGV, 9 do
-  words[#words + 1] = {fp = ARGV[i], src = ARGV[i + 1], s = ARGV[i + 2], at = tonumber(ARGV[i + 3]), starts = tonumber(ARGV[i + 4]),
-    ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7], facts = ARGV[i + 8], ns = ARGV[12]}
+  if policy == '' and not live(g, get_record(g, ARGV[i])) then
+    elsewhere[#elsewhere + 1] = (i - 5) / 9
+  else
+    words[#words + 1] = {fp = ARGV[i], src = ARGV[i + 1], s = ARGV[i + 2], at = tonumber(ARGV[i + 3]), starts = tonumber(ARGV[i + 4]),
+      ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7], facts = ARGV[i + 8], ns = ARGV[12]}
+  end
 end
 if g.lost == '1' or not imported(due, epoch) then
   if storm then return {'other'} end
@@ -75,7 +91,7 @@ if g.lost == '1' or not imported(due, epoch) then
   set(g, 'heard', now)
   redis.call('ZADD', due, int(now), gid)
   save(g)
-  return {now, gid, g.rev, 1, 0, now, 'waiting', 0, 0, g.n + g.x, g.f, 0, {}, '', ''}
+  return {now, gid, g.rev, 1, 0, now, 'waiting', 0, 0, g.n + g.x, g.f, 0, {}, '', '', {}}
 end
 local said = 0
 for _, a in ipairs(words) do said = math.max(said, a.at) end
@@ -425,4 +441,4 @@ end
 local at = reschedule(g, due, gid, now)
 save(g)
 return {now, gid, g.rev, changed and 1 or 0, lease, at, g.st, window, leaves, g.n + g.x, g.f, newly, out,
-  g.st == 'storm' and g.obj or '', g.st == 'storm' and ARGV[10] ~= '' and g.com or ''}
+  g.st == 'storm' and g.obj or '', g.st == 'storm' and ARGV[10] ~= '' and g.com or '', elsewhere}

@@ -27,7 +27,9 @@
 -- are known again (of an A that was imported without a status).
 --
 -- The hash of groups per policy also has fields that no policy can be named like: #A open incidents of single alerts in the
--- shard, #S open storms, #O overflow groups. ca, cs and co of a group are what it has added to them.
+-- shard, #S open storms, #O overflow groups. ca, cs and co of a group are what it has added to them. @ and a kind counts the
+-- groups of that kind that have something open; a kind says by which policy and labels alerts came to a group, see Kind in
+-- Go. kind of a group is the one under which it is counted, '' while nothing is open.
 
 local NUMBERS = {'rev', 'imp', 'oat', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf', 'since', 'qat', 'qmin'}
 
@@ -68,6 +70,17 @@ local function count(g, ...)
   end
 end
 
+-- place counts the group among those of its policy's kind, while it has something open.
+local function place(g, open)
+  local kind = open and g.p and g.p.kind or ''
+  if (g.kind or '') == kind then return end
+  if (g.kind or '') ~= '' and redis.call('HINCRBY', g.k.groups, '@' .. g.kind, -1) <= 0 then
+    redis.call('HDEL', g.k.groups, '@' .. g.kind)
+  end
+  if kind ~= '' then redis.call('HINCRBY', g.k.groups, '@' .. kind, 1) end
+  set(g, 'kind', kind)
+end
+
 -- others is how many of the group's other keys exist. The group remembers it, to tell when Redis has lost one of them: a key is
 -- lost as a whole or not at all, and none comes to be outside of these scripts.
 local function others(k) return redis.call('EXISTS', k.alerts, k.objects, k.open, k.todo, k.recent) end
@@ -90,6 +103,7 @@ local function load(k, due, gid, now, p)
   for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
   if others(k) ~= tonumber(g.there or 0) or #flat == 0 and redis.call('ZSCORE', due, gid) then
     count(g, 0, 0, 0)
+    place(g, false)
     redis.call('UNLINK', k.g, k.alerts, k.recent, k.objects, k.open, k.todo)
     g = {d = {lost = true, rev = true}, k = k, lost = '1', rev = g.rev}
   end
@@ -109,7 +123,9 @@ end
 
 local function save(g)
   set(g, 'there', int(others(g.k)))
-  count(g, redis.call('ZCARD', g.k.open), g.st == 'storm' and 1 or 0, g.ovf == '1' and 1 or 0)
+  local open = redis.call('ZCARD', g.k.open)
+  count(g, open, g.st == 'storm' and 1 or 0, g.ovf == '1' and 1 or 0)
+  place(g, open > 0 or g.st == 'storm')
   local args = {}
   for field in pairs(g.d) do
     local v = g[field]

@@ -150,6 +150,7 @@ if g.st == 'calm' and redis.call('ZCARD', k.open) == 0 and not storm and now >= 
   redis.call('UNLINK', k.alerts, k.recent)
   if redis.call('ZCARD', k.todo) == 0 then
     count(g, 0, 0, 0)
+    place(g, false)
     redis.call('UNLINK', k.g, k.objects, k.open, k.todo)
     redis.call('ZREM', due, gid)
     if g.ovf == '0' and redis.call('HINCRBY', KEYS[2], g.pol, -1) <= 0 then redis.call('HDEL', KEYS[2], g.pol) end
