@@ -9,12 +9,16 @@ import (
 )
 
 // replayed are commands that our scripts leave in an append-only file, with arguments that fit.
-var replayed = []string{"HSET {sf:00}:x f v", "ZADD {sf:00}:x 1 m", "SET {sf:00}:x v", "DEL {sf:00}:x", "PEXPIREAT {sf:00}:x 1"}
+var replayed = []string{
+	"HSET {sf:00}:x f v", "ZADD {sf:00}:x 1 m", "SET {sf:00}:x v", "DEL {sf:00}:x", "PEXPIREAT {sf:00}:x 1",
+}
 
-// replayWarning says when Redis will not replay its append-only file. It replays the file as the default user, even when that
-// user is off, and drops every transaction with a command that this user may not use: every script with two or more writes.
+// replayWarning says when Redis will not replay its append-only file. It replays the file as the default user, even
+// when that user is off, and drops every transaction with a command that this user may not use: every script with two
+// or more writes.
 //
-// It asks by ACL DRYRUN, which tells whether a user may do something, and nothing else. When we may not ask, there is no warning.
+// It asks by ACL DRYRUN, which tells whether a user may do something, and nothing else. When we may not ask, there is
+// no warning.
 func (a *Aggregator) replayWarning(ctx context.Context) (string, error) {
 	for _, command := range replayed {
 		args := []any{"ACL", "DRYRUN", "default"}
@@ -29,8 +33,9 @@ func (a *Aggregator) replayWarning(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("asking Redis for the permissions of its default user: %w", classify(err))
 		}
 		if answer != "OK" {
-			return fmt.Sprintf("the append-only file is replayed as the default user, and that user may not use all commands (%s): "+
-				"after a restart most of what Redis acknowledged is missing; set the default user to off ~* &* +@all", answer), nil
+			return fmt.Sprintf("the append-only file is replayed as the default user, and that user may not use all "+
+				"commands (%s): after a restart most of what Redis acknowledged is missing; "+
+				"set the default user to off ~* &* +@all", answer), nil
 		}
 	}
 	return "", nil

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// TestDNSIsReached: pods may ask the DNS servers of kube-system, and NodeLocal DNSCache where a node has it. That one has an
-// address of the node's own and no pod, so no selector chooses it.
+// TestDNSIsReached: pods may ask the DNS servers of kube-system, and NodeLocal DNSCache where a node has it. That one
+// has an address of the node's own and no pod, so no selector chooses it.
 func TestDNSIsReached(t *testing.T) {
 	t.Parallel()
 	var policy networkingv1.NetworkPolicy

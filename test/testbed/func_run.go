@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// FuncRun runs the function by make func-run in a copy of the project until the test ends, and returns when func has built and
-// started it. That takes seconds when Go has built most of it before, and minutes otherwise: only the test's own time bounds it.
+// FuncRun runs the function by make func-run in a copy of the project until the test ends, and returns when func has
+// built and started it. That takes seconds when Go has built most of it before, and minutes otherwise: only the test's
+// own time bounds it.
 func FuncRun(t testing.TB, tree string, env ...string) *Process {
 	t.Helper()
 	if _, err := Binary("func"); err != nil {
