@@ -14,9 +14,10 @@ import (
 
 const (
 	// lone has an incident for each alert until five of one name and namespace fire.
-	lone = "policies: [{name: lone, groupBy: [namespace, alertname], threshold: 5, window: 15m, quiet: 5h, maxDuration: 7d, cooldown: 20m}]"
+	lone = "policies: [{name: lone, groupBy: [namespace, alertname], threshold: 5, window: 15m" + times
 	// together has one incident for all alerts of a name and namespace.
-	together = "policies: [{name: together, groupBy: [namespace, alertname], threshold: 1, quiet: 5h, maxDuration: 7d, cooldown: 20m}]"
+	together = "policies: [{name: together, groupBy: [namespace, alertname], threshold: 1" + times
+	times    = ", quiet: 5h, maxDuration: 7d, cooldown: 20m}]"
 )
 
 // down are so many alerts about pods.
@@ -63,7 +64,8 @@ func TestCaseOnlyEverResolved(t *testing.T) {
 	// A value in a label makes another alert of each value, of which only the last one fires.
 	alerts := []string{}
 	for n := range 5 {
-		alerts = append(alerts, ended(fmt.Sprint("alertname=Memory namespace=shop instance=db-1:9100 value=84.", n), 0, time.Minute))
+		text := fmt.Sprint("alertname=Memory namespace=shop instance=db-1:9100 value=84.", n)
+		alerts = append(alerts, ended(text, 0, time.Minute))
 	}
 	const last = "alertname=Memory namespace=shop instance=db-1:9100 value=84.9"
 	o := play(t, policies(t, lone), sent(time.Minute, append(alerts, fires(last, time.Minute))...))
@@ -71,7 +73,8 @@ func TestCaseOnlyEverResolved(t *testing.T) {
 	require.EqualValues(t, 1, o.only(t).Status.Alerts.Total)
 }
 
-// Five of six alerts are silenced: nothing more is heard of them, while the sixth is repeated. They end by quiet, one by one.
+// Five of six alerts are silenced: nothing more is heard of them, while the sixth is repeated. They end by quiet, one
+// by one.
 func TestCaseSilencedMembers(t *testing.T) {
 	alerts := down(6)
 	documents := []string{sent(0, firing(alerts)...)}
@@ -87,17 +90,15 @@ func TestCaseSilencedMembers(t *testing.T) {
 			require.Equal(t, "AllResolved", reason(i))
 			var counts []string
 			for _, w := range o.written {
-				if c := fmt.Sprint(w.Status.Alerts.Firing, " of ", w.Status.Alerts.Total); len(counts) == 0 || counts[len(counts)-1] != c {
-					counts = append(counts, c)
-				}
+				counts = append(counts, fmt.Sprint(w.Status.Alerts.Firing, " of ", w.Status.Alerts.Total))
 			}
 			require.Contains(t, counts, "1 of 6", "those that nothing is heard of do not fire for ever")
 		})
 	}
 }
 
-// A critical alert inhibits the warning about the same object, and ends. The warning, of which nothing more is heard, ends by
-// its own quiet.
+// A critical alert inhibits the warning about the same object, and ends. The warning, of which nothing more is heard,
+// ends by its own quiet.
 func TestCaseInhibited(t *testing.T) {
 	const alert = "alertname=VolumeFills namespace=shop persistentvolumeclaim=data-0 severity="
 	o := play(t, policies(t, together),
@@ -111,7 +112,8 @@ func TestCaseInhibited(t *testing.T) {
 
 // A resolution that never arrives: quiet ends the incident.
 func TestCaseALostResolution(t *testing.T) {
-	i := play(t, policies(t, lone), sent(0, fires("alertname=DiskFull namespace=shop instance=db-1 severity=critical", 0))).only(t)
+	const alert = "alertname=DiskFull namespace=shop instance=db-1 severity=critical"
+	i := play(t, policies(t, lone), sent(0, fires(alert, 0))).only(t)
 	require.Equal(t, "Quiet", reason(i))
 	require.Equal(t, 5*time.Hour, endedAt(i))
 }
@@ -147,8 +149,8 @@ func TestCaseResolvedAgain(t *testing.T) {
 	}
 }
 
-// A notification leaves alerts out, the next one of the same group is whole: the storm is no longer truncated, and ends when
-// its alerts have.
+// A notification leaves alerts out, the next one of the same group is whole: the storm is no longer truncated, and
+// ends when its alerts have.
 func TestCaseTruncatedOnce(t *testing.T) {
 	alerts := down(12)
 	o := play(t, policies(t, lone),
@@ -165,7 +167,7 @@ func TestCaseTruncatedOnce(t *testing.T) {
 
 // An alert changes its state with each group_interval, told of a little late.
 func TestCaseFlapsEachGroupInterval(t *testing.T) {
-	const steady, flapping = "alertname=Flap namespace=shop instance=b severity=warning", "alertname=Flap namespace=shop instance=a severity=warning"
+	const steady, flapping = "alertname=Flap namespace=shop instance=b", "alertname=Flap namespace=shop instance=a"
 	documents := []string{sent(0, fires(steady, 0), fires(flapping, 0))}
 	for n := range 6 {
 		told, since := time.Duration(10*n+5)*time.Minute, time.Duration(10*n)*time.Minute
@@ -195,7 +197,8 @@ func TestCaseAStormThatComesSlowly(t *testing.T) {
 	var alerts, documents []string
 	for n := range 4 {
 		for _, c := range "bcdf" {
-			alerts = append(alerts, fires(fmt.Sprintf("alertname=KubePodCrashLooping namespace=shop severity=warning pod=web-7d9f8b6c5d-4k%d7%c", n+4, c), time.Duration(n)*5*time.Minute))
+			text := fmt.Sprintf("alertname=KubePodCrashLooping namespace=shop severity=warning pod=web-7d9f8b6c5d-4k%d7%c", n+4, c)
+			alerts = append(alerts, fires(text, time.Duration(n)*5*time.Minute))
 		}
 		documents = append(documents, sent(time.Duration(n)*5*time.Minute+30*time.Second, alerts...))
 	}

@@ -1,10 +1,9 @@
-// Package cases holds what senders really do, as users of Alertmanager and of Kubernetes have reported it: each case is a few
-// documents, replayed on a virtual clock, and what has to come of them.
+// Package cases holds what senders really do, as users of Alertmanager and of Kubernetes have reported it: each case
+// is a few documents, replayed on a virtual clock, and what has to come of them.
 package cases
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +44,9 @@ func ended(text string, since, to time.Duration) string {
 }
 
 func alertOf(status string, set map[string]string, since, to time.Duration) string {
-	document := map[string]any{"status": status, "labels": set, "annotations": map[string]string{}, "startsAt": at(since), "endsAt": time.Time{}}
+	document := map[string]any{
+		"status": status, "labels": set, "annotations": map[string]string{}, "startsAt": at(since), "endsAt": time.Time{},
+	}
 	if status == "resolved" {
 		document["endsAt"] = at(to)
 	}
@@ -54,8 +55,13 @@ func alertOf(status string, set map[string]string, since, to time.Duration) stri
 
 // sent is a webhook that arrives at a time after noon.
 func sent(arrives time.Duration, alerts ...string) string {
-	return fmt.Sprintf(`{"time":%q,"data":{"version":"4","groupKey":"{}:{}","truncatedAlerts":0,"status":"firing","receiver":"r","alerts":[%s]}}`,
-		at(arrives), strings.Join(alerts, ","))
+	return `{"time":"` + at(arrives) + `","data":` + webhook(alerts...) + `}`
+}
+
+// webhook is the document of Alertmanager's webhook.
+func webhook(alerts ...string) string {
+	return `{"version":"4","groupKey":"{}:{}","truncatedAlerts":0,"status":"firing","receiver":"r","groupLabels":{},` +
+		`"commonLabels":{},"commonAnnotations":{},"externalURL":"","alerts":[` + strings.Join(alerts, ",") + `]}`
 }
 
 func mustJSON(value any) string {
@@ -91,7 +97,7 @@ func play(t *testing.T, p config.Policies, documents ...string) outcome {
 	notifications, err := replay.Read("case", []byte(strings.Join(documents, "\n")))
 	require.NoError(t, err)
 	out := outcome{states: map[string][]v1alpha1.State{}}
-	_, err = replay.Run(t.Context(), notifications, replay.Options{Policies: p, Changed: func(_ time.Time, i v1alpha1.Incident, deleted bool) {
+	changed := func(_ time.Time, i v1alpha1.Incident, deleted bool) {
 		if deleted || i.Status.State == "" {
 			return
 		}
@@ -105,14 +111,16 @@ func play(t *testing.T, p config.Policies, documents ...string) outcome {
 		} else {
 			out.incidents[n] = i
 		}
-	}})
+	}
+	_, err = replay.Run(t.Context(), notifications, replay.Options{Policies: p, Changed: changed})
 	require.NoError(t, err)
 	return out
 }
 
 // kept are the incidents that no other one stands for.
 func (o outcome) kept() []v1alpha1.Incident {
-	return slices.DeleteFunc(slices.Clone(o.incidents), func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateAbsorbed })
+	absorbed := func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateAbsorbed }
+	return slices.DeleteFunc(slices.Clone(o.incidents), absorbed)
 }
 
 // only is the one incident that there has to be.

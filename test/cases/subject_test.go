@@ -16,7 +16,8 @@ const (
 		" prometheus=obs/obs severity=warning device=/dev/vdb1 mountpoint=/data fstype=xfs"
 )
 
-// An alert is about the object that its series tells of, never about the exporter that was scraped; the hotspots are neither.
+// An alert is about the object that its series tells of, never about the exporter that was scraped; the hotspots are
+// neither.
 func TestCaseTheExporterIsNotTheSubject(t *testing.T) {
 	for name, c := range map[string]struct{ alerts, want []string }{
 		"Deployments": {
@@ -28,7 +29,10 @@ func TestCaseTheExporterIsNotTheSubject(t *testing.T) {
 				"alertname=KubeDeploymentReplicasMismatch namespace=b deployment=api" + stateMetrics,
 				"alertname=KubeDeploymentReplicasMismatch namespace=b deployment=worker" + stateMetrics,
 			},
-			[]string{"Deployment a/api", "Deployment a/web", "Deployment a/worker", "Deployment b/api", "Deployment b/web", "Deployment b/worker"},
+			[]string{
+				"Deployment a/api", "Deployment a/web", "Deployment a/worker",
+				"Deployment b/api", "Deployment b/web", "Deployment b/worker",
+			},
 		},
 		"a quota": {
 			[]string{"alertname=KubeQuotaExceeded namespace=team resource=pods resourcequota=compute" + stateMetrics},
@@ -52,7 +56,9 @@ func TestCaseTheExporterIsNotTheSubject(t *testing.T) {
 				"alertname=KubeDaemonSetRolloutStuck namespace=kube-system daemonset=net" + stateMetrics,
 				"alertname=KubePersistentVolumeClaimPending namespace=a persistentvolumeclaim=data-db-0" + stateMetrics,
 			},
-			[]string{"DaemonSet kube-system/net", "HorizontalPodAutoscaler a/web", "PersistentVolumeClaim a/data-db-0", "StatefulSet a/db"},
+			[]string{
+				"DaemonSet kube-system/net", "HorizontalPodAutoscaler a/web", "PersistentVolumeClaim a/data-db-0", "StatefulSet a/db",
+			},
 		},
 		"nodes by their address": {
 			[]string{
@@ -68,7 +74,8 @@ func TestCaseTheExporterIsNotTheSubject(t *testing.T) {
 				all = append(all, fires(text, 0))
 			}
 			// Under the built-in policies, and as one storm, which has hotspots.
-			for _, p := range []config.Policies{config.Default(), policies(t, "policies: [{name: all, groupBy: [], threshold: 1}]")} {
+			storm := policies(t, "policies: [{name: all, groupBy: [], threshold: 1}]")
+			for _, p := range []config.Policies{config.Default(), storm} {
 				o := play(t, p, sent(0, all...))
 				require.Equal(t, c.want, o.resources())
 				for _, i := range o.written {
@@ -95,13 +102,13 @@ func TestCaseReplicasOfPrometheus(t *testing.T) {
 	require.Equal(t, 10*time.Minute, endedAt(i), "it fires while either says so")
 }
 
-// kube-state-metrics is replaced while two Deployments lack replicas: the same alerts come from another pod a quarter of an
-// hour later.
+// kube-state-metrics is replaced while two Deployments lack replicas: the same alerts come from another pod a quarter
+// of an hour later.
 func TestCaseTheExporterIsReplaced(t *testing.T) {
 	alerts := func(exporter string) (out [2]string) {
 		for n, name := range []string{"web", "api"} {
-			out[n] = "alertname=KubeDeploymentReplicasMismatch namespace=shop job=kube-state-metrics severity=warning service=ksm deployment=" +
-				name + " pod=ksm-7c9d6b5f4d-" + exporter
+			out[n] = "alertname=KubeDeploymentReplicasMismatch namespace=shop job=kube-state-metrics severity=warning" +
+				" service=ksm deployment=" + name + " pod=ksm-7c9d6b5f4d-" + exporter
 		}
 		return out
 	}
@@ -119,7 +126,8 @@ func TestCaseTheExporterIsReplaced(t *testing.T) {
 	}
 }
 
-// Labels with dots in their names, as OpenTelemetry has them, can be matched, grouped by, and name what an alert is about.
+// Labels with dots in their names, as OpenTelemetry has them, can be matched, grouped by, and name what an alert is
+// about.
 func TestCaseNamesWithDots(t *testing.T) {
 	var all []string
 	for _, namespace := range []string{"shop", "bank"} {
