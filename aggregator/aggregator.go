@@ -27,6 +27,8 @@ import (
 type Options struct {
 	// Redis is a client of any kind: one server, Sentinel or Cluster.
 	Redis redis.UniversalClient
+	// Prefix begins the keys of the installation, 1 to 32 of a-z, 0-9 and -. Empty is DefaultPrefix.
+	Prefix string
 	// Lease is for how long a pod may project a group before another may take over.
 	Lease time.Duration
 	// Replicas is how many replicas of Redis must have what a fold wrote before Fold returns, and ReplicaTimeout how long they
@@ -44,6 +46,7 @@ type Options struct {
 // Aggregator is the fold. It is safe for concurrent use and holds no state that matters: all of that is in Redis.
 type Aggregator struct {
 	rdb     redis.UniversalClient
+	keys    keyspace
 	scripts scripts
 	lease   time.Duration
 	resync  time.Duration
@@ -61,7 +64,7 @@ type Aggregator struct {
 // New makes an Aggregator. It does not speak to Redis yet.
 func New(o Options) *Aggregator {
 	return &Aggregator{
-		rdb: o.Redis, scripts: newScripts(!o.Embedded), lease: o.Lease, resync: o.Resync, clock: o.Clock, plain: o.Embedded,
+		rdb: o.Redis, keys: newKeyspace(o.Prefix), scripts: newScripts(!o.Embedded), lease: o.Lease, resync: o.Resync, clock: o.Clock, plain: o.Embedded,
 		replicas: o.Replicas, replicaTimeout: o.ReplicaTimeout,
 	}
 }
@@ -69,7 +72,7 @@ func New(o Options) *Aggregator {
 // minMajor is the first Redis with script flags, by which a fold is refused whole when memory is short.
 const minMajor = 7
 
-// Load checks the server and loads the scripts. Its errors say what would be right; until it has succeeded nothing else
+// Load checks the server and what it holds, and loads the scripts. Its errors say what would be right; until it has succeeded nothing else
 // works.
 func (a *Aggregator) Load(ctx context.Context) error {
 	if err := a.readClock(ctx); err != nil {
@@ -83,6 +86,9 @@ func (a *Aggregator) Load(ctx context.Context) error {
 		if err := checkVersion(info); err != nil {
 			return err
 		}
+	}
+	if err := a.checkFormat(ctx); err != nil {
+		return err
 	}
 	for _, s := range a.scripts.all() {
 		if err := s.Load(ctx, a.rdb).Err(); err != nil {

@@ -95,7 +95,7 @@ func TestTombstonesAreBounded(t *testing.T) {
 		l.fold(a)
 	}
 	group := GroupID("default", map[string]string{"alertname": "PodDown"})
-	require.EqualValues(t, 20, l.rdb.HLen(l.ctx, groupKeys(ShardOf(group), group)[1]).Val())
+	require.EqualValues(t, 20, l.rdb.HLen(l.ctx, l.keys.group(group).alerts).Val())
 }
 
 // 10,000 alerts within a minute are a matter of few writes, and of one incident.

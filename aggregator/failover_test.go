@@ -80,13 +80,13 @@ func TestAnotherServerLooksAnew(t *testing.T) {
 // An import that a second failover interrupts does not count either, though its lease has come to the new master.
 func TestAnotherServerInTheMiddleOfALook(t *testing.T) {
 	l := newLab(t, nil)
-	elsewhere := func() { require.NoError(t, l.rdb.Set(l.ctx, serverKey(3), "another", 0).Err()) }
+	elsewhere := func() { require.NoError(t, l.rdb.Set(l.ctx, l.keys.server(3), "another", 0).Err()) }
 	elsewhere()
 	mine, err := l.BeginImport(l.ctx, 3, importAnew, time.Minute)
 	require.NoError(t, err)
 	require.NotNil(t, mine)
 	// The lease as a pod took it under another run id.
-	require.NoError(t, l.rdb.Set(l.ctx, importKey(3), mine.token+" another", time.Minute).Err())
+	require.NoError(t, l.rdb.Set(l.ctx, l.keys.lease(3), mine.token+" another", time.Minute).Err())
 	require.ErrorIs(t, l.ExtendImport(l.ctx, mine), ErrUnavailable)
 	require.ErrorIs(t, l.FinishImport(l.ctx, mine), ErrUnavailable)
 	require.Equal(t, importAnew, l.epoch())

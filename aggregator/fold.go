@@ -144,16 +144,14 @@ func (a *Aggregator) foldAgain(ctx context.Context, parts []Group, calls []call,
 
 // Replay folds alerts of a group that have waited for its import, at most 256 of them; Snapshot tells of more.
 func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
-	shard := ShardOf(group)
-	keys := append(shardKeys(shard), groupKeys(shard, group)...)
-	reply, err := a.scripts.fold.Run(ctx, a.rdb, keys,
+	reply, err := a.scripts.fold.Run(ctx, a.rdb, a.keys.script(group),
 		a.scriptClock(), "", a.lease.Milliseconds(), group, "", "", "", "", "", "", "", "", "").Result()
 	if err != nil {
 		return Folded{}, fmt.Errorf("folding what waited in group %s: %w", group, classify(err))
 	}
 	f, _, err := decodeFolded(reply, Group{Policy: &config.Policy{}})
 	if err == nil && len(f.Transitions) > 0 {
-		a.name(ctx, &f, keys[3])
+		a.name(ctx, &f, a.keys.group(group).hash)
 	}
 	return f, err
 }
@@ -202,12 +200,10 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 		}
 	}
 	shard := ShardOf(g.ID)
-	keys := append(make([]string, 0, 17), shardKeys(shard)...)
-	keys = append(keys, groupKeys(shard, g.ID)...)
-	overflow := ""
+	ids, overflow := []string{g.ID}, ""
 	if as.object == "" {
 		overflow = overflowID(g.Policy.Name, shard)
-		keys = append(keys, groupKeys(shard, overflow)...)
+		ids = append(ids, overflow)
 	}
 	args := make([]any, 0, 13+9*len(g.Alerts))
 	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, g.Policy.Name, labels, overflow,
@@ -227,7 +223,7 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 		args = append(args, alert.Fingerprint, alert.Source, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.UnixMilli(), ends,
 			recordRest(alert, g.Policy.Breakdown), name, facts)
 	}
-	return call{shard: shard, keys: keys, args: args, token: token}, nil
+	return call{shard: shard, keys: a.keys.script(ids...), args: args, token: token}, nil
 }
 
 func flag(b bool) string {

@@ -53,7 +53,7 @@ func (a *Aggregator) NeedsImport(epoch string) bool {
 func (a *Aggregator) LookAgain(ctx context.Context) error {
 	_, err := a.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for shard := range Shards {
-			pipe.SetXX(ctx, epochKey(shard), importAnew, 0)
+			pipe.SetXX(ctx, a.keys.epoch(shard), importAnew, 0)
 		}
 		return nil
 	})
@@ -94,6 +94,9 @@ func (a *Aggregator) ExtendImport(ctx context.Context, i *ShardImport) error {
 // FinishImport marks the shard as imported, so that its groups are written, and gives the lease back. It returns an error when
 // the lease was gone: what was imported may be gone with it.
 func (a *Aggregator) FinishImport(ctx context.Context, i *ShardImport) error {
+	if err := a.markFormat(ctx); err != nil { // Redis may have been emptied since Load.
+		return fmt.Errorf("marking the format of the data in Redis: %w", classify(err))
+	}
 	return a.stillMine(ctx, i, "finish")
 }
 
@@ -122,7 +125,7 @@ func (a *Aggregator) importLease(ctx context.Context, i *ShardImport, op string)
 	if i.Epoch != "" && i.Epoch != importAnew {
 		next = importDone + next
 	}
-	keys := []string{dueKey(i.Shard), epochKey(i.Shard), importKey(i.Shard), serverKey(i.Shard)}
+	keys := []string{a.keys.due(i.Shard), a.keys.epoch(i.Shard), a.keys.lease(i.Shard), a.keys.server(i.Shard)}
 	n, err := a.scripts.lease.Run(ctx, a.rdb, keys, op, i.token, i.lease.Milliseconds(), i.Epoch, next).Int()
 	return n == 1, classify(err)
 }
@@ -156,7 +159,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 		return false, err
 	}
 	shard := ShardOf(i.Group)
-	keys := append(shardKeys(shard), groupKeys(shard, i.Group)...)
+	keys := a.keys.script(i.Group)
 	starts, rest := int64(0), ""
 	if known := i.Object.Facts; !i.Object.Storm && i.Object.Total > 0 {
 		starts, rest = known.StartsAt*1000, recordRest(Alert{Labels: known.Labels}, policy.Breakdown)
@@ -193,8 +196,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 
 // FinishGroup says that all incidents of a group that Redis had lost have been imported, so that it is written again.
 func (a *Aggregator) FinishGroup(ctx context.Context, group string) error {
-	shard := ShardOf(group)
-	keys := append(shardKeys(shard), groupKeys(shard, group)...)
+	keys := a.keys.script(group)
 	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0", "", "", "").Err()
 	if err != nil {
 		return fmt.Errorf("finishing the import of group %s: %w", group, classify(err))

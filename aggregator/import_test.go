@@ -100,7 +100,8 @@ func TestGroupsNobodyMentionsAgainAreEndedAndDeleted(t *testing.T) {
 // Each key of a group in turn is lost, and the index of its shard.
 func TestAPartlyLostGroupIsImportedAlone(t *testing.T) {
 	group := GroupID("default", map[string]string{"alertname": "PodDown"})
-	keys := append(groupKeys(ShardOf(group), group), dueKey(ShardOf(group)), groupsKey(ShardOf(group)))
+	k, shard := newKeyspace(""), ShardOf(group)
+	keys := append(k.group(group).list(), k.due(shard), k.groups(shard))
 	for _, key := range keys {
 		name := key[strings.Index(key, "}")+1:]
 		for _, storm := range []bool{true, false} {
@@ -184,7 +185,7 @@ func TestAHandEditedRevisionIsOvertaken(t *testing.T) {
 func TestAGroupThatIsWhollyLostIsForgotten(t *testing.T) {
 	l := newLab(t, nil)
 	f := l.fold(l.pods(3, Firing)...)
-	require.NoError(t, l.rdb.Del(l.ctx, groupKeys(ShardOf(f.Group), f.Group)...).Err())
+	require.NoError(t, l.rdb.Del(l.ctx, l.keys.group(f.Group).list()...).Err())
 	l.pass(time.Minute)
 	_, err := l.Snapshot(l.ctx, f.Group, "", false)
 	require.ErrorIs(t, err, ErrLost)
@@ -192,7 +193,7 @@ func TestAGroupThatIsWhollyLostIsForgotten(t *testing.T) {
 	s, err := l.Snapshot(l.ctx, f.Group, "", false)
 	require.NoError(t, err)
 	require.Nil(t, s)
-	require.EqualValues(t, 1, l.rdb.ZCard(l.ctx, dueKey(ShardOf(f.Group))).Val(), "the import's mark")
+	require.EqualValues(t, 1, l.rdb.ZCard(l.ctx, l.keys.due(ShardOf(f.Group))).Val(), "the import's mark")
 	require.Empty(t, l.rdb.Keys(l.ctx, "*:g:*").Val())
 }
 
@@ -228,7 +229,7 @@ func TestTooManyWaitForTheImport(t *testing.T) {
 	_, err := l.Fold(l.ctx, groups, func(Group) string { return "stormfold" })
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorContains(t, err, "imported")
-	waiting := groupKeys(ShardOf(groups[0].ID), groups[0].ID)[6]
+	waiting := l.keys.group(groups[0].ID).waiting
 	require.LessOrEqual(t, l.rdb.HLen(l.ctx, waiting).Val(), int64(3*100+foldAlerts))
 	require.Positive(t, l.rdb.HLen(l.ctx, waiting).Val())
 }
@@ -247,7 +248,7 @@ func TestWhatWaitsIsJoined(t *testing.T) {
 	require.Empty(t, f.Transitions)
 	l.imported()
 	l.flush(f.Group, "")
-	require.Zero(t, l.rdb.Exists(l.ctx, groupKeys(ShardOf(f.Group), f.Group)[6]).Val())
+	require.Zero(t, l.rdb.Exists(l.ctx, l.keys.group(f.Group).waiting).Val())
 	storm := l.one(Open)
 	require.True(t, storm.Storm)
 	require.Equal(t, 10, storm.Firing)

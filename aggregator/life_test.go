@@ -228,8 +228,8 @@ func TestRetentionDeletesAndTheGroupGoes(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, keys, "nothing of the group is left in Redis")
 	for shard := range Shards {
-		require.Zero(t, l.rdb.Exists(l.ctx, groupsKey(shard)).Val())
-		require.EqualValues(t, 1, l.rdb.ZCard(l.ctx, dueKey(shard)).Val(), "the import's mark")
+		require.Zero(t, l.rdb.Exists(l.ctx, l.keys.groups(shard)).Val())
+		require.EqualValues(t, 1, l.rdb.ZCard(l.ctx, l.keys.due(shard)).Val(), "the import's mark")
 	}
 }
 
@@ -378,7 +378,7 @@ func TestTombstonesOfEarlierStormsGo(t *testing.T) {
 		f = l.fold(alerts...)
 		l.flush(f.Group, f.Token)
 		l.pass(time.Minute)
-		most = max(most, l.rdb.HLen(l.ctx, groupKeys(ShardOf(f.Group), f.Group)[1]).Val())
+		most = max(most, l.rdb.HLen(l.ctx, l.keys.group(f.Group).alerts).Val())
 	}
 	require.Len(t, l.in(Ended), 40)
 	for _, o := range l.in(Ended) {

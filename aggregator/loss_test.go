@@ -396,7 +396,7 @@ func (w *losses) goBack() {
 		require.NoError(w.t, w.rdb.Restore(w.ctx, key, 0, value).Err())
 	}
 	for shard := range Shards {
-		require.NoError(w.t, w.rdb.Set(w.ctx, serverKey(shard), "another", 0).Err())
+		require.NoError(w.t, w.rdb.Set(w.ctx, w.keys.server(shard), "another", 0).Err())
 	}
 }
 

@@ -68,7 +68,7 @@ func (w *twin) wither() {
 // attention names the objects that want some now. A deadline that a new policy brought forward may be met at the old one.
 func (w *twin) attention() []string {
 	names, err := w.rdb.ZRangeArgs(w.ctx, redis.ZRangeArgs{
-		Key: groupKeys(ShardOf(w.group), w.group)[5], ByScore: true, Start: "-inf", Stop: w.now.UnixMilli(),
+		Key: w.keys.group(w.group).todo, ByScore: true, Start: "-inf", Stop: w.now.UnixMilli(),
 	}).Result()
 	require.NoError(w.t, err)
 	return names
@@ -172,7 +172,7 @@ type modelEntry struct {
 // name learns the names that the scripts gave to new incidents.
 func (w *twin) name() map[string]modelEntry {
 	out := map[string]modelEntry{}
-	all, err := w.rdb.HGetAll(w.ctx, groupKeys(ShardOf(w.group), w.group)[3]).Result()
+	all, err := w.rdb.HGetAll(w.ctx, w.keys.group(w.group).objects).Result()
 	require.NoError(w.t, err)
 	for name, raw := range all {
 		if strings.HasSuffix(name, "#") {
@@ -191,12 +191,12 @@ func (w *twin) name() map[string]modelEntry {
 // compare compares the whole of the group.
 func (w *twin) compare() {
 	w.t.Helper()
-	keys := groupKeys(ShardOf(w.group), w.group)
+	keys := w.keys.group(w.group).list()
 	pipe := w.rdb.Pipeline()
 	hash, alerts := pipe.HGetAll(w.ctx, keys[0]), pipe.HGetAll(w.ctx, keys[1])
 	recent, open := pipe.ZRange(w.ctx, keys[2], 0, -1), pipe.ZCard(w.ctx, keys[4])
-	counted := pipe.HMGet(w.ctx, groupsKey(ShardOf(w.group)), "#A", "#S")
-	due := pipe.ZScore(w.ctx, dueKey(ShardOf(w.group)), w.group)
+	counted := pipe.HMGet(w.ctx, w.keys.groups(ShardOf(w.group)), "#A", "#S")
+	due := pipe.ZScore(w.ctx, w.keys.due(ShardOf(w.group)), w.group)
 	_, err := pipe.Exec(w.ctx)
 	inOpen := func(n int64) any {
 		if n == 0 {

@@ -47,7 +47,7 @@ func TestMemoryPerAlert(t *testing.T) {
 	f := l.fill(10000)
 	require.Equal(t, 10000, f.Total)
 	total := int64(0)
-	for _, key := range groupKeys(ShardOf(f.Group), f.Group) {
+	for _, key := range l.keys.group(f.Group).list() {
 		total += l.rdb.MemoryUsage(l.ctx, key, 0).Val()
 	}
 	t.Logf("%.1f bytes of Redis memory per alert", float64(total)/10000)

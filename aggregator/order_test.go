@@ -26,7 +26,7 @@ func (l *lab) outcome(group string) outcome {
 	l.pass(20 * time.Second) // Leases that folds granted are over.
 	l.flush(group, "")
 	out := outcome{Alerts: map[string]string{}}
-	for fp, record := range l.rdb.HGetAll(l.ctx, groupKeys(ShardOf(group), group)[1]).Val() {
+	for fp, record := range l.rdb.HGetAll(l.ctx, l.keys.group(group).alerts).Val() {
 		parts := strings.Split(record, sep)
 		out.Alerts[fp] = parts[0][:1] + " " + parts[1] // The last word: status and notifiedAt.
 	}

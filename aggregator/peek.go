@@ -60,9 +60,7 @@ var statuses = map[string]string{"f": string(Firing), "r": string(Resolved), "c"
 
 // Peek looks at a group, and at one alert in it, without changing anything. It needs no Load.
 func (a *Aggregator) Peek(ctx context.Context, group, fingerprint string) (GroupState, error) {
-	shard := ShardOf(group)
-	keys := append(shardKeys(shard), groupKeys(shard, group)...)
-	reply, err := a.scripts.peek.Run(ctx, a.rdb, keys, a.scriptClock(), group, fingerprint).Result()
+	reply, err := a.scripts.peek.Run(ctx, a.rdb, a.keys.script(group), a.scriptClock(), group, fingerprint).Result()
 	if err != nil {
 		return GroupState{}, fmt.Errorf("looking at group %s: %w", group, classify(err))
 	}
@@ -113,12 +111,6 @@ func (s *GroupState) params(text string) error {
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	s.Threshold, s.Period, s.Cooldown = int(p.Threshold), ms(p.Window), ms(p.Cooldown)
 	return nil
-}
-
-// Keys are the keys of a group in Redis, and the index of its shard that says when it is due.
-func Keys(group string) []string {
-	shard := ShardOf(group)
-	return append(groupKeys(shard, group), dueKey(shard))
 }
 
 // OverflowOf is the group that takes a group's alerts when its policy has too many groups in its shard.

@@ -102,7 +102,7 @@ func TestKeysOfAGroup(t *testing.T) {
 		"{sf:03}:g:1300000000000000", "{sf:03}:g:1300000000000000:alerts", "{sf:03}:g:1300000000000000:recent",
 		"{sf:03}:g:1300000000000000:objects", "{sf:03}:g:1300000000000000:open", "{sf:03}:g:1300000000000000:todo",
 		"{sf:03}:g:1300000000000000:waiting", "{sf:03}:due",
-	}, Keys("1300000000000000"))
+	}, Keys("", "1300000000000000"))
 	require.Equal(t, 3, ShardOf(OverflowOf("default", "1300000000000000")))
 }
 

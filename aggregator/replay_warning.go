@@ -8,10 +8,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// replayed are commands that our scripts leave in an append-only file, with arguments that fit.
-var replayed = []string{
-	"HSET {sf:00}:x f v", "ZADD {sf:00}:x 1 m", "SET {sf:00}:x v", "DEL {sf:00}:x", "PEXPIREAT {sf:00}:x 1",
-}
+// replayed are commands that our scripts leave in an append-only file, with arguments that fit. KEY stands for a key of
+// the installation.
+var replayed = []string{"HSET KEY f v", "ZADD KEY 1 m", "SET KEY v", "DEL KEY", "PEXPIREAT KEY 1"}
 
 // replayWarning says when Redis will not replay its append-only file. It replays the file as the default user, even
 // when that user is off, and drops every transaction with a command that this user may not use: every script with two
@@ -22,7 +21,7 @@ var replayed = []string{
 func (a *Aggregator) replayWarning(ctx context.Context) (string, error) {
 	for _, command := range replayed {
 		args := []any{"ACL", "DRYRUN", "default"}
-		for _, word := range strings.Fields(command) {
+		for _, word := range strings.Fields(strings.Replace(command, "KEY", a.keys.format(), 1)) {
 			args = append(args, word)
 		}
 		answer, err := a.rdb.Do(ctx, args...).Text()

@@ -91,7 +91,7 @@ func (a *Aggregator) exec(ctx context.Context, rdb pipeliner, calls []call, resu
 	var mark *redis.StatusCmd
 	var wait *redis.Cmd
 	if a.replicas > 0 {
-		mark = pipe.Set(ctx, waitKey(calls[indexes[0]].shard), "", 0)
+		mark = pipe.Set(ctx, a.keys.wait(calls[indexes[0]].shard), "", 0)
 		wait = pipe.Do(ctx, "wait", a.replicas, a.replicaTimeout.Milliseconds())
 	}
 	_, _ = pipe.Exec(ctx) // Each command carries its own error.

@@ -19,12 +19,11 @@ type Confirmed struct {
 // Settle tells Redis what of a snapshot stands in Kubernetes and gives the lease back. What is not among the confirmed
 // stays due; a delay says when to try again. It returns when the group wants attention next, zero for never.
 func (a *Aggregator) Settle(ctx context.Context, s *Snapshot, confirmed []Confirmed, delay time.Duration) (time.Time, error) {
-	keys := append(shardKeys(s.Shard), groupKeys(s.Shard, s.Group)...)
 	args := []any{a.scriptClock(), s.Token, delay.Milliseconds(), s.Group}
 	for _, c := range confirmed {
 		args = append(args, c.Name, c.Revision, c.ResourceVersion, c.Namespace)
 	}
-	reply, err := a.scripts.settle.Run(ctx, a.rdb, keys, args...).Result()
+	reply, err := a.scripts.settle.Run(ctx, a.rdb, a.keys.script(s.Group), args...).Result()
 	if err != nil {
 		return time.Time{}, fmt.Errorf("settling group %s: %w", s.Group, classify(err))
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -116,18 +115,17 @@ func (a *Aggregator) Snapshot(ctx context.Context, group, token string, now bool
 	if token == "" {
 		token = uuid.NewString()
 	}
-	shard := ShardOf(group)
-	keys := append(shardKeys(shard), groupKeys(shard, group)...)
-	reply, err := a.scripts.snapshot.Run(ctx, a.rdb, keys, a.scriptClock(), token, a.lease.Milliseconds(), group, flag(now)).Result()
+	reply, err := a.scripts.snapshot.Run(ctx, a.rdb, a.keys.script(group),
+		a.scriptClock(), token, a.lease.Milliseconds(), group, flag(now)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("taking a snapshot of group %s: %w", group, classify(err))
 	}
-	s, page, err := decodeSnapshot(reply, group, shard, token)
+	s, page, err := decodeSnapshot(reply, group, ShardOf(group), token)
 	if err != nil || s == nil {
 		return nil, err
 	}
 	for i := range s.Objects {
-		if err := a.addMembers(ctx, &s.Objects[i], page[i], keys[4]); err != nil {
+		if err := a.addMembers(ctx, &s.Objects[i], page[i], a.keys.group(group)); err != nil {
 			return nil, fmt.Errorf("reading the alerts of group %s: %w", group, classify(err))
 		}
 	}
@@ -144,7 +142,7 @@ type members struct {
 
 // addMembers fills in an object's alerts: one from its facts, or those of a storm from the records, which came with the
 // snapshot when they were few and are scanned here when they are many.
-func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, alertsKey string) error {
+func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, keys groupKeys) error {
 	switch {
 	case o.Total == 0 && o.State != Open:
 		return nil // Nobody knows for which alert it was made, or that one is in another incident.
@@ -168,7 +166,7 @@ func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, al
 	} else {
 		// A scan may show an alert twice while the hash grows.
 		seen := map[string]bool{}
-		scan := a.rdb.HScan(ctx, alertsKey, 0, "", 1000).Iterator()
+		scan := a.rdb.HScan(ctx, keys.alerts, 0, "", 1000).Iterator()
 		for scan.Next(ctx) {
 			fingerprint := scan.Val()
 			if !scan.Next(ctx) {
@@ -187,7 +185,7 @@ func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, al
 		}
 		// Between snapshot and scan Redis may have been emptied, or have failed over to a replica that lags: a list that
 		// misses alerts must not be written over the one in Kubernetes.
-		group, err := a.rdb.HMGet(ctx, strings.TrimSuffix(alertsKey, ":alerts"), "rev", "lost").Result()
+		group, err := a.rdb.HMGet(ctx, keys.hash, "rev", "lost").Result()
 		if err != nil {
 			return err
 		}

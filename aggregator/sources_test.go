@@ -96,6 +96,6 @@ func TestManySources(t *testing.T) {
 	l.flush(last.Group, "")
 	require.Len(t, l.objects, 1)
 	require.Equal(t, 49, l.one(Ended).Reopened)
-	record := l.rdb.HGet(l.ctx, groupKeys(ShardOf(last.Group), last.Group)[1], l.one(Ended).Fingerprint).Val()
+	record := l.rdb.HGet(l.ctx, l.keys.group(last.Group).alerts, l.one(Ended).Fingerprint).Val()
 	require.Less(t, len(record), 500)
 }

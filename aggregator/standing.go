@@ -21,7 +21,7 @@ type Standing struct {
 func (a *Aggregator) Standing(ctx context.Context, shard int) ([]Standing, error) {
 	var out []Standing
 	for cursor := uint64(0); ; {
-		page, next, err := a.rdb.ZScan(ctx, dueKey(shard), cursor, "", sweepGroups).Result()
+		page, next, err := a.rdb.ZScan(ctx, a.keys.due(shard), cursor, "", sweepGroups).Result()
 		if err != nil {
 			return nil, fmt.Errorf("reading the groups of shard %d: %w", shard, classify(err))
 		}
@@ -46,7 +46,7 @@ func (a *Aggregator) standing(ctx context.Context, out []Standing, shard int, gr
 	for len(groups) > 0 {
 		replies, err := a.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for i, group := range groups {
-				pipe.HScan(ctx, objectsKey(shard, group), cursors[i], "", foldAlerts)
+				pipe.HScan(ctx, a.keys.group(group).objects, cursors[i], "", foldAlerts)
 			}
 			return nil
 		})
@@ -77,7 +77,7 @@ func appendStanding(out []Standing, group string, page []string) ([]Standing, er
 		}
 		var e entry
 		if err := json.Unmarshal([]byte(page[i+1]), &e); err != nil {
-			return nil, fmt.Errorf("reading the entry of incident %s: %w", page[i], err)
+			return nil, fmt.Errorf("reading the entry of incident %s: %w: %w", page[i], ErrReply, err)
 		}
 		if e.State == Open && e.Confirmed > 0 {
 			out = append(out, Standing{Group: group, Name: page[i], Namespace: e.Namespace, Revision: e.Confirmed})
@@ -89,10 +89,8 @@ func appendStanding(out []Standing, group string, page []string) ([]Standing, er
 // Differs says that what should stand in Kubernetes is gone, or, with a resource version, that something else stands there. It is
 // written again, unless that happened anyway since it was read from Redis.
 func (a *Aggregator) Differs(ctx context.Context, s Standing, resourceVersion string) error {
-	shard := ShardOf(s.Group)
-	keys := append(shardKeys(shard), groupKeys(shard, s.Group)...)
-	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), s.Group, "", "", "", "", s.Name, resourceVersion, "", s.Revision, "",
-		"differs", "0", "").Err()
+	err := a.scripts.importing.Run(ctx, a.rdb, a.keys.script(s.Group), a.scriptClock(), s.Group, "", "", "", "", s.Name, resourceVersion,
+		"", s.Revision, "", "differs", "0", "").Err()
 	if err != nil {
 		return fmt.Errorf("marking incident %s as to be written again: %w", s.Name, classify(err))
 	}

@@ -28,7 +28,7 @@ type Swept struct {
 
 // Sweep names the groups of a shard that want attention, and counts what is in it.
 func (a *Aggregator) Sweep(ctx context.Context, shard int) (Swept, error) {
-	keys := []string{dueKey(shard), epochKey(shard), serverKey(shard), groupsKey(shard)}
+	keys := []string{a.keys.due(shard), a.keys.epoch(shard), a.keys.server(shard), a.keys.groups(shard)}
 	reply, err := a.scripts.sweep.Run(ctx, a.rdb, keys, a.scriptClock(), sweepGroups).Result()
 	if err != nil {
 		return Swept{}, fmt.Errorf("sweeping shard %d: %w", shard, classify(err))
@@ -55,7 +55,7 @@ func (a *Aggregator) NextDue(ctx context.Context, shard int, after time.Time) (t
 	if !after.IsZero() {
 		from = "(" + strconv.FormatInt(after.UnixMilli(), 10)
 	}
-	first, err := a.rdb.ZRangeByScoreWithScores(ctx, dueKey(shard), &redis.ZRangeBy{Min: from, Max: "+inf", Count: 1}).Result()
+	first, err := a.rdb.ZRangeByScoreWithScores(ctx, a.keys.due(shard), &redis.ZRangeBy{Min: from, Max: "+inf", Count: 1}).Result()
 	if err != nil {
 		return time.Time{}, fmt.Errorf("asking when shard %d is due: %w", shard, classify(err))
 	}

@@ -146,7 +146,7 @@ func TestRecordsOfABusyGroupAreBounded(t *testing.T) {
 			l.pass(30 * time.Minute)
 			l.sweep()
 		}
-		n := l.rdb.HLen(l.ctx, groupKeys(ShardOf(group), group)[1]).Val()
+		n := l.rdb.HLen(l.ctx, l.keys.group(group).alerts).Val()
 		t.Logf("%d per round: %d records after 40 hours, quiet is 5h, maxAlerts 10", perRound, n)
 		if n > 20+60 {
 			t.Errorf("%d records", n)

@@ -1,0 +1,103 @@
+package aggregator
+
+import (
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// formatIn is the number in Redis, empty when there is none.
+func (l *lab) formatIn() string {
+	l.t.Helper()
+	return l.rdb.Get(l.ctx, "{sf:00}:format").Val()
+}
+
+func TestTheFormatIsWrittenAndCheckedAtTheStart(t *testing.T) {
+	l := newLab(t, nil)
+	require.Equal(t, "2", l.formatIn())
+	require.NoError(t, l.Load(l.ctx), "data in our format")
+
+	refused := func(format string) {
+		t.Helper()
+		err := l.Load(l.ctx)
+		require.EqualError(t, err, "another version of Stormfold keeps its data under the keys {sf:*} of this Redis, in format "+format+
+			" where this one writes 2: stop that version, then delete those keys or set another STORMFOLD_REDIS_PREFIX; the open "+
+			"incidents are read from Kubernetes again")
+		var other *OtherFormatError
+		require.ErrorAs(t, err, &other)
+		require.Equal(t, format, other.Format)
+		require.Empty(t, FailureOf(err), "Redis did not fail")
+	}
+	require.NoError(t, l.rdb.Set(l.ctx, "{sf:00}:format", "3", 0).Err())
+	refused("3")
+	require.Equal(t, "3", l.formatIn(), "it belongs to the other version")
+
+	// What version 0.1 left: data in any shard, and no number.
+	for shard := range Shards {
+		require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+		require.NoError(t, l.rdb.ZAdd(l.ctx, "{sf:"+ShardName(shard)+"}:due", redis.Z{Score: 1, Member: "g"}).Err())
+		refused("1")
+		require.Empty(t, l.formatIn())
+	}
+
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	require.NoError(t, l.Load(l.ctx))
+	require.Equal(t, "2", l.formatIn())
+}
+
+// A Redis that is emptied under a running pod has the number again when a shard has been imported, and a pod that was refused
+// meanwhile can start.
+func TestTheFormatComesBackWithAnImport(t *testing.T) {
+	l := newLab(t, nil)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	l.fold(l.pods(3, Firing)...)
+	var other *OtherFormatError
+	require.ErrorAs(t, l.Load(l.ctx), &other)
+
+	i, err := l.BeginImport(l.ctx, 7, "", 20*time.Second)
+	require.NoError(t, err)
+	require.NoError(t, l.FinishImport(l.ctx, i))
+	require.Equal(t, "2", l.formatIn())
+	require.NoError(t, l.Load(l.ctx))
+}
+
+// Two installations on one Redis know nothing of each other, whatever versions they are.
+func TestTwoPrefixesOnOneRedis(t *testing.T) {
+	one := newLab(t, nil)
+	two := &lab{t: t, ctx: one.ctx, now: epoch, rdb: one.rdb, policy: one.policy, objects: map[string]Object{}}
+	two.Aggregator = New(Options{Redis: one.rdb, Prefix: "blue-2", Lease: 20 * time.Second, Clock: func() time.Time { return two.now }})
+	require.NoError(t, one.rdb.Set(one.ctx, "{sf:00}:format", "3", 0).Err())
+	require.NoError(t, two.Load(two.ctx))
+	two.imported()
+
+	// The same alerts: a storm in one, less than a storm in the other.
+	f := one.fold(one.pods(15, Firing)...)
+	require.Equal(t, "storm", f.State)
+	one.flush(f.Group, f.Token)
+	g := two.fold(two.pods(3, Firing)...)
+	require.Equal(t, "calm", g.State)
+	two.flush(g.Group, g.Token)
+	require.Equal(t, f.Group, g.Group)
+	require.Len(t, one.in(Open), 1)
+	require.Len(t, two.in(Open), 3)
+	keys := one.rdb.Keys(one.ctx, "*").Val()
+	require.Equal(t, len(keys), len(one.rdb.Keys(one.ctx, "{sf:[0-9][0-9]}:*").Val())+len(one.rdb.Keys(one.ctx, "{blue-2:[0-9][0-9]}:*").Val()))
+
+	swept, err := two.Sweep(two.ctx, ShardOf(g.Group))
+	require.NoError(t, err)
+	require.Equal(t, []int{3, 0}, []int{swept.Alerts, swept.Storms})
+}
+
+// The Redis of make run and of replays knows what the format needs.
+func TestTheFormatInTheEmbeddedRedis(t *testing.T) {
+	server := miniredis.RunT(t)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer rdb.Close()
+	for range 2 {
+		require.NoError(t, New(Options{Redis: rdb, Lease: time.Second, Embedded: true}).Load(t.Context()))
+	}
+	require.Equal(t, "2", rdb.Get(t.Context(), "{sf:00}:format").Val())
+}
