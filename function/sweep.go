@@ -74,6 +74,9 @@ func (p *pod) look(ctx context.Context) *found {
 			continue
 		}
 		p.metrics.shards.saw(shard, swept)
+		if swept.SetBack > 0 {
+			f.failed(p.rewind(ctx, shard, swept))
+		}
 		if !p.aggregator.NeedsImport(swept.Epoch) {
 			p.remember(f, swept.Groups)
 			continue
@@ -93,6 +96,15 @@ func (p *pod) look(ctx context.Context) *found {
 	}
 	_ = imports.Wait() // Each has told its error already.
 	return f
+}
+
+// rewind makes all groups of a shard due after Redis' clock was set back. The next sweeps find them.
+func (p *pod) rewind(ctx context.Context, shard int, swept aggregator.Swept) error {
+	n, err := p.aggregator.Rewind(ctx, shard, swept.Now)
+	if err == nil {
+		p.log.Warnw("Redis' clock was set back: all groups are looked at", "shard", shard, "by", swept.SetBack, "groups", n)
+	}
+	return err
 }
 
 // remember puts groups on the agenda.

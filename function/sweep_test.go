@@ -3,10 +3,13 @@ package function
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,9 +46,9 @@ func (m *moody) Create(ctx context.Context, i *v1alpha1.Incident) (*v1alpha1.Inc
 }
 
 // startMoody starts a function that sweeps only when a test does, and leaves a group due that no pod remembers.
-func startMoody(t *testing.T, api *moody, settings ...string) (p *pod, rdb *redis.Client, group string) {
-	server := miniredis.RunT(t)
-	rdb = redis.NewClient(&redis.Options{Addr: server.Addr()})
+func startMoody(t *testing.T, api *moody, settings ...string) (p *pod, server *miniredis.Miniredis, group string) {
+	server = miniredis.RunT(t)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	t.Cleanup(func() { require.NoError(t, rdb.Close()) })
 	f := New()
 	f.Parts = Parts{Redis: rdb, Incidents: api}
@@ -75,7 +78,7 @@ func startMoody(t *testing.T, api *moody, settings ...string) (p *pod, rdb *redi
 	_, err = p.aggregator.Settle(t.Context(), s, nil, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.Stop(context.Background())) })
-	return p, rdb, s.Group
+	return p, server, s.Group
 }
 
 func incidents(t *testing.T, api *moody) int {
@@ -96,17 +99,17 @@ func TestASweepGoesOnAfterAComparisonThatFails(t *testing.T) {
 	})
 	t.Run("Redis out of memory", func(t *testing.T) {
 		api := &moody{}
-		p, rdb, _ := startMoody(t, api)
+		p, server, _ := startMoody(t, api)
 		require.NoError(t, p.aggregator.LookAgain(t.Context()))
-		rdb.AddHook(&noLease{})
+		refuseLeases(server)
 		require.ErrorIs(t, p.sweep(t.Context()), aggregator.ErrOutOfMemory)
 		require.Equal(t, 1, incidents(t, api))
 	})
 	t.Run("never imported", func(t *testing.T) {
 		api := &moody{}
-		p, rdb, _ := startMoody(t, api)
+		p, server, _ := startMoody(t, api)
 		for shard := range aggregator.Shards {
-			require.NoError(t, rdb.Del(t.Context(), "{sf:"+aggregator.ShardName(shard)+"}:epoch").Err())
+			require.True(t, server.Del("{sf:"+aggregator.ShardName(shard)+"}:epoch"))
 		}
 		api.list = func(context.Context, metav1.ListOptions) error { return errors.New("lists are refused") }
 		require.ErrorContains(t, p.sweep(t.Context()), "lists are refused")
@@ -114,39 +117,23 @@ func TestASweepGoesOnAfterAComparisonThatFails(t *testing.T) {
 	})
 }
 
-// noLease refuses the script calls of the import's lease, as a Redis does that has no memory left.
-type noLease struct{ redis.Hook }
-
-func (*noLease) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (*noLease) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (*noLease) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		for _, arg := range cmd.Args() {
-			if arg == "begin" {
-				err := outOfMemory{}
-				cmd.SetErr(err)
-				return err
-			}
+// refuseLeases refuses the script calls of the import's lease, as a Redis does that has no memory left.
+func refuseLeases(redis *miniredis.Miniredis) {
+	redis.Server().SetPreHook(func(peer *server.Peer, cmd string, args ...string) bool {
+		if strings.EqualFold(cmd, "evalsha") && slices.Contains(args, "begin") {
+			peer.WriteError("OOM command not allowed when used memory > 'maxmemory'.")
+			return true
 		}
-		return next(ctx, cmd)
-	}
+		return false
+	})
 }
-
-type outOfMemory struct{}
-
-func (outOfMemory) Error() string { return "OOM command not allowed when used memory > 'maxmemory'." }
-func (outOfMemory) RedisError()   {}
 
 // A shard whose list hangs keeps no other shard waiting.
 func TestASweepWaitsForNoComparison(t *testing.T) {
 	api := &moody{}
-	p, rdb, group := startMoody(t, api, "STORMFOLD_KUBE_TIMEOUT", "60s")
+	p, server, group := startMoody(t, api, "STORMFOLD_KUBE_TIMEOUT", "60s")
 	require.NotZero(t, aggregator.ShardOf(group))
-	require.NoError(t, rdb.Set(t.Context(), "{sf:00}:epoch", "again", 0).Err())
+	require.NoError(t, server.Set("{sf:00}:epoch", "again"))
 	api.list = func(ctx context.Context, _ metav1.ListOptions) error {
 		<-ctx.Done()
 		return ctx.Err()
