@@ -52,7 +52,8 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 	return reply, handlers.Answer(err)
 }
 
-// maxAhead is how far an event's time may be ahead of Redis' clock. A word from the future would beat every later one.
+// maxAhead is how far an event's time may be ahead of both clocks, Redis' and this pod's. A word from the future would beat every
+// later one; that one of the two clocks is behind is no reason to refuse it.
 const maxAhead = 10 * time.Minute
 
 func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) {
@@ -73,7 +74,7 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	case handlers.Ignore:
 		return nil, nil
 	}
-	if ahead := request.NotifiedAt.Sub(p.aggregator.Now()); ahead > maxAhead {
+	if ahead := min(request.NotifiedAt.Sub(p.aggregator.Now()), time.Until(request.NotifiedAt)); ahead > maxAhead {
 		return nil, handlers.TooFarAhead(request.NotifiedAt, ahead)
 	}
 	p.noteLeftOut(ctx, ev, request.LeftOut)

@@ -11,8 +11,8 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// firstImports is how many shards are imported at once at the start.
-const firstImports = 4
+// importsAtOnce is how many shards a pod imports at once.
+const importsAtOnce = 4
 
 // firstImport imports the shards that Redis does not know, for as long as one call may take: so that the first events meet
 // what is going on. What it leaves is the sweep's business.
@@ -23,7 +23,7 @@ func (p *pod) firstImport(ctx context.Context) {
 		defer cancel()
 		defer close(done)
 		all, ctx := errgroup.WithContext(within)
-		all.SetLimit(firstImports)
+		all.SetLimit(importsAtOnce)
 		for shard := range aggregator.Shards {
 			all.Go(func() error {
 				return p.guard(inImport, func() error {
