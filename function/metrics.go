@@ -17,6 +17,7 @@ type metrics struct {
 	eventSeconds  prometheus.Observer
 	alerts        map[aggregator.Status]prometheus.Counter
 	overflow      prometheus.Counter
+	dropped       prometheus.Counter
 	folds         map[string]prometheus.Counter
 	foldSeconds   prometheus.Observer
 	transitions   *prometheus.CounterVec
@@ -91,6 +92,7 @@ func newMetrics() *metrics {
 	for _, status := range alertStatus.Values {
 		m.alerts[aggregator.Status(status)] = alerts.WithLabelValues(status)
 	}
+	m.dropped = s.Counter("alerts_dropped_total", "Alerts accepted that make nothing, as their policy says with drop.").WithLabelValues()
 	m.overflow = s.Counter("overflow_alerts_total", "Alerts folded into the overflow group of their policy, which has maxGroups groups in the shard.").WithLabelValues()
 	m.passedAlerts = s.Counter("passthrough_alerts_total", "Alerts of which Redis could not take the event, by what was done past it: written, standing (in an open "+
 		"incident already), skipped (too many at once), error.", passedResults)

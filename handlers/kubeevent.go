@@ -41,7 +41,7 @@ type kubeSource struct {
 	Host string `json:"host"`
 }
 
-// kubeLabels are the labels by which alerts name objects of these kinds; ResourceOf reads them. An object of any other
+// kubeLabels are the labels by which alerts name objects of these kinds; package subject reads them. An object of any other
 // kind is named by involved_kind and involved_name.
 var kubeLabels = map[string]string{
 	"Pod": "pod", "Job": "job_name", "CronJob": "cronjob", "Deployment": "deployment", "StatefulSet": "statefulset",
