@@ -54,6 +54,8 @@ var clusterKinds = map[string]bool{"Node": true, "Namespace": true, "PersistentV
 
 const (
 	warning = "Warning"
+	// labelEventType marks alerts that were made of Kubernetes Events: nobody resolves them.
+	labelEventType = "event_type"
 	// ownGroup is the API group of incidents. What is said about them must not become an incident.
 	ownGroup = "stormfold.io/"
 )
@@ -103,7 +105,7 @@ func decodeKubeEvent(data []byte) (aggregator.Batch, *Invalid) {
 
 // labels are those of an alert about that object: the same ones for every repetition of the Event.
 func (e *kubeEvent) labels(object kubeReference) map[string]string {
-	labels := map[string]string{"alertname": e.Reason, "severity": "warning", "kind": object.Kind}
+	labels := map[string]string{"alertname": e.Reason, "severity": "warning", "kind": object.Kind, labelEventType: e.Type}
 	if !clusterKinds[object.Kind] {
 		labels["namespace"] = object.Namespace
 	}

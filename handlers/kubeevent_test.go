@@ -18,7 +18,7 @@ func TestKubernetesEvents(t *testing.T) {
 	}{
 		"kubeevent-core": {
 			aggregator.Alert{
-				Labels: map[string]string{"alertname": "BackOff", "severity": "warning", "kind": "Pod", "namespace": "shop",
+				Labels: map[string]string{"alertname": "BackOff", "severity": "warning", "event_type": "Warning", "kind": "Pod", "namespace": "shop",
 					"pod": "cart-7d9c6b8f4d-x2k8v", "node": "node-7"},
 				Annotations: map[string]string{"summary": "Back-off restarting failed container cart in pod cart-7d9c6b8f4d-x2k8v"},
 				StartsAt:    time.Date(2026, 3, 1, 10, 15, 30, 0, time.UTC),
@@ -27,7 +27,7 @@ func TestKubernetesEvents(t *testing.T) {
 		},
 		"kubeevent-new": {
 			aggregator.Alert{
-				Labels: map[string]string{"alertname": "RenewalFailed", "severity": "warning", "kind": "Certificate", "namespace": "shop",
+				Labels: map[string]string{"alertname": "RenewalFailed", "severity": "warning", "event_type": "Warning", "kind": "Certificate", "namespace": "shop",
 					"involved_kind": "Certificate", "involved_name": "tls"},
 				Annotations: map[string]string{"summary": "no issuer answered"},
 				StartsAt:    time.Date(2026, 3, 1, 10, 15, 30, 123456e3, time.UTC),
