@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/subject"
 )
 
 // Every pod and every delivery of an event makes the same name; another alert, another start or another group makes another.
@@ -29,7 +30,7 @@ func TestLoneNames(t *testing.T) {
 	require.Equal(t, first.Name, lone(alert, epoch.Add(time.Minute)).Name)
 	require.Equal(t, []Member{{
 		Fingerprint: alert.Fingerprint, Firing: true, StartsAt: epoch, Severity: "warning",
-		Resource: Resource{Kind: "Pod", Namespace: "shop", Name: "web-0"},
+		Resource: subject.Resource{Kind: "Pod", Namespace: "shop", Name: "web-0"},
 	}}, first.Members)
 
 	names := map[string]bool{first.Name: true}

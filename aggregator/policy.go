@@ -18,8 +18,9 @@ type policyText struct {
 
 // projection is what a group remembers of its policy for the object that shows it.
 type projection struct {
-	MaxListed int      `json:"maxListed"`
-	Breakdown []string `json:"breakdown,omitempty"`
+	MaxListed  int               `json:"maxListed"`
+	Breakdown  []string          `json:"breakdown,omitempty"`
+	Severities config.Severities `json:"severities,omitempty"`
 }
 
 // mostPolicies is how many texts are kept. Policies that were replaced by a reload are among them until then.
@@ -58,6 +59,6 @@ func textOf(p *config.Policy) (policyText, error) {
 	if err != nil {
 		return policyText{}, err
 	}
-	settings, err := json.Marshal(projection{MaxListed: p.MaxListed, Breakdown: p.Breakdown})
+	settings, err := json.Marshal(projection{MaxListed: p.MaxListed, Breakdown: p.Breakdown, Severities: p.Severities})
 	return policyText{params: numbers, settings: settings}, err
 }

@@ -54,7 +54,7 @@ func (a *Aggregator) atStart(now time.Time) time.Time {
 // Rewind makes the groups of a shard due that are so after now, which is what Sweep found Redis' clock to be. It returns how
 // many they are. Doing it twice does no harm; what fails is tried again with the next sweep.
 func (a *Aggregator) Rewind(ctx context.Context, shard int, now time.Time) (int, error) {
-	due, from := dueKey(shard), strconv.FormatInt(now.UnixMilli(), 10)
+	due, from := a.keys.due(shard), strconv.FormatInt(now.UnixMilli(), 10)
 	count, err := a.rdb.ZCount(ctx, due, "("+from, latest).Result()
 	if err != nil {
 		return 0, fmt.Errorf("counting the groups of shard %d: %w", shard, classify(err))

@@ -49,7 +49,7 @@ func TestAClockThatIsSetBack(t *testing.T) {
 // All pages of a shard are brought forward: neither what is due already, nor the mark of the import.
 func TestRewindTakesEveryPage(t *testing.T) {
 	l := newLab(t, nil)
-	due := dueKey(3)
+	due := l.keys.due(3)
 	add := func(id string, at time.Time) {
 		require.NoError(t, l.rdb.ZAdd(l.ctx, due, redis.Z{Score: float64(at.UnixMilli()), Member: id}).Err())
 	}

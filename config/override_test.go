@@ -40,8 +40,8 @@ func TestWith(t *testing.T) {
 func TestFailingNamesTheFirstMatcherThatDoesNotHold(t *testing.T) {
 	policies, err := ParsePolicies([]byte(`policies: [{name: a, match: ['a="1"', 'b=~"x|y"']}, {name: default}]`))
 	require.NoError(t, err)
-	require.Equal(t, `b=~"x|y"`, policies.List[0].Failing(map[string]string{"a": "1", "b": "z"}).String())
-	require.Equal(t, `a="1"`, policies.List[0].Failing(nil).String())
-	require.Nil(t, policies.List[0].Failing(map[string]string{"a": "1", "b": "y"}))
-	require.Nil(t, policies.List[1].Failing(nil))
+	require.Equal(t, `b=~"x|y"`, policies.List[0].Failing(read(map[string]string{"a": "1", "b": "z"})).String())
+	require.Equal(t, `a="1"`, policies.List[0].Failing(read(nil)).String())
+	require.Nil(t, policies.List[0].Failing(read(map[string]string{"a": "1", "b": "y"})))
+	require.Nil(t, policies.List[1].Failing(read(nil)))
 }

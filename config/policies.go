@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"github.com/stormfold/stormfold/subject"
 )
 
 // The values of Policy.OnRedisFailure: what becomes of a firing alert that cannot be folded because Redis fails.
@@ -20,6 +22,8 @@ const (
 type Policies struct {
 	// List is the policies in order, of which the last one takes every alert.
 	List []Policy
+	// Subjects say what alerts are about, in front of the built-in rules.
+	Subjects subject.Rules
 }
 
 // Policy says which alerts are folded, by which labels, and with which thresholds, windows and limits. The table in
@@ -29,6 +33,8 @@ type Policy struct {
 	Name string
 	// Matchers are what an alert's labels must all fulfil. A label that the alert lacks is the empty string, as in Alertmanager.
 	Matchers labels.Matchers
+	// Drop is true when its alerts are accepted and make nothing.
+	Drop bool
 	// GroupBy are the labels whose values make a group. Without any the policy has one group.
 	GroupBy []string
 	// Threshold is how many alerts must newly fire within Window to make a storm. With 1 every incident is a storm.
@@ -51,29 +57,29 @@ type Policy struct {
 	OnRedisFailure string
 	// Breakdown are the labels over which hotspots are counted.
 	Breakdown []string
+	// Severities are those of the file, for all of its policies.
+	Severities Severities
 }
 
 // Flush is the interval between writes of a group: it starts at Min, doubles up to Max while changes keep coming, and falls
 // back when they stop.
 type Flush struct{ Min, Max time.Duration }
 
-// Match is the first policy whose matchers an alert's labels fulfil. It is never nil: the last policy has no matchers, and an
-// empty list is taken for the built-in policy.
-func (p Policies) Match(labels map[string]string) *Policy {
+// Match is the first policy whose matchers an alert fulfils, with its own labels and the derived ones. It is never nil: the last
+// policy has no matchers, and an empty list is taken for the built-in policies.
+func (p Policies) Match(alert *subject.Reading) *Policy {
 	for i := range p.List {
-		if p.List[i].matches(labels) {
+		if p.List[i].Failing(alert) == nil {
 			return &p.List[i]
 		}
 	}
 	return p.last()
 }
 
-func (p *Policy) matches(labels map[string]string) bool { return p.Failing(labels) == nil }
-
-// Failing is the first matcher that the labels do not fulfil, and nil when they fulfil all.
-func (p *Policy) Failing(alert map[string]string) *labels.Matcher {
+// Failing is the first matcher that an alert does not fulfil, and nil when it fulfils all.
+func (p *Policy) Failing(alert *subject.Reading) *labels.Matcher {
 	for _, m := range p.Matchers {
-		if !m.Matches(alert[m.Name]) {
+		if !m.Matches(alert.Value(m.Name)) {
 			return m
 		}
 	}

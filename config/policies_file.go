@@ -68,7 +68,19 @@ func ParsePolicies(content []byte) (Policies, error) {
 	if err := json.Unmarshal(converted, &file); err != nil {
 		return Policies{}, fmt.Errorf("the file is %s, not a map with the field policies", shownJSON(converted))
 	}
-	errs := unknownFields(file, []string{"policies"}, "the file")
+	errs := unknownFields(file, []string{"policies", "subjects", "severities"}, "the file")
+	out := Policies{}
+	if value, ok := file["subjects"]; ok {
+		var err *apis.FieldError
+		out.Subjects, err = parseSubjects(value)
+		errs = errs.Also(err.ViaField("subjects"))
+	}
+	var severities Severities
+	if value, ok := file["severities"]; ok {
+		var err *apis.FieldError
+		severities, err = parseSeverities(value)
+		errs = errs.Also(err.ViaField("severities"))
+	}
 	var entries []json.RawMessage
 	if err := json.Unmarshal(orNull(file["policies"]), &entries); err != nil || len(entries) == 0 || len(entries) > maxPolicies {
 		errs = errs.Also(wrong("%s is not a list of 1 to %d policies, the last of which has no match", shownJSON(orNull(file["policies"])), maxPolicies).
@@ -82,12 +94,14 @@ func ParsePolicies(content []byte) (Policies, error) {
 			err = wrong("%s is the name of policies[%d] already", shown(policy.Name), first).ViaField("name")
 		}
 		errs = errs.Also(err.ViaFieldIndex("policies", i))
+		policy.Severities = severities
 		policies[i] = policy
 	}
 	if err := invalidOrNil(errs); err != nil {
 		return Policies{}, err
 	}
-	return Policies{List: policies}, nil
+	out.List = policies
+	return out, nil
 }
 
 // parsePolicy reads one policy on top of the defaults. The paths of its errors begin inside of the policy.
@@ -129,6 +143,9 @@ func (p *Policy) together() *apis.FieldError {
 	var errs *apis.FieldError
 	if p.Window > p.Quiet {
 		errs = errs.Also(wrong("%s is longer than quiet, which is %s", written(p.Window), written(p.Quiet)).ViaField("window"))
+	}
+	if p.Retention < p.Cooldown {
+		errs = errs.Also(wrong("%s is shorter than cooldown, which is %s", written(p.Retention), written(p.Cooldown)).ViaField("retention"))
 	}
 	if p.Flush.Max < p.Flush.Min {
 		errs = errs.Also(wrong("%s is shorter than flush.min, which is %s", written(p.Flush.Max), written(p.Flush.Min)).ViaField("flush.max"))

@@ -40,7 +40,7 @@ func FuzzParsePolicies(f *testing.F) {
 			names[p.Name] = true
 			require.Equal(t, i == len(policies.List)-1, len(p.Matchers) == 0)
 		}
-		require.NotNil(t, policies.Match(map[string]string{"alertname": "X"}))
+		require.NotNil(t, policies.Match(read(map[string]string{"alertname": "X"})))
 	})
 }
 
@@ -52,7 +52,7 @@ func requireValid(t *testing.T, p Policy) {
 	require.LessOrEqual(t, len(p.Matchers), 16)
 	for _, names := range [][]string{p.GroupBy, p.Breakdown} {
 		for i, name := range names {
-			require.True(t, model.LegacyValidation.IsValidLabelName(name) && len(name) <= 128 && !strings.Contains(name, "="))
+			require.True(t, model.UTF8Validation.IsValidLabelName(name) && len(name) <= 128 && !strings.Contains(name, "="))
 			require.False(t, slices.Contains(names[:i], name))
 		}
 	}

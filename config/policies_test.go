@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"knative.dev/pkg/apis"
+
+	"github.com/stormfold/stormfold/subject"
 )
 
 func TestDefaultPolicy(t *testing.T) {
@@ -65,10 +67,10 @@ policies:
 		{nil, "rest"},
 	}
 	for _, test := range tests {
-		assert.Equal(t, test.want, policies.Match(test.labels).Name, "%v", test.labels)
+		assert.Equal(t, test.want, policies.Match(read(test.labels)).Name, "%v", test.labels)
 	}
-	assert.Same(t, &policies.List[2], policies.Match(nil))
-	assert.Equal(t, "default", Policies{}.Match(nil).Name)
+	assert.Same(t, &policies.List[2], policies.Match(read(nil)))
+	assert.Equal(t, "default", Policies{}.Match(read(nil)).Name)
 
 	assert.Same(t, &policies.List[1], policies.Named("two"))
 	assert.Same(t, &policies.List[2], policies.Named("gone"))
@@ -88,13 +90,14 @@ func TestParsePoliciesEveryBound(t *testing.T) {
 	tests := map[string]struct{ good, bad []string }{
 		"name":           {[]string{"a", strings.Repeat("a", 63)}, []string{"", "null", "A", "a.b", "1.5", "on", strings.Repeat("a", 64), "[a]"}},
 		"match":          {[]string{`['a="b"']`, matchers(16), "['" + strings.Repeat("a", 1020) + "=b']"}, []string{"", "[]", "a=b", "['']", "['{}']", "[a]", "[null]", "['a=~\"(\"']", matchers(17), "['" + strings.Repeat("a", 1023) + "=b']"}},
-		"groupBy":        {[]string{"[]", "[" + label128 + "]", list(16)}, []string{"", "a", "[a, a]", "[1a]", "['a.b']", "['']", "[null]", "[" + label129 + "]", list(17)}},
+		"groupBy":        {[]string{"[]", "[" + label128 + "]", "[k8s.pod.name, 'foo🙂', 1a]", list(16)}, []string{"", "a", "[a, a]", "['a=b']", "[\"a\\u0000\"]", "['']", "[null]", "[" + label129 + "]", list(17)}},
+		"drop":           {[]string{"true", "false"}, []string{"", "null", "yes please", "1", "[true]"}},
 		"threshold":      {[]string{"1", "1000"}, []string{"0", "1001", "-1", `"5"`, "1.5", "", "[5]"}},
 		"window":         {[]string{"1s", "1h", "60m"}, []string{"999ms", "3601s", "0", "60", "1.5m", "-1m", "", "{}"}},
 		"quiet":          {[]string{"2m", "30d"}, []string{"999ms", "31d", ""}},
 		"maxDuration":    {[]string{"1s", "30d"}, []string{"999ms", "31d", ""}},
 		"cooldown":       {[]string{"0", "0s", "24h"}, []string{"24h1ms", "x"}},
-		"retention":      {[]string{"0", "365d", "1y"}, []string{"366d", "x"}},
+		"retention":      {[]string{"5m", "365d", "1y"}, []string{"4m59s", "366d", "x"}},
 		"hold":           {[]string{"0", "10m"}, []string{"10m1ms", "x"}},
 		"flush.min":      {[]string{"100ms", "15s"}, []string{"99ms", "1m1ms", "0"}},
 		"flush.max":      {[]string{"1s", "10m"}, []string{"999ms", "10m1ms", "0"}},
@@ -145,7 +148,7 @@ func TestParsePoliciesErrors(t *testing.T) {
 		{"no policy", "policies: []", `policies: [] is not a list of 1 to 100 policies, the last of which has no match`},
 		{"a list", "[]", `the file is [], not a map with the field policies`},
 		{"no map", "policies: [default]", `policies[0]: "default" is not a policy, a map with at least the field name`},
-		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `"policy" is not a field of the file, which has policies`},
+		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `"policy" is not a field of the file, which has policies, subjects, severities`},
 		{"unknown and near", "policies: [{name: a, groupby: []}]", `policies[0]: "groupby" is not a field of a policy, did you mean groupBy?`},
 		{"unknown inside", "policies: [{name: a, flush: {mim: 1s}}]", `policies[0]: "flush.mim" is not a field of a policy, did you mean flush.min?`},
 		{"no flush", "policies: [{name: a, flush: 1s}]", `policies[0].flush: "1s" is not a map, for instance {min: 1s, max: 15s}`},
@@ -161,10 +164,11 @@ func TestParsePoliciesErrors(t *testing.T) {
 		{"duration", "policies: [{name: a, match: ['a=b']}, {name: b, flush: {min: 5}}]",
 			`policies[1].flush.min: 5 is not a duration between 100ms and 1m, for instance 1s`},
 		{"number", "policies: [{name: a, threshold: many}]", `policies[0].threshold: "many" is not a whole number between 1 and 1000, for instance 5`},
-		{"label", "policies: [{name: a, groupBy: [a, b-c]}]",
-			`policies[0].groupBy[1]: "b-c" is not the name of a label, up to 128 of a-z, A-Z, 0-9 and _ that do not begin with a digit, for instance namespace`},
+		{"label", "policies: [{name: a, groupBy: [a, 'b=c']}]",
+			`policies[0].groupBy[1]: "b=c" is not the name of a label, up to 128 bytes without = and control characters, for instance namespace`},
 		{"label twice", "policies: [{name: a, breakdown: [a, a]}]", `policies[0].breakdown[1]: "a" is there already, name each label once`},
 		{"window and quiet", "policies: [{name: a, quiet: 1m}]", `policies[0].window: 2m is longer than quiet, which is 1m`},
+		{"retention", "policies: [{name: a, cooldown: 20m, retention: 10m}]", `policies[0].retention: 10m is shorter than cooldown, which is 20m`},
 		{"flush", "policies: [{name: a, flush: {min: 20s}}]", `policies[0].flush.max: 15s is shorter than flush.min, which is 20s`},
 		{"maxAlerts", "policies: [{name: a, maxAlerts: 4}]", `policies[0].maxAlerts: 4 is less than threshold, which is 5`},
 		{"two errors", "policies: [{name: a, window: x, quiet: z}]", `policies[0].quiet: "z" is not a duration between 1s and 30d, for instance 5h; ` +
@@ -212,4 +216,10 @@ func TestLoadPoliciesErrors(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, make([]byte, 2<<20), 0o600))
 	_, err = LoadPolicies(path)
 	require.ErrorContains(t, err, "the file is larger than 1048576 bytes")
+}
+
+// read is what the built-in rules read of labels.
+func read(labels map[string]string) *subject.Reading {
+	r := subject.Rules(nil).Read(labels)
+	return &r
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -136,4 +138,23 @@ func TestATickCarriesOn(t *testing.T) {
 	_, err := f.Handle(t.Context(), ev)
 	require.Equal(t, http.StatusOK, code(t, err))
 	require.NoError(t, f.Stop(t.Context()))
+}
+
+// What a policy drops is answered like everything else, counted, and makes nothing.
+func TestDroppedAlertsMakeNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policies.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("policies:\n- {name: quiet, match: ['subject_name=\"web-0\"'], drop: true}\n- {name: default}\n"), 0o600))
+	f := New()
+	memory := startOn(t, f, "STORMFOLD_POLICIES", path)
+	dropped := f.pod.Load().metrics.dropped
+	for _, pod := range []string{"web-0", "web-0", "web-1"} {
+		_, err := f.Handle(t.Context(), alertEvent(t, pod, "firing"))
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 2, counted(t, dropped))
+	require.NoError(t, f.Stop(t.Context()))
+	list, err := memory.List(t.Context(), "stormfold", metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, list.Items, 1)
+	require.Equal(t, "web-1", list.Items[0].Status.Resources[0].Name)
 }

@@ -4,7 +4,7 @@
 //
 //	gate                 not more at once than the pod can bear, or 503
 //	handlers.Decode      CloudEvent to alerts, or 400 and nothing happens
-//	aggregator.Split     alerts to groups, by policy
+//	aggregator.Split     alerts to groups, by policy; what a policy drops goes no further
 //	together             what comes at the same moment goes in one round trip
 //	aggregator.Fold      join with Redis, past the breaker; from here on the alerts are safe
 //	passthrough          alerts that must not wait for a Redis that fails get their incident; 503 all the same
@@ -78,7 +78,11 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 		return nil, handlers.TooFarAhead(request.NotifiedAt, ahead)
 	}
 	p.noteLeftOut(ctx, ev, request.LeftOut)
-	groups := aggregator.Split(p.policies.Current(), request.Batch)
+	groups, dropped := aggregator.Keep(aggregator.Split(p.policies.Current(), request.Batch))
+	p.metrics.dropped.Add(float64(dropped))
+	if len(groups) == 0 {
+		return nil, nil
+	}
 	p.checkPeriods(ctx, ev, request.Periods, groups)
 	folded, err := p.fold(ctx, groups)
 	p.takeOver(ctx, groups, folded)

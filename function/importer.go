@@ -153,8 +153,8 @@ func (p *pod) importNamespace() string {
 // namespace is where a group's new incidents are written.
 func (p *pod) namespace(g aggregator.Group) string {
 	if p.settings.NamespaceMode == config.NamespaceAlert {
-		if r := aggregator.ResourceOf(g.Alerts[0].Labels); len(validation.IsDNS1123Label(r.Namespace)) == 0 {
-			return r.Namespace
+		if namespace := g.Namespace(); len(validation.IsDNS1123Label(namespace)) == 0 {
+			return namespace
 		}
 	}
 	return p.settings.Namespace

@@ -18,6 +18,7 @@ type metrics struct {
 	alerts        map[aggregator.Status]prometheus.Counter
 	leftOut       *prometheus.CounterVec
 	overflow      prometheus.Counter
+	dropped       prometheus.Counter
 	folds         map[string]prometheus.Counter
 	foldSeconds   prometheus.Observer
 	transitions   *prometheus.CounterVec
@@ -96,6 +97,7 @@ func newMetrics() *metrics {
 	}
 	m.leftOut = s.Counter("alerts_left_out_total", "Alerts that were left out of events whose other alerts were taken, by what cannot be used: type (it is no "+
 		"object), encoding (no UTF-8), status, labels, time (startsAt), too_many. The log names the event.", meter.Of("reason", handlers.LeftOutReasons()...))
+	m.dropped = s.Counter("alerts_dropped_total", "Alerts accepted that make nothing, as their policy says with drop.").WithLabelValues()
 	m.overflow = s.Counter("overflow_alerts_total", "Alerts folded into the overflow group of their policy, which has maxGroups groups in the shard.").WithLabelValues()
 	m.passedAlerts = s.Counter("passthrough_alerts_total", "Alerts of which Redis could not take the event, by what was done past it: written, standing (in an open "+
 		"incident already), skipped (too many at once), error.", passedResults)

@@ -82,15 +82,20 @@ func (p *pod) passThrough(ctx context.Context, groups []aggregator.Group, folded
 			continue
 		}
 		p.passing.failing.Store(true)
-		over := map[string]bool{}
+		// An alert fires while one of its sources does; of two words from the same source resolved beats firing.
+		type source struct{ fingerprint, source string }
+		over := map[source]bool{}
 		for _, alert := range group.Alerts {
-			over[alert.Fingerprint] = over[alert.Fingerprint] || alert.Status == aggregator.Resolved
+			of := source{alert.Fingerprint, alert.Source}
+			over[of] = over[of] || alert.Status == aggregator.Resolved
 		}
 		var lone []*aggregator.Snapshot
+		told := map[string]bool{}
 		for _, alert := range group.Alerts {
-			if over[alert.Fingerprint] {
+			if told[alert.Fingerprint] || over[source{alert.Fingerprint, alert.Source}] {
 				continue
 			}
+			told[alert.Fingerprint] = true
 			s := aggregator.Lone(group, alert, p.namespace(group), p.aggregator.Now())
 			switch {
 			case p.passing.knows(s.Objects[0].Name):

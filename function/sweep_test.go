@@ -67,8 +67,8 @@ func startMoody(t *testing.T, api *moody, settings ...string) (p *pod, server *m
 		Labels: map[string]string{"alertname": "PodDown", "namespace": "checkout", "pod": "web-0"},
 	}
 	policies := config.Default()
-	for i := range policies {
-		policies[i].Flush = config.Flush{}
+	for i := range policies.List {
+		policies.List[i].Flush = config.Flush{}
 	}
 	folded, err := p.aggregator.Fold(t.Context(), aggregator.Split(policies, aggregator.Batch{Alerts: []aggregator.Alert{alert}}),
 		func(aggregator.Group) string { return "stormfold" })

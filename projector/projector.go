@@ -142,7 +142,7 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 		have, err = p.get(ctx, want)
 		switch {
 		case err == nil:
-			carry(want, have)
+			carry(want, have, s.Severities.Rank)
 		case !apierrors.IsNotFound(err):
 			return gone, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/subject"
 )
 
 // maxObject is the most that an incident's JSON may be, in bytes. Lists give way until it fits; the counts stay.
@@ -29,7 +30,7 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "Incident"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: o.Name, Namespace: o.Namespace, ResourceVersion: o.ResourceVersion,
-			Labels: objectLabels(s, o.Fingerprint, alertName, cmp.Or(o.Facts.Labels["exported_namespace"], o.Facts.Labels["namespace"])),
+			Labels: objectLabels(s, o.Fingerprint, alertName, o.Facts.Namespace()),
 		},
 		Spec: v1alpha1.IncidentSpec{Policy: s.Policy, AlertName: alertName, GroupLabels: s.Labels},
 	}
@@ -51,7 +52,7 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	}
 	total := o.Total + o.Beyond
 	st.Alerts = v1alpha1.AlertCounts{Total: int32(total), Firing: int32(o.Firing), Resolved: int32(o.Total - o.Firing)}
-	st.Severity = severity(members)
+	st.Severity = severity(members, s.Severities.Rank)
 	st.StartedAt = at(started(members, o.OpenedAt))
 	st.LastChangeAt = at(o.ChangedAt)
 	st.Reopened = int32(o.Reopened)
@@ -78,14 +79,14 @@ func at(t time.Time) *metav1.Time {
 }
 
 // severity is the highest among the firing alerts, or among all when none fires.
-func severity(members []aggregator.Member) string {
+func severity(members []aggregator.Member, rank func(string) int) string {
 	highest := func(firing bool) string {
 		best := ""
 		for _, m := range members {
 			if m.Firing != firing || m.Severity == best {
 				continue
 			}
-			a, b := aggregator.SeverityRank(m.Severity), aggregator.SeverityRank(best)
+			a, b := rank(m.Severity), rank(best)
 			if best == "" || a > b || a == b && m.Severity < best {
 				best = m.Severity
 			}
@@ -108,7 +109,7 @@ func started(members []aggregator.Member, fallback time.Time) time.Time {
 
 // resources are the affected ones, each once, firing ones first.
 func resources(members []aggregator.Member) []v1alpha1.Resource {
-	index := map[aggregator.Resource]int{}
+	index := map[subject.Resource]int{}
 	var out []v1alpha1.Resource
 	for _, m := range members {
 		if m.Resource.Kind == "" {
@@ -161,7 +162,7 @@ func hotspots(s *aggregator.Snapshot, members []aggregator.Member) []v1alpha1.Ho
 	}
 	for _, m := range members {
 		count("severity", m.Severity)
-		count("namespace", m.Resource.Namespace)
+		count("namespace", m.Resource.InNamespace())
 		count("workload", m.Workload())
 		for _, l := range m.Breakdown {
 			if l.Name != "workload" {

@@ -10,7 +10,11 @@ package subject
 
 // Resource is what an alert is about. Kind is Kubernetes' own, or one of those below. Namespace is empty for what lives in none.
 // Name is empty where the labels name no object of that kind.
-type Resource struct{ Kind, Namespace, Name string }
+type Resource struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
 
 // Kinds that are none of Kubernetes'.
 const (
@@ -49,6 +53,11 @@ type Reading struct {
 	Target []string
 
 	labels map[string]string
+}
+
+// Known is a reading that was remembered, with the labels that were.
+func Known(of Resource, workload, node string, labels map[string]string) Reading {
+	return Reading{Subject: of, Namespace: of.InNamespace(), Workload: workload, Node: node, labels: labels}
 }
 
 // Names of the labels that are derived from others. The first three may also be labels of the alert's own.
