@@ -41,12 +41,7 @@ func Split(policies config.Policies, batch Batch) []Group {
 			groups[last].Alerts = append(groups[last].Alerts, alert)
 			continue
 		}
-		labels := make(map[string]string, len(policy.GroupBy))
-		for _, name := range policy.GroupBy {
-			if value := r.Value(name); value != "" {
-				labels[name] = value
-			}
-		}
+		labels := groupLabels(policy, r)
 		id := GroupID(policy.Name, labels)
 		at, seen := index[id]
 		if !seen {
@@ -63,6 +58,17 @@ func Split(policies config.Policies, batch Batch) []Group {
 		slices.SortStableFunc(groups[i].Alerts, func(a, b Alert) int { return cmp.Compare(a.Status, b.Status) })
 	}
 	return groups
+}
+
+// groupLabels are the policy's groupBy labels that an alert has, with their values.
+func groupLabels(policy *config.Policy, r *subject.Reading) map[string]string {
+	labels := make(map[string]string, len(policy.GroupBy))
+	for _, name := range policy.GroupBy {
+		if value := r.Value(name); value != "" {
+			labels[name] = value
+		}
+	}
+	return labels
 }
 
 // Namespace is the one that the group's first alert is about.

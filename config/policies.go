@@ -31,6 +31,9 @@ type Policies struct {
 type Policy struct {
 	// Name is a DNS label, unique among the policies. It is part of the identity of the groups.
 	Name string
+	// Route stands for what sends an alert to this policy and to its group there; it changes with that. Empty for a policy that
+	// does not come from a file.
+	Route string
 	// Matchers are what an alert's labels must all fulfil. A label that the alert lacks is the empty string, as in Alertmanager.
 	Matchers labels.Matchers
 	// Drop is true when its alerts are accepted and make nothing.

@@ -100,6 +100,7 @@ func ParsePolicies(content []byte) (Policies, error) {
 	if err := invalidOrNil(errs); err != nil {
 		return Policies{}, err
 	}
+	setRoutes(policies, file["subjects"])
 	out.List = policies
 	return out, nil
 }

@@ -56,6 +56,7 @@ type pod struct {
 	breaker    *breaker
 	together   *together
 	passing    *passthrough
+	kinds      openKinds
 	periods    periodWarnings
 	metrics    *metrics
 	traces     *tracing.Tracing

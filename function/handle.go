@@ -78,16 +78,18 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 		return nil, handlers.TooFarAhead(request.NotifiedAt, ahead)
 	}
 	p.noteLeftOut(ctx, ev, request.LeftOut)
-	groups, dropped := aggregator.Keep(aggregator.Split(p.policies.Current(), request.Batch))
-	p.metrics.dropped.Add(float64(dropped))
-	if len(groups) == 0 {
-		return nil, nil
+	policies := p.policies.Current()
+	older, err := p.foldOlder(ctx, policies, aggregator.Split(policies, request.Batch))
+	if err != nil {
+		return nil, refusal(err, handlers.ReasonInternal)
 	}
+	groups, dropped := aggregator.Keep(older.Rest)
+	p.metrics.dropped.Add(float64(dropped))
 	p.checkPeriods(ctx, ev, request.Periods, groups)
 	folded, err := p.fold(ctx, groups)
 	p.takeOver(ctx, groups, folded)
 	p.explain(ctx, ev, groups, folded)
-	transitions, writing := p.follow(ctx, ev, folded)
+	transitions, writing := p.follow(ctx, ev, append(older.Folded, folded...))
 	if err != nil {
 		p.passThrough(ctx, groups, folded)
 		return nil, refusal(err, handlers.ReasonInternal)
@@ -106,6 +108,9 @@ func (p *pod) decode(ctx context.Context, ev event.Event) (handlers.Request, err
 
 // fold joins the groups' alerts with Redis.
 func (p *pod) fold(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
 	ctx, cancel := p.foldBudget(ctx, groups)
 	defer cancel()
 	ctx, span := p.traces.Start(ctx, spanFold)

@@ -66,14 +66,18 @@ func (p *pod) look(ctx context.Context) *found {
 	var imports errgroup.Group
 	imports.SetLimit(importsAtOnce)
 	var later []func() error
+	var kinds []string
+	whole := true
 	for shard := range aggregator.Shards {
 		swept, err := p.aggregator.Sweep(ctx, shard)
 		if err != nil {
 			p.metrics.redisFailed(err)
 			f.failed(err)
+			whole = false
 			continue
 		}
 		p.metrics.shards.saw(shard, swept)
+		kinds = append(kinds, swept.Kinds...)
 		if swept.SetBack > 0 {
 			f.failed(p.rewind(ctx, shard, swept))
 		}
@@ -90,6 +94,9 @@ func (p *pod) look(ctx context.Context) *found {
 			}
 			return nil
 		})
+	}
+	if whole {
+		f.failed(p.kinds.saw(kinds))
 	}
 	for _, do := range later {
 		imports.Go(do)
