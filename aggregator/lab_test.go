@@ -52,7 +52,7 @@ type lab struct {
 var epoch = time.Date(2026, 5, 1, 3, 0, 0, 0, time.UTC)
 
 func newLab(t testing.TB, change func(*config.Policy)) *lab {
-	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: server.Client(), policy: config.Default().List[0], objects: map[string]Object{}}
+	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: server.Client(), policy: testbed.OnePolicy().List[0], objects: map[string]Object{}}
 	l.policy.GroupBy = []string{"alertname"}
 	if change != nil {
 		change(&l.policy)

@@ -10,12 +10,13 @@ import (
 
 	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // Every pod and every delivery of an event makes the same name; another alert, another start or another group makes another.
 func TestLoneNames(t *testing.T) {
 	l := &lab{now: epoch}
-	policies := config.Default()
+	policies := testbed.OnePolicy()
 	lone := func(a Alert, at time.Time) Object {
 		group := Split(policies, Batch{Alerts: []Alert{a}})[0]
 		s := Lone(group, group.Alerts[0], "stormfold", at)

@@ -31,7 +31,7 @@ func twoServers(t *testing.T) (master, replica *testbed.RedisServer) {
 
 // waiting is a lab whose folds wait for a replica.
 func waiting(t *testing.T, rdb *redis.Client) *lab {
-	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: rdb, policy: config.Default().List[0], objects: map[string]Object{}}
+	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: rdb, policy: testbed.OnePolicy().List[0], objects: map[string]Object{}}
 	l.policy.GroupBy = []string{"alertname"}
 	l.Aggregator = New(Options{
 		Redis: rdb, Lease: 20 * time.Second, Clock: func() time.Time { return l.now }, Replicas: 1, ReplicaTimeout: 300 * time.Millisecond,
@@ -105,7 +105,7 @@ func TestFoldWaitsForReplicasAfterAScriptFlush(t *testing.T) {
 // On a cluster each master is waited for. These have no replicas, so that every fold is short of one.
 func TestFoldWaitsOnEachMasterOfACluster(t *testing.T) {
 	cluster := testbed.RedisClusterOf(t, 2, 0)
-	policy := config.Default().List[0]
+	policy := testbed.OnePolicy().List[0]
 	var alerts []Alert
 	l := &lab{now: epoch}
 	for i := range 20 { // Groups in shards of both masters.

@@ -28,7 +28,7 @@ func TestWith(t *testing.T) {
 		"default.treshold=10":        `"default.treshold=10": "treshold" is not a field that can be changed, did you mean threshold?`,
 		"default.name=other":         `"name" is not a field that can be changed`,
 		"default.threshold=0":        `default.threshold: 0 is not a whole number between 1 and 1000`,
-		"default.quiet=1s":           `default.window: 2m is longer than quiet, which is 1s`,
+		"default.quiet=1s":           `default.window: 15m is longer than quiet, which is 1s`,
 		"default.groupBy=[a":         `is not a value in YAML`,
 		"default.maxAlerts=\"many\"": `default.maxAlerts: "many" is not`,
 	} {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	_ "embed"
 	"slices"
 	"sync"
 	"time"
@@ -71,6 +72,9 @@ type Flush struct{ Min, Max time.Duration }
 // Match is the first policy whose matchers an alert fulfils, with its own labels and the derived ones. It is never nil: the last
 // policy has no matchers, and an empty list is taken for the built-in policies.
 func (p Policies) Match(alert *subject.Reading) *Policy {
+	if len(p.List) == 0 {
+		p = shipped()
+	}
 	for i := range p.List {
 		if p.List[i].Failing(alert) == nil {
 			return &p.List[i]
@@ -89,12 +93,27 @@ func (p *Policy) Failing(alert *subject.Reading) *labels.Matcher {
 	return nil
 }
 
-// Default is the built-in policy, named default, for all alerts. config/policies.yaml says the same.
+// Default is the built-in policies: those of policies.yaml.
 func Default() Policies {
-	p := defaults()
-	p.Name = "default"
-	return Policies{List: []Policy{p}}
+	p := shipped()
+	p.List = slices.Clone(p.List)
+	for i := range p.List {
+		p.List[i].GroupBy, p.List[i].Breakdown = slices.Clone(p.List[i].GroupBy), slices.Clone(p.List[i].Breakdown)
+	}
+	return p
 }
+
+//go:embed policies.yaml
+var shippedFile []byte
+
+// shipped reads the built-in policies, once.
+var shipped = sync.OnceValue(func() Policies {
+	p, err := ParsePolicies(shippedFile)
+	if err != nil {
+		panic("policies.yaml: " + err.Error()) // Every test that makes a policy sees it.
+	}
+	return p
+})
 
 // defaults is a policy whose fields all have their defaults, without a name. Its slices are its own.
 func defaults() Policy {
@@ -131,7 +150,7 @@ func (p Policies) Named(name string) *Policy {
 // last is the policy that takes every alert.
 func (p Policies) last() *Policy {
 	if len(p.List) == 0 {
-		p = Default()
+		p = shipped()
 	}
 	return &p.List[len(p.List)-1]
 }

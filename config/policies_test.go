@@ -15,18 +15,48 @@ import (
 	"github.com/stormfold/stormfold/subject"
 )
 
-func TestDefaultPolicy(t *testing.T) {
-	assert.Equal(t, Policies{List: []Policy{{
-		Name: "default", GroupBy: []string{"cluster", "namespace", "alertname"}, Threshold: 5, Window: 2 * time.Minute,
-		Quiet: 5 * time.Hour, MaxDuration: 24 * time.Hour, Cooldown: 5 * time.Minute, Retention: 168 * time.Hour,
+func TestDefaultPolicies(t *testing.T) {
+	names := []string{}
+	for _, p := range Default().List {
+		names = append(names, p.Name)
+	}
+	assert.Equal(t, []string{"heartbeats", "nodes", "workloads", "events", "default"}, names)
+	last := Default().List[4]
+	assert.Equal(t, Policy{
+		Name: "default", GroupBy: []string{"cluster", "namespace", "alertname"}, Threshold: 5, Window: 15 * time.Minute,
+		Quiet: 13 * time.Hour, MaxDuration: 24 * time.Hour, Cooldown: 20 * time.Minute, Retention: 168 * time.Hour,
 		Flush:     Flush{Min: time.Second, Max: 15 * time.Second},
 		MaxAlerts: 10000, MaxListed: 500, MaxGroups: 1000, Breakdown: []string{"namespace", "node", "severity", "workload"},
 		OnRedisFailure: OnRedisFailureRetry,
-	}}}, Default())
+	}, last)
+	named := defaults()
+	named.Name = "default"
+	assert.Equal(t, named, last, "the last policy shows the default of every field")
 
 	changed := Default()
-	changed.List[0].GroupBy[0] = "changed"
-	assert.Equal(t, "cluster", Default().List[0].GroupBy[0])
+	changed.List[4].GroupBy[0] = "changed"
+	assert.Equal(t, "cluster", Default().List[4].GroupBy[0])
+}
+
+func TestWhichDefaultPolicyTakesAnAlert(t *testing.T) {
+	for _, c := range []struct {
+		policy string
+		labels map[string]string
+	}{
+		{"heartbeats", map[string]string{"alertname": "Watchdog"}},
+		{"heartbeats", map[string]string{"alertname": "InfoInhibitor", "namespace": "shop"}},
+		{"nodes", map[string]string{"alertname": "KubeNodeNotReady", "node": "n1", "namespace": "monitoring", "job": "kube-state-metrics"}},
+		{"nodes", map[string]string{"alertname": "NodeClockSkewDetected", "instance": "10.0.0.1:9100", "pod": "node-exporter-x2k8v", "job": "node-exporter"}},
+		{"workloads", map[string]string{"alertname": "CPUThrottlingHigh", "namespace": "shop", "pod": "cart-7d9f8b6c5d-4k7sm", "node": "n1", "job": "kubelet"}},
+		{"workloads", map[string]string{"alertname": "KubeDeploymentReplicasMismatch", "namespace": "shop", "deployment": "cart"}},
+		{"events", map[string]string{"alertname": "BackOff", "event_type": "Warning", "namespace": "shop", "pod": "cart-7d9f8b6c5d-4k7sm", "node": "n1"}},
+		{"events", map[string]string{"alertname": "NodeHasDiskPressure", "event_type": "Warning", "node": "n1"}},
+		{"default", map[string]string{"alertname": "KubePersistentVolumeFillingUp", "persistentvolumeclaim": "data", "namespace": "shop", "node": "n1", "job": "kubelet"}},
+		{"default", map[string]string{"alertname": "KubeSchedulerDown"}},
+		{"default", nil},
+	} {
+		assert.Equal(t, c.policy, Default().Match(read(c.labels)).Name, "%v", c.labels)
+	}
 }
 
 func TestShippedFileIsTheDefault(t *testing.T) {
@@ -94,10 +124,10 @@ func TestParsePoliciesEveryBound(t *testing.T) {
 		"drop":           {[]string{"true", "false"}, []string{"", "null", "yes please", "1", "[true]"}},
 		"threshold":      {[]string{"1", "1000"}, []string{"0", "1001", "-1", `"5"`, "1.5", "", "[5]"}},
 		"window":         {[]string{"1s", "1h", "60m"}, []string{"999ms", "3601s", "0", "60", "1.5m", "-1m", "", "{}"}},
-		"quiet":          {[]string{"2m", "30d"}, []string{"999ms", "31d", ""}},
+		"quiet":          {[]string{"15m", "30d"}, []string{"999ms", "31d", ""}},
 		"maxDuration":    {[]string{"1s", "30d"}, []string{"999ms", "31d", ""}},
 		"cooldown":       {[]string{"0", "0s", "24h"}, []string{"24h1ms", "x"}},
-		"retention":      {[]string{"5m", "365d", "1y"}, []string{"4m59s", "366d", "x"}},
+		"retention":      {[]string{"20m", "365d", "1y"}, []string{"19m59s", "366d", "x"}},
 		"hold":           {[]string{"0", "10m"}, []string{"10m1ms", "x"}},
 		"flush.min":      {[]string{"100ms", "15s"}, []string{"99ms", "1m1ms", "0"}},
 		"flush.max":      {[]string{"1s", "10m"}, []string{"999ms", "10m1ms", "0"}},
@@ -167,12 +197,12 @@ func TestParsePoliciesErrors(t *testing.T) {
 		{"label", "policies: [{name: a, groupBy: [a, 'b=c']}]",
 			`policies[0].groupBy[1]: "b=c" is not the name of a label, up to 128 bytes without = and control characters, for instance namespace`},
 		{"label twice", "policies: [{name: a, breakdown: [a, a]}]", `policies[0].breakdown[1]: "a" is there already, name each label once`},
-		{"window and quiet", "policies: [{name: a, quiet: 1m}]", `policies[0].window: 2m is longer than quiet, which is 1m`},
-		{"retention", "policies: [{name: a, cooldown: 20m, retention: 10m}]", `policies[0].retention: 10m is shorter than cooldown, which is 20m`},
+		{"window and quiet", "policies: [{name: a, quiet: 1m}]", `policies[0].window: 15m is longer than quiet, which is 1m`},
+		{"retention", "policies: [{name: a, cooldown: 30m, retention: 10m}]", `policies[0].retention: 10m is shorter than cooldown, which is 30m`},
 		{"flush", "policies: [{name: a, flush: {min: 20s}}]", `policies[0].flush.max: 15s is shorter than flush.min, which is 20s`},
 		{"maxAlerts", "policies: [{name: a, maxAlerts: 4}]", `policies[0].maxAlerts: 4 is less than threshold, which is 5`},
-		{"two errors", "policies: [{name: a, window: x, quiet: z}]", `policies[0].quiet: "z" is not a duration between 1s and 30d, for instance 5h; ` +
-			`policies[0].window: "x" is not a duration between 1s and 1h, for instance 2m`},
+		{"two errors", "policies: [{name: a, window: x, quiet: z}]", `policies[0].quiet: "z" is not a duration between 1s and 30d, for instance 13h; ` +
+			`policies[0].window: "x" is not a duration between 1s and 1h, for instance 15m`},
 		{"too large", strings.Repeat("#", maxPoliciesFile+1), `the file is larger than 1048576 bytes`},
 	}
 	for _, test := range tests {

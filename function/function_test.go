@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // start starts a function on embedded servers, as make run does.
@@ -41,6 +42,7 @@ func startOn(t testing.TB, f *Function, settings ...string) *projector.Memory {
 	f.Parts = Parts{Redis: client, Incidents: memory}
 	data := map[string]string{
 		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+		"STORMFOLD_POLICIES": testbed.OnePolicyFile(t),
 	}
 	for i := 0; i+1 < len(settings); i += 2 {
 		data[settings[i]] = settings[i+1]

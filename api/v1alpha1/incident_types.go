@@ -229,13 +229,14 @@ type AlertCounts struct {
 
 // Resource is what an alert is about.
 type Resource struct {
-	// Kind as in Kubernetes (Pod, Node, ...), Instance for a scrape target, or Alert when the labels name nothing.
+	// Kind as in Kubernetes (Pod, Node, ...), Cluster for all of it, Instance or Endpoint for a scrape target, or Alert when the labels name
+	// nothing.
 	// +kubebuilder:validation:MaxLength=253
 	Kind string `json:"kind"`
 	// Namespace of the resource; none for one that has none, such as a Node.
 	// +kubebuilder:validation:MaxLength=1024
 	Namespace string `json:"namespace,omitempty"`
-	// Name of the resource.
+	// Name of the resource; empty for the Cluster, and where no label tells it.
 	// +kubebuilder:validation:MaxLength=1024
 	Name string `json:"name"`
 	// Firing is true while at least one alert about it fires.

@@ -28,7 +28,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	b := &bench{scene: newScene(t, nil), rdb: testbed.Redis(t), now: time.Now(), policy: config.Default().List[0]}
+	b := &bench{scene: newScene(t, nil), rdb: testbed.Redis(t), now: time.Now(), policy: testbed.OnePolicy().List[0]}
 	b.policy.GroupBy = []string{"namespace", "alertname"}
 	b.fold = aggregator.New(aggregator.Options{
 		Redis: b.rdb.Client(), Lease: 5 * time.Second, Clock: func() time.Time { return b.now },
