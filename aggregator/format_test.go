@@ -1,12 +1,16 @@
 package aggregator
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // formatIn is the number in Redis, empty when there is none.
@@ -64,14 +68,36 @@ func TestTheFormatComesBackWithAnImport(t *testing.T) {
 	require.NoError(t, l.Load(l.ctx))
 }
 
-// Two installations on one Redis know nothing of each other, whatever versions they are.
+// underACL is a client with the rules of deploy/redis/acl for a prefix, made as docs/install.md says.
+func underACL(t *testing.T, admin *redis.Client, prefix string) *redis.Client {
+	t.Helper()
+	rules, err := testbed.FunctionRules()
+	require.NoError(t, err)
+	args := []any{"ACL", "SETUSER", prefix, "on", ">secret"}
+	for _, rule := range rules {
+		args = append(args, strings.Replace(rule, "{sf:", "{"+prefix+":", 1))
+	}
+	require.NoError(t, admin.Do(t.Context(), args...).Err())
+	rdb := redis.NewClient(&redis.Options{
+		Network: admin.Options().Network, Addr: admin.Options().Addr, Username: prefix, Password: "secret",
+	})
+	t.Cleanup(func() {
+		_ = rdb.Close()
+		admin.Do(context.WithoutCancel(t.Context()), "ACL", "DELUSER", prefix)
+	})
+	return rdb
+}
+
+// Two installations on one Redis know nothing of each other, whatever versions they are, and need not reach each other's keys.
 func TestTwoPrefixesOnOneRedis(t *testing.T) {
 	one := newLab(t, nil)
 	two := &lab{t: t, ctx: one.ctx, now: epoch, rdb: one.rdb, policy: one.policy, objects: map[string]Object{}}
-	two.Aggregator = New(Options{Redis: one.rdb, Prefix: "blue-2", Lease: 20 * time.Second, Clock: func() time.Time { return two.now }})
+	rdb := underACL(t, one.rdb, "blue-2")
+	two.Aggregator = New(Options{Redis: rdb, Prefix: "blue-2", Lease: 20 * time.Second, Clock: func() time.Time { return two.now }})
 	require.NoError(t, one.rdb.Set(one.ctx, "{sf:00}:format", "3", 0).Err())
 	require.NoError(t, two.Load(two.ctx))
 	two.imported()
+	require.ErrorIs(t, New(Options{Redis: rdb, Lease: time.Second}).Load(two.ctx), ErrRefused, "under the prefix of the other")
 
 	// The same alerts: a storm in one, less than a storm in the other.
 	f := one.fold(one.pods(15, Firing)...)

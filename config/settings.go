@@ -32,6 +32,8 @@ const (
 type Settings struct {
 	// RedisURL says which Redis, and how to reach it. NewRedis makes a client of it.
 	RedisURL RedisURL
+	// RedisPrefix begins every key in Redis.
+	RedisPrefix string
 	// RedisTimeout bounds a dial, a read and a write, each, where the URL does not.
 	RedisTimeout time.Duration
 	// RedisWaitReplicas is how many replicas must have an event's alerts before it is accepted.

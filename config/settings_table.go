@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +14,10 @@ import (
 	"knative.dev/pkg/configmap"
 )
 
-const namespaceKey = prefix + "NAMESPACE"
+const (
+	namespaceKey   = prefix + "NAMESPACE"
+	redisPrefixKey = prefix + "REDIS_PREFIX"
+)
 
 // Setting is one line of the table of settings.
 type Setting struct {
@@ -37,6 +42,10 @@ func SettingsTable() []Setting {
 		{
 			Key: prefix + "REDIS_URL", Default: "redis://127.0.0.1:6379/0", Unit: "URL", Bound: "`redis://`, `rediss://` or `unix://`",
 			Help: "The Redis that holds the fold's state; see [Redis](#redis).", read: readRedisURL,
+		},
+		{
+			Key: redisPrefixKey, Default: "sf", Unit: "word", Bound: "1 to 32 of a-z, 0-9 and -",
+			Help: "Begins every key in Redis. Two installations on one Redis need two prefixes; see [Redis](#redis).", read: readRedisPrefix,
 		},
 		durationSetting("REDIS_TIMEOUT", "2s", "50ms", "30s", "Bounds a dial, a read and a write, each, where the URL does not say otherwise.",
 			func(s *Settings) *time.Duration { return &s.RedisTimeout }),
@@ -145,6 +154,28 @@ func readRedisURL(s *Settings, data map[string]string) *apis.FieldError {
 	}
 	if _, err := s.RedisURL.options(); err != nil {
 		return wrong("%s", err.Error())
+	}
+	return nil
+}
+
+func readRedisPrefix(s *Settings, data map[string]string) *apis.FieldError {
+	err := configmap.Parse(data, configmap.AsString(redisPrefixKey, &s.RedisPrefix))
+	if err == nil {
+		err = CheckRedisPrefix(s.RedisPrefix)
+	}
+	if err != nil {
+		return wrong("%s", err.Error())
+	}
+	return nil
+}
+
+// redisPrefix is what may begin the keys in Redis. It has none of the characters that mean something in the pattern of an ACL.
+var redisPrefix = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+
+// CheckRedisPrefix says what is wrong with what is to begin every key in Redis.
+func CheckRedisPrefix(prefix string) error {
+	if !redisPrefix.MatchString(prefix) {
+		return fmt.Errorf("%s is not a prefix, which has 1 to 32 of a-z, 0-9 and -, for instance sf", shown(prefix))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func TestParseDefaults(t *testing.T) {
 	s, err := outside(t, map[string]string{"PATH": "/bin", "K_SERVICE": "stormfold"})
 	require.NoError(t, err)
 	assert.Equal(t, &Settings{
-		RedisURL: "redis://127.0.0.1:6379/0", RedisTimeout: 2 * time.Second, RedisBreaker: time.Second,
+		RedisURL: "redis://127.0.0.1:6379/0", RedisPrefix: "sf", RedisTimeout: 2 * time.Second, RedisBreaker: time.Second,
 		Namespace: "stormfold", NamespaceMode: NamespaceFunction,
 		KubeTimeout: 5 * time.Second, KubeQPS: 50, KubeBurst: 100,
 		PoliciesReload: 10 * time.Second, RequestTimeout: 15 * time.Second, Concurrency: 256, Lease: 20 * time.Second,
@@ -37,6 +37,7 @@ func TestParseEveryBound(t *testing.T) {
 	label63 := strings.Repeat("a", 63)
 	tests := map[string]struct{ good, bad []string }{
 		"REDIS_URL":           {[]string{"redis://h", "rediss://h:1/2", "unix:///s", " redis://h "}, []string{"", "http://h", "h:6379", "redis://h/x", "redis://h?what=1"}},
+		"REDIS_PREFIX":        {[]string{"sf", "a", "0", "blue-2", " sf ", strings.Repeat("a", 32)}, []string{"", strings.Repeat("a", 33), "Sf", "a:b", "{a}", "a*", "a_b", "a b", "é"}},
 		"REDIS_TIMEOUT":       {[]string{"50ms", "30s", " 1s "}, []string{"49ms", "30001ms", "", "1", "-1s", "x"}},
 		"NAMESPACE":           {[]string{"a", label63, "a-1"}, []string{"", label63 + "a", "A", "a.b", "-a", "a_b"}},
 		"NAMESPACE_MODE":      {[]string{"function", "alert"}, []string{"", "Alert", "all"}},
@@ -90,6 +91,7 @@ func TestParseErrors(t *testing.T) {
 		{"number", map[string]string{"STORMFOLD_KUBE_QPS": "0"}, `STORMFOLD_KUBE_QPS: "0" is not a whole number between 1 and 1000, for instance 50`},
 		{"word", map[string]string{"STORMFOLD_LOG_LEVEL": "loud"}, `STORMFOLD_LOG_LEVEL: "loud" is not debug, info, warn or error`},
 		{"name", map[string]string{"STORMFOLD_NAMESPACE": "My_NS"}, `STORMFOLD_NAMESPACE: "My_NS" is not a namespace, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance stormfold`},
+		{"prefix", map[string]string{"STORMFOLD_REDIS_PREFIX": "sf:"}, `STORMFOLD_REDIS_PREFIX: "sf:" is not a prefix, which has 1 to 32 of a-z, 0-9 and -, for instance sf`},
 		{"address", map[string]string{"STORMFOLD_METRICS_ADDRESS": "9464"}, `STORMFOLD_METRICS_ADDRESS: "9464" is not host:port or off, for instance :9464`},
 		{"unknown and near", map[string]string{"STORMFOLD_REDIS_URI": "secret"}, `STORMFOLD_REDIS_URI: there is no such setting, did you mean STORMFOLD_REDIS_URL?`},
 		{"unknown and far", map[string]string{"STORMFOLD_COFFEE": "secret"}, `STORMFOLD_COFFEE: there is no such setting, docs/configuration.md lists the settings`},

@@ -65,7 +65,7 @@ func TestBreakerOpensOnSilenceOnly(t *testing.T) {
 		fmt.Errorf("folding: %w", aggregator.ErrReplicas),
 		aggregator.ErrReply,
 		errors.New("label too long"),
-		fmt.Errorf("folding: %w: %w", aggregator.ErrUnavailable, context.Canceled),
+		fmt.Errorf("folding: %w: %w", aggregator.ErrGivenUp, context.Canceled),
 	} {
 		b := newBreaker(false, time.Hour, func(string, bool) { t.Errorf("opened by %v", err) })
 		tell(b, 100, one, err)

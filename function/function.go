@@ -123,7 +123,7 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 	}
 	p.metrics.watchRedis(rdb)
 	p.aggregator = aggregator.New(aggregator.Options{
-		Redis: rdb, Lease: p.settings.Lease, Resync: p.settings.ResyncInterval, Embedded: parts.Redis != nil,
+		Redis: rdb, Prefix: p.settings.RedisPrefix, Lease: p.settings.Lease, Resync: p.settings.ResyncInterval, Embedded: parts.Redis != nil,
 		// An answer that comes too late for the client's own time-out would be a broken connection.
 		Replicas: p.settings.RedisWaitReplicas, ReplicaTimeout: p.settings.RedisTimeout / 2,
 	})

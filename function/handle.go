@@ -167,7 +167,7 @@ func refusal(err error, reason handlers.Reason) error {
 		reason = handlers.ReasonRedisOOM
 	case errors.Is(err, aggregator.ErrReplicas):
 		reason = handlers.ReasonRedisReplicas
-	case errors.Is(err, aggregator.ErrTimeout):
+	case errors.Is(err, aggregator.ErrTimeout), errors.Is(err, aggregator.ErrGivenUp): // The sender waited for less than we do.
 		reason = handlers.ReasonRedisTimeout
 	case errors.Is(err, aggregator.ErrUnavailable), errors.Is(err, aggregator.ErrRefused), errors.Is(err, aggregator.ErrUntrusted):
 		reason = handlers.ReasonRedisUnavailable

@@ -59,9 +59,8 @@ func passesThrough(policy *config.Policy) bool {
 
 // failed tells whether a group could not be folded because Redis fails, in whatever way.
 func failed(err error) bool {
-	return !errors.Is(err, aggregator.ErrReplicas) && !errors.Is(err, context.Canceled) &&
-		(errors.Is(err, aggregator.ErrOutOfMemory) || errors.Is(err, aggregator.ErrTimeout) ||
-			errors.Is(err, aggregator.ErrUnavailable) || errors.Is(err, aggregator.ErrRefused) || errors.Is(err, aggregator.ErrUntrusted))
+	return errors.Is(err, aggregator.ErrOutOfMemory) || errors.Is(err, aggregator.ErrTimeout) ||
+		errors.Is(err, aggregator.ErrUnavailable) || errors.Is(err, aggregator.ErrRefused) || errors.Is(err, aggregator.ErrUntrusted)
 }
 
 // foldBudget leaves time for passing alerts through, when the event has some that may have to be.

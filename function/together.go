@@ -109,7 +109,7 @@ func (t *together) await(l *line, w *waiter) aggregator.Folded {
 	defer t.mu.Unlock()
 	l.next.alerts -= len(w.group.Alerts)
 	l.next.waiting = slices.DeleteFunc(l.next.waiting, func(other *waiter) bool { return other == w })
-	kind := aggregator.ErrUnavailable
+	kind := aggregator.ErrGivenUp
 	if errors.Is(w.ctx.Err(), context.DeadlineExceeded) {
 		kind = aggregator.ErrTimeout
 	}

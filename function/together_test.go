@@ -167,7 +167,7 @@ func TestAnEventThatGivesUp(t *testing.T) {
 		cancel()
 		got = <-gone
 		require.ErrorIs(t, got.err, context.Canceled)
-		require.ErrorIs(t, got.err, aggregator.ErrUnavailable)
+		require.ErrorIs(t, got.err, aggregator.ErrGivenUp)
 		f.let <- nil
 		<-first
 		synctest.Wait()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,12 +27,16 @@ const explainVersion = "stormfold.io/explain/v1"
 // redisVariable is the setting of the function with the URL of Redis, which may hold a password.
 const redisVariable = "STORMFOLD_REDIS_URL"
 
+// prefixVariable is the setting of the function with what begins the keys in Redis.
+const prefixVariable = "STORMFOLD_REDIS_PREFIX"
+
 // explainOptions are the flags of explain.
 type explainOptions struct {
 	kube     kubeFlags
 	policies string
 	set      []string
 	redis    string
+	prefix   string
 	output   string
 }
 
@@ -114,6 +119,8 @@ The URL of Redis may hold a password; rather than with --redis it can be given b
 	c.Flags().StringVar(&o.policies, "policies", "", "policies file; the built-in policy without")
 	c.Flags().StringArrayVar(&o.set, "set", nil, "change a field of a policy, as default.groupBy=[cluster]; may be repeated")
 	c.Flags().StringVar(&o.redis, "redis", "", "URL of the function's Redis, as redis://127.0.0.1:6379/0; "+redisVariable+" without")
+	c.Flags().StringVar(&o.prefix, "redis-prefix", "", "what begins the function's keys in Redis; "+prefixVariable+", or "+
+		aggregator.DefaultPrefix+", without")
 	addOutput(c, &o.output)
 	return c
 }
@@ -130,13 +137,17 @@ func (o *explainOptions) run(ctx context.Context, s streams, args []string) erro
 	if err != nil {
 		return err
 	}
-	out := explain(policies, alert)
+	o.prefix = cmp.Or(o.prefix, os.Getenv(prefixVariable), aggregator.DefaultPrefix)
+	if err := config.CheckRedisPrefix(o.prefix); err != nil {
+		return usagef("--redis-prefix, or %s: %w", prefixVariable, err)
+	}
+	out := explain(policies, alert, o.prefix)
 	if o.redis == "" {
 		o.redis = os.Getenv(redisVariable)
 	}
 	if o.redis == "" {
 		out.note("Redis was not asked: --redis or " + redisVariable + " names it.")
-	} else if out.Redis, err = lookInRedis(ctx, o.redis, out.Group, out.Alert.Fingerprint); err != nil {
+	} else if out.Redis, err = lookInRedis(ctx, o.redis, o.prefix, out.Group, out.Alert.Fingerprint); err != nil {
 		return err
 	}
 	if err := o.lookInKube(ctx, &out); err != nil {
@@ -208,7 +219,7 @@ func labelsOf(content []byte) (map[string]string, error) {
 }
 
 // explain tells what policies and labels alone tell.
-func explain(policies config.Policies, alert aggregator.Alert) explained {
+func explain(policies config.Policies, alert aggregator.Alert, prefix string) explained {
 	group := aggregator.Split(policies, aggregator.Batch{Alerts: []aggregator.Alert{alert}})[0]
 	alert = group.Alerts[0]
 	reading := alert.Reading
@@ -236,7 +247,7 @@ func explain(policies config.Policies, alert aggregator.Alert) explained {
 	}
 	out.Group = groupFacts{
 		ID: group.ID, Policy: group.Policy.Name, GroupBy: group.Policy.GroupBy, Labels: group.Labels,
-		Shard: aggregator.ShardOf(group.ID), Keys: aggregator.Keys(group.ID), Overflow: aggregator.OverflowOf(group.Policy.Name, group.ID),
+		Shard: aggregator.ShardOf(group.ID), Keys: aggregator.Keys(prefix, group.ID), Overflow: aggregator.OverflowOf(group.Policy.Name, group.ID),
 		Drop:      group.Policy.Drop,
 		Threshold: group.Policy.Threshold, Window: model.Duration(group.Policy.Window).String(),
 	}

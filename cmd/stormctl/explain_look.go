@@ -74,7 +74,7 @@ type silent struct{}
 func (silent) Printf(context.Context, string, ...any) {}
 
 // lookInRedis asks how the group stands, without a write.
-func lookInRedis(ctx context.Context, url string, group groupFacts, fingerprint string) (*groupStatus, error) {
+func lookInRedis(ctx context.Context, url, prefix string, group groupFacts, fingerprint string) (*groupStatus, error) {
 	settings := config.Settings{RedisURL: config.RedisURL(url), RedisTimeout: redisTimeout}
 	redis.SetLogger(silent{})
 	client, err := settings.NewRedis()
@@ -84,7 +84,7 @@ func lookInRedis(ctx context.Context, url string, group groupFacts, fingerprint 
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, 2*redisTimeout)
 	defer cancel()
-	a := aggregator.New(aggregator.Options{Redis: client})
+	a := aggregator.New(aggregator.Options{Redis: client, Prefix: prefix})
 	id := group.ID
 	state, err := a.Peek(ctx, id, fingerprint)
 	if err == nil && !state.Alert.Known {

@@ -104,6 +104,36 @@ func TestExplainWithRedis(t *testing.T) {
 	require.Contains(t, text(), "an alert that fires reopens it")
 }
 
+// An installation with a prefix of its own is found under that prefix, whether a flag or the function's setting names it.
+func TestExplainWithAPrefix(t *testing.T) {
+	server := testbed.Redis(t)
+	a := aggregator.New(aggregator.Options{Redis: server.Client(), Prefix: "blue-2", Lease: 20 * time.Second})
+	require.NoError(t, a.Load(t.Context()))
+	for shard := range aggregator.Shards {
+		i, err := a.BeginImport(t.Context(), shard, "", time.Second)
+		require.NoError(t, err)
+		require.NoError(t, a.FinishImport(t.Context(), i))
+	}
+	ask := func(args ...string) explained {
+		t.Helper()
+		got := call(t, "", append([]string{"explain", "alertname=A", "--redis", server.URL, "-o", "json"}, args...)...)
+		require.Equal(t, exitOK, got.code, got.err)
+		var out explained
+		require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+		return out
+	}
+	require.False(t, ask().Redis.Imported)
+	out := ask("--redis-prefix", "blue-2")
+	require.True(t, out.Redis.Imported)
+	require.Equal(t, fmt.Sprintf("{blue-2:%02d}:g:%s", out.Group.Shard, out.Group.ID), out.Group.Keys[0])
+	t.Setenv("STORMFOLD_REDIS_PREFIX", "blue-2")
+	require.True(t, ask().Redis.Imported)
+
+	got := call(t, "", "explain", "alertname=A", "--redis-prefix", "A:")
+	require.Equal(t, exitUsage, got.code)
+	require.Contains(t, got.err, `--redis-prefix, or STORMFOLD_REDIS_PREFIX: "A:" is not a prefix, which has 1 to 32 of a-z, 0-9 and -, for instance sf`)
+}
+
 // The alerts of a policy that has too many groups are in its overflow group, and found there.
 func TestExplainFindsTheOverflowGroup(t *testing.T) {
 	server := testbed.Redis(t)

@@ -264,7 +264,7 @@ func (in *input) standing(name string, alerts int) (storm v1alpha1.Incident) {
 	return storm
 }
 
-var ours = regexp.MustCompile(`^\{sf:(0\d|1[0-5])\}:(due|groups|epoch|server|g:[0-9a-f]{16}(:(alerts|recent|objects|open|todo|waiting))?)$`)
+var ours = regexp.MustCompile(`^\{sf:(0\d|1[0-5])\}:(due|groups|epoch|server|format|g:[0-9a-f]{16}(:(alerts|recent|objects|open|todo|waiting))?)$`)
 
 // redis checks that no key is there but ours, and returns how many there are and the memory they use.
 func (in *input) redis(t *testing.T) (keys int, used int64) {
