@@ -125,7 +125,7 @@ func TestQuietEndAndRetention(t *testing.T) {
 	s.notify(s.pods("PodDown", 6, "firing")...)
 	s.awaitOne(6, 6, 0)
 	i := s.ended(v1alpha1.ReasonQuiet)
-	require.Equal(t, v1alpha1.AlertCounts{Total: 6, Firing: 6}, i.Status.Alerts, "the counts are the last known")
+	require.Equal(t, v1alpha1.AlertCounts{Total: 6, Resolved: 6, Quiet: 6}, i.Status.Alerts)
 	s.await(func(items []v1alpha1.Incident) error {
 		if len(items) > 0 {
 			return fmt.Errorf("retention is over, have %s", summary(items))
