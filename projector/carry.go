@@ -39,6 +39,7 @@ func carry(want, have *v1alpha1.Incident, rank func(severity string) int) {
 	}
 	slices.SortFunc(st.Resources, compareResources)
 	st.ResourceCount = max(st.ResourceCount, old.ResourceCount, int32(len(st.Resources)))
+	st.Alerts.Quiet = min(max(st.Alerts.Quiet, old.Alerts.Quiet), st.Alerts.Resolved)
 	if rank(old.Severity) > rank(st.Severity) {
 		st.Severity = old.Severity
 	}

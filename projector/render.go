@@ -45,13 +45,15 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 		st.State = v1alpha1.StateAbsorbed
 		st.AbsorbedBy = o.AbsorbedBy
 	}
-	if o.Storm {
+	if isStorm(o) {
 		st.Type = v1alpha1.TypeStorm
 		st.StormAt = at(o.StormAt)
 		st.Hotspots = hotspots(s, members)
 	}
 	total := o.Total + o.Beyond
-	st.Alerts = v1alpha1.AlertCounts{Total: int32(total), Firing: int32(o.Firing), Resolved: int32(o.Total - o.Firing)}
+	st.Alerts = v1alpha1.AlertCounts{
+		Total: int32(total), Firing: int32(o.Firing), Resolved: int32(o.Total - o.Firing), Quiet: int32(quiet(o)),
+	}
 	st.Severity = severity(members, s.Severities.Rank)
 	st.StartedAt = at(started(members, o.OpenedAt))
 	st.LastChangeAt = at(o.ChangedAt)
@@ -68,6 +70,27 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	st.Truncated = st.Truncated || len(st.Resources) < len(all)
 	fit(incident)
 	return incident
+}
+
+// isStorm tells whether an object is shown as a storm. With a threshold of 1 the object of a group takes every alert from the first
+// on, and is a storm from the second on.
+func isStorm(o aggregator.Object) bool {
+	return o.Storm && (o.Total+o.Beyond > 1 || !o.StormAt.IsZero())
+}
+
+// quiet counts the alerts that are over because nothing was heard of them.
+func quiet(o aggregator.Object) int {
+	over := o.Total - o.Firing
+	if !o.Storm && o.Reason == v1alpha1.ReasonQuiet {
+		return over
+	}
+	n := 0
+	for _, m := range o.Members {
+		if m.Quiet {
+			n++
+		}
+	}
+	return max(0, min(n, over))
 }
 
 // at is a time as Kubernetes keeps it, in seconds; nil for the zero time.
@@ -202,9 +225,10 @@ func conditions(o aggregator.Object) []metav1.Condition {
 		Type: v1alpha1.ConditionStorm, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonBelowThreshold,
 		LastTransitionTime: *at(o.OpenedAt), Message: "this incident is about one alert",
 	}
-	if o.Storm {
+	if isStorm(o) {
 		storm.Status, storm.Reason = metav1.ConditionTrue, v1alpha1.ReasonThresholdCrossed
-		storm.LastTransitionTime, storm.Message = *at(o.StormAt), "the group crossed its policy's threshold"
+		storm.LastTransitionTime = *at(cmp.Or(o.StormAt, o.OpenedAt))
+		storm.Message = "as many alerts as the policy's threshold fire now or newly fired within its window"
 	}
 	resolved := metav1.Condition{
 		Type: v1alpha1.ConditionResolved, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAlertsFiring,
