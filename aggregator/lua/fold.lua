@@ -246,14 +246,15 @@ local function join_storm(a, r, s)
   end
 end
 
--- ended_lately returns the incident of a single alert that is over and may still be reopened.
-local function ended_lately(r)
+-- ended_lately returns the incident of a single alert that is over and that this alert would reopen.
+local function ended_lately(a, r)
   local e = g.st == 'calm' and r.m == '-' and r.obj ~= '' and r.gen == g.gen and get_entry(g, r.obj)
-  return e and e.s == 'resolved' and e.why == 'AllResolved' and now < e.e + p.cooldown and e or nil
+  return e and e.s == 'resolved' and e.why == 'AllResolved' and reopens(g, a, e.e, now) and e or nil
 end
 
 local function fires(a, r)
   newly = newly + 1
+  if g.st == 'cool' and not reopens(g, a, g.res, now) then close(g) end
   if g.st == 'cool' then
     local e = get_entry(g, g.obj)
     reopen(g.obj, e)
@@ -267,7 +268,7 @@ local function fires(a, r)
   if g.st == 'storm' then return join_storm(a, r, 'f') end
 
   local name, e
-  if r then name, e = r.obj, ended_lately(r) end
+  if r then name, e = r.obj, ended_lately(a, r) end
   if e then
     reopen(name, e)
     e.rev = bump(g, now)
@@ -344,24 +345,23 @@ local function apply(a)
   a.known = sources(r)
   local x, later = hear(a.known, a)
   if not r then
-    if a.s == 'f' then return fires(a, nil) end
+    -- What was said longer ago than the quiet time is over: an Event of Kubernetes that is listed again, say.
+    if a.s == 'f' then return now - a.at < p.quiet and fires(a, nil) end
     if fresh then return shown(a, nil) end
     if redis.call('HLEN', k.alerts) < 2 * p.maxAlerts then record(a, nil, 'r', 't', '') end
     return
   end
-  local firing = fires_by(x)
-  for _, other in ipairs(a.known) do
-    -- One of several sources that fell silent keeps nothing firing.
-    firing = firing or other ~= x and fires_by(other) and now - other.f < p.quiet
+  local firing = false
+  for _, source in ipairs(a.known) do
+    -- One that fell silent keeps nothing firing.
+    firing = firing or fires_by(source) and now - source.f < p.quiet
   end
   local said = a.at
   a.at = math.max(a.at, r.at)
   if live(g, r) then
-    if firing then
-      if later then repeats(a, r) end
-      return
-    end
-    return resolves(a, r)
+    if not firing and a.s == 'r' then return resolves(a, r) end
+    if later then repeats(a, r) end
+    return
   end
   if later and a.s == 'f' and firing then return fires(a, r) end
 
@@ -372,7 +372,7 @@ local function apply(a)
   if not later then return end
   if a.s == 'r' then
     -- Its incident is a thing of the past. Whether it fired since, only a word that is still on its way can tell.
-    if r.m ~= 't' and not (g.st ~= 'calm' and member(g, r)) and not ended_lately(r) or r.m == 't' and r.at == 0 then
+    if r.m ~= 't' and not (g.st ~= 'calm' and member(g, r)) and not ended_lately(a, r) or r.m == 't' and r.at == 0 then
       -- What came out of Kubernetes knew nothing of when it was last spoken of.
       r.m, r.obj = 't', int(r.at > 0 and r.at or a.at)
     end
