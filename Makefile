@@ -20,7 +20,7 @@ GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd deploy/policies do
 
 .PHONY: help
 help: ## Say what there is to make.
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
 
 ##@ Try it
 
@@ -51,6 +51,13 @@ func-invoke: ## Send an alert to what make func-run has started.
 		--data "{\"status\":\"firing\",\"labels\":{\"alertname\":\"FuncInvoke\",\"namespace\":\"shop\",\"pod\":\"cart-0\",\"severity\":\"warning\"},\"annotations\":{\"summary\":\"sent by make func-invoke\"},\"startsAt\":\"$$(date -u +%Y-%m-%dT%H:%M:%SZ)\"}"
 
 ##@ Test it
+
+# The servers first, so that building them does not count against the time of a test.
+test e2e seed-tests bench bench-check faults: servers
+
+.PHONY: servers
+servers: ## Build and install the servers that the tests need: once, some minutes.
+	go run ./test/testbed/up -build >/dev/null
 
 .PHONY: test
 test: ## Run all tests, on real servers where it matters.

@@ -59,13 +59,15 @@ type Aggregator struct {
 	policies       policyTexts
 	// offset is Redis' clock less ours, in ms, as last seen.
 	offset atomic.Int64
+	clocks clocks
 }
 
 // New makes an Aggregator. It does not speak to Redis yet.
 func New(o Options) *Aggregator {
 	return &Aggregator{
-		rdb: o.Redis, keys: newKeyspace(o.Prefix), scripts: newScripts(!o.Embedded), lease: o.Lease, resync: o.Resync, clock: o.Clock, plain: o.Embedded,
-		replicas: o.Replicas, replicaTimeout: o.ReplicaTimeout,
+		rdb: o.Redis, keys: newKeyspace(o.Prefix), scripts: newScripts(!o.Embedded), lease: o.Lease, resync: o.Resync,
+		clock: o.Clock, plain: o.Embedded, replicas: o.Replicas, replicaTimeout: o.ReplicaTimeout,
+		clocks: clocks{started: time.Now()},
 	}
 }
 

@@ -43,7 +43,7 @@ func TestATruncatedNotificationMarksItsIncidents(t *testing.T) {
 			require.False(t, o.Truncated)
 		}
 		l.pass(time.Minute)
-		folded, err := l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: l.pods(n, Firing), Truncated: true}),
+		folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(n, Firing), Truncated: true}),
 			func(Group) string { return "stormfold" })
 		require.NoError(t, err)
 		l.flush(f.Group, folded[0].Token)

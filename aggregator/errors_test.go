@@ -105,11 +105,11 @@ func TestErrorsOfARealRedisAreClassified(t *testing.T) {
 	l := newLab(t, nil)
 	fold := func(a *Aggregator, ctx context.Context) error {
 		l.Aggregator = a
-		_, err := a.Fold(ctx, Split([]config.Policy{l.policy}, Batch{Alerts: l.pods(1, Firing)}), func(Group) string { return "stormfold" })
+		_, err := a.Fold(ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(1, Firing)}), func(Group) string { return "stormfold" })
 		return err
 	}
 	ours := l.Aggregator
-	group := Split([]config.Policy{l.policy}, Batch{Alerts: l.pods(1, Firing)})[0].ID
+	group := Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(1, Firing)})[0].ID
 	require.NoError(t, l.rdb.Set(l.ctx, l.keys.group(group).hash, "someone else's", 0).Err())
 	require.Equal(t, FailureOf(ErrScript), FailureOf(fold(ours, l.ctx)), "a key of another program under our name")
 	require.NoError(t, l.rdb.Del(l.ctx, l.keys.group(group).hash).Err())

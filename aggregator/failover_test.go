@@ -59,7 +59,7 @@ func TestAnotherServerLooksAnew(t *testing.T) {
 	l.rdb = replica.Client()
 	l.Aggregator = New(Options{Redis: l.rdb, Lease: 20 * time.Second, Resync: resync, Clock: func() time.Time { return l.now }})
 	require.NoError(t, l.Load(l.ctx))
-	folded, err := l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: l.pods(2, Firing)}), func(Group) string { return "stormfold" })
+	folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(2, Firing)}), func(Group) string { return "stormfold" })
 	require.NoError(t, err)
 	require.NotEmpty(t, folded[0].Token, "what is folded is written")
 	require.ErrorIs(t, l.FinishImport(l.ctx, interrupted), ErrUnavailable)

@@ -49,6 +49,9 @@ type Folded struct {
 	// Err is why the group did not take all of the alerts, nil when it did; the other fields say nothing then. With
 	// ErrReplicas it has taken them, the fields hold, and yet the event has to be delivered again.
 	Err error
+
+	// elsewhere are the numbers, from 1 on, of the alerts that FoldOlder left.
+	elsewhere []int
 }
 
 // Fold joins the alerts of every group with what Redis holds, all groups in one round trip. The namespace is where a new
@@ -145,7 +148,7 @@ func (a *Aggregator) foldAgain(ctx context.Context, parts []Group, calls []call,
 // Replay folds alerts of a group that have waited for its import, at most 256 of them; Snapshot tells of more.
 func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 	reply, err := a.scripts.fold.Run(ctx, a.rdb, a.keys.script(group),
-		a.scriptClock(), "", a.lease.Milliseconds(), group, "", "", "", "", "", "", flag(false), "", "").Result()
+		a.scriptClock(), "", a.lease.Milliseconds(), group, "", "", "", "", "", "", "", "", "").Result()
 	if err != nil {
 		return Folded{}, fmt.Errorf("folding what waited in group %s: %w", group, classify(err))
 	}
@@ -207,23 +210,30 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 	}
 	args := make([]any, 0, 13+9*len(g.Alerts))
 	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, g.Policy.Name, labels, overflow,
-		policy.params, policy.settings, shared, flag(g.Truncated), namespace, as.object)
+		policy.params, policy.settings, shared, g.Notifications, namespace, as.object)
 	for _, alert := range g.Alerts {
-		word, ends := "f", int64(0)
-		if alert.Status == Resolved {
-			word = "r"
-			if !alert.EndsAt.IsZero() {
-				ends = alert.EndsAt.UnixMilli()
-			}
-		}
-		name, facts := "", ""
-		if as.object == "" {
-			name, facts = slug(alert.Labels["alertname"]), factsOf(alert)
-		}
-		args = append(args, alert.Fingerprint, alert.Source, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.UnixMilli(), ends,
-			recordRest(alert, g.Policy.Breakdown), name, facts)
+		args = append(args, wordOf(alert, g.Policy.Breakdown, as.object == "")...)
 	}
 	return call{shard: shard, keys: a.keys.script(ids...), args: args, token: token}, nil
+}
+
+// wordOf are the arguments of fold.lua about one alert: with all that an incident of its own would show, or without.
+func wordOf(alert Alert, breakdown []string, whole bool) []any {
+	word, ends := "f", int64(0)
+	if alert.Status == Resolved {
+		word = "r"
+		if !alert.EndsAt.IsZero() {
+			ends = alert.EndsAt.UnixMilli()
+		}
+	}
+	name, facts := "", ""
+	if whole {
+		name, facts = slug(alert.Labels["alertname"]), factsOf(alert)
+	}
+	return []any{
+		alert.Fingerprint, alert.Source, word, alert.NotifiedAt.UnixMilli(), alert.StartsAt.UnixMilli(), ends,
+		recordRest(alert, breakdown), name, facts,
+	}
 }
 
 func flag(b bool) string {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -130,6 +132,16 @@ func (a *Aggregator) importLease(ctx context.Context, i *ShardImport, op string)
 	return n == 1, classify(err)
 }
 
+// importedKind is the kind of an incident's group: that of the policy, unless the incident's labels are not all of its. Then
+// another policy may have made it, or its alerts lack a label, in which case both kinds lead to the same group.
+func importedKind(i Imported, policy *config.Policy) Kind {
+	names := slices.Sorted(maps.Keys(i.Labels))
+	if i.Policy == policy.Name && slices.Equal(names, slices.Sorted(slices.Values(policy.GroupBy))) {
+		return KindOf(policy)
+	}
+	return Kind{Policy: i.Policy, GroupBy: names}
+}
+
 // Import gives one incident back to Redis, under the policy that it belongs to now. What Redis knows already stays; then it
 // returns false.
 func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Policy) (bool, error) {
@@ -139,7 +151,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	if err != nil {
 		return false, err
 	}
-	text, err := textOf(policy)
+	text, err := textOf(policy, importedKind(i, policy))
 	if err != nil {
 		return false, err
 	}

@@ -225,7 +225,7 @@ func TestImportLease(t *testing.T) {
 func TestTooManyWaitForTheImport(t *testing.T) {
 	l := newLab(t, func(p *config.Policy) { p.MaxAlerts = 100 })
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
-	groups := Split(config.Policies{l.policy}, Batch{Alerts: l.pods(1000, Firing)})
+	groups := Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(1000, Firing)})
 	_, err := l.Fold(l.ctx, groups, func(Group) string { return "stormfold" })
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorContains(t, err, "imported")

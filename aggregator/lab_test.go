@@ -52,7 +52,7 @@ type lab struct {
 var epoch = time.Date(2026, 5, 1, 3, 0, 0, 0, time.UTC)
 
 func newLab(t testing.TB, change func(*config.Policy)) *lab {
-	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: server.Client(), policy: config.Default()[0], objects: map[string]Object{}}
+	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: server.Client(), policy: testbed.OnePolicy().List[0], objects: map[string]Object{}}
 	l.policy.GroupBy = []string{"alertname"}
 	if change != nil {
 		change(&l.policy)
@@ -96,7 +96,7 @@ func (l *lab) alert(pod string, status Status) Alert {
 // fold folds alerts of one event and returns what became of their one group.
 func (l *lab) fold(alerts ...Alert) Folded {
 	l.t.Helper()
-	folded, err := l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: alerts}), func(Group) string { return "stormfold" })
+	folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: alerts}), func(Group) string { return "stormfold" })
 	require.NoError(l.t, err)
 	require.Len(l.t, folded, 1)
 	return folded[0]

@@ -15,7 +15,7 @@ func Lone(g Group, alert Alert, namespace string, now time.Time) *Snapshot {
 	f := facts(alert)
 	return &Snapshot{
 		Group: g.ID, Shard: ShardOf(g.ID), Policy: g.Policy.Name, Labels: clipLabels(g.Labels), Now: now,
-		MaxListed: g.Policy.MaxListed, Breakdown: g.Policy.Breakdown,
+		MaxListed: g.Policy.MaxListed, Breakdown: g.Policy.Breakdown, Severities: g.Policy.Severities,
 		Objects: []Object{{
 			Name: loneName(g.ID, alert), Namespace: namespace, Fingerprint: alert.Fingerprint, State: Open,
 			Revision: now.UnixMilli(), OpenedAt: now, ChangedAt: now, Total: 1, Firing: 1, Truncated: g.Truncated,

@@ -9,12 +9,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // Every pod and every delivery of an event makes the same name; another alert, another start or another group makes another.
 func TestLoneNames(t *testing.T) {
 	l := &lab{now: epoch}
-	policies := config.Default()
+	policies := testbed.OnePolicy()
 	lone := func(a Alert, at time.Time) Object {
 		group := Split(policies, Batch{Alerts: []Alert{a}})[0]
 		s := Lone(group, group.Alerts[0], "stormfold", at)
@@ -29,7 +31,7 @@ func TestLoneNames(t *testing.T) {
 	require.Equal(t, first.Name, lone(alert, epoch.Add(time.Minute)).Name)
 	require.Equal(t, []Member{{
 		Fingerprint: alert.Fingerprint, Firing: true, StartsAt: epoch, Severity: "warning",
-		Resource: Resource{Kind: "Pod", Namespace: "shop", Name: "web-0"},
+		Resource: subject.Resource{Kind: "Pod", Namespace: "shop", Name: "web-0"},
 	}}, first.Members)
 
 	names := map[string]bool{first.Name: true}
@@ -68,7 +70,7 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 			var group Group
 			var written []Imported
 			for _, a := range l.pods(8, Firing) {
-				group = Split(config.Policies{l.policy}, Batch{Alerts: []Alert{a}})[0]
+				group = Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: []Alert{a}})[0]
 				o := Lone(group, a, "stormfold", l.now).Objects[0]
 				o.ResourceVersion = "7"
 				l.objects[o.Name] = o
@@ -111,7 +113,7 @@ func TestAStormThatTakesALoneIncidentLosesItsLabels(t *testing.T) {
 	require.Equal(t, "shop", l.one(Open).CommonLabels["namespace"])
 	other := l.alert("db-0", Firing)
 	other.Labels["namespace"] = "billing"
-	group := Split(config.Policies{l.policy}, Batch{Alerts: []Alert{other}})[0]
+	group := Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: []Alert{other}})[0]
 	require.Equal(t, f.Group, group.ID)
 	o := Lone(group, other, "stormfold", l.now).Objects[0]
 	o.ResourceVersion = "7"

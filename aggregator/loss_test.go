@@ -121,7 +121,7 @@ func (w *losses) deliver(batch []Alert) {
 }
 
 func (w *losses) foldAll(batch []Alert) []Folded {
-	folded, err := w.Fold(w.ctx, Split(config.Policies{w.policy}, Batch{Alerts: batch}), func(Group) string { return "stormfold" })
+	folded, err := w.Fold(w.ctx, Split(config.Policies{List: []config.Policy{w.policy}}, Batch{Alerts: batch}), func(Group) string { return "stormfold" })
 	require.NoError(w.t, err)
 	return folded
 }

@@ -75,7 +75,10 @@ func (g *modelGroup) promote(ev *modelEvent) {
 	}
 	storm := open[0]
 	storm.storm, storm.second = true, len(open) > 1
-	g.storm, g.quiet = storm, now.Add(g.p.Quiet)
+	g.storm, g.quiet, g.cut = storm, now.Add(g.p.Quiet), map[string]int64{}
+	if storm.truncated {
+		g.cut["*"] = 0
+	}
 	g.changed(storm)
 	g.recent = map[string]time.Time{}
 	for _, i := range open {

@@ -100,8 +100,9 @@ type modelGroup struct {
 	heard     time.Time
 	common    *string // The alert that all events are about, since the group was last idle; empty when there are several.
 	changes   int
-	quiet     time.Time // When the storm's alerts are next looked through for quiet ones.
-	said      []string  // Transitions of the last call.
+	cut       map[string]int64 // When the sender last left alerts out, by its group key; * for one that is not known.
+	quiet     time.Time        // When the storm's alerts are next looked through for quiet ones.
+	said      []string         // Transitions of the last call.
 
 	token   string // Of the lease.
 	until   time.Time
@@ -119,6 +120,7 @@ type modelWord struct {
 type modelEvent struct {
 	now       time.Time
 	truncated bool
+	complete  bool
 	before    []string               // Incidents that were there before it.
 	beyond    map[string]bool        // Its alerts beyond maxAlerts.
 	newly     int                    // Its alerts that begin to fire by it.
@@ -175,11 +177,11 @@ func (g *modelGroup) open() []*modelIncident {
 }
 
 // fold joins the words of one event, the firing ones first. It returns how many alerts begin to fire by it.
-func (g *modelGroup) fold(now time.Time, p config.Policy, words []modelWord, truncated bool) int {
+func (g *modelGroup) fold(now time.Time, p config.Policy, words []modelWord, truncated bool, key string) int {
 	g.said = nil
 	g.p, g.there = p, true
 	g.age(now)
-	ev := &modelEvent{now: now, truncated: truncated, before: slices.Collect(maps.Keys(g.incidents)), beyond: map[string]bool{}}
+	ev := &modelEvent{now: now, truncated: truncated, complete: !truncated && key != "", before: slices.Collect(maps.Keys(g.incidents)), beyond: map[string]bool{}}
 	if g.storm == nil && g.crowd(now) >= p.Threshold {
 		g.promote(ev)
 	}
@@ -191,15 +193,31 @@ func (g *modelGroup) fold(now time.Time, p config.Policy, words []modelWord, tru
 		}
 	}
 	g.heard = now
-	if g.state() == "storm" && truncated && !g.storm.truncated {
-		g.storm.truncated = true
-		g.changed(g.storm)
+	if g.state() == "storm" && (truncated || key != "" && g.storm.truncated) {
+		g.cuts(words, truncated, key)
 	}
 	g.narrow(words)
 	if _, firing := g.members(); g.state() == "storm" && firing == 0 && !g.storm.truncated {
 		g.endStorm("AllResolved", now)
 	}
 	return ev.newly
+}
+
+// cuts takes in that a notification was complete or not.
+func (g *modelGroup) cuts(words []modelWord, truncated bool, key string) {
+	said := int64(0)
+	for _, w := range words {
+		said = max(said, w.at.UnixMilli())
+	}
+	if truncated {
+		g.cut[key] = max(g.cut[key], said)
+	} else {
+		maps.DeleteFunc(g.cut, func(k string, at int64) bool { return (k == key || k == "*") && said > at })
+	}
+	if now := len(g.cut) > 0 || g.storm.beyond > 0; now != g.storm.truncated {
+		g.storm.truncated = now
+		g.changed(g.storm)
+	}
 }
 
 // crowd counts the alerts that count towards a storm.
@@ -250,8 +268,8 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 		x.at, x.sources = at, ev.sources
 		if g.storm == nil {
 			x.in.heard = ev.now
-			if ev.truncated && !x.in.truncated {
-				x.in.truncated = true
+			if ev.truncated != x.in.truncated && (ev.truncated || ev.complete) {
+				x.in.truncated = ev.truncated
 				g.changed(x.in)
 			}
 		}
@@ -339,7 +357,9 @@ func (g *modelGroup) join(ev *modelEvent, alert string, at int64, over bool) {
 	g.changed(g.storm)
 	if all, _ := g.members(); len(all) == 2 && !g.storm.second {
 		g.storm.second = true
-		g.say(Stormed)
+		if g.state() == "storm" {
+			g.say(Stormed)
+		}
 	}
 }
 

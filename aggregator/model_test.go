@@ -113,7 +113,7 @@ func (w *twin) actions() map[string]func(*rapid.T) {
 		"deliver": w.deliver,
 		"again": func(rt *rapid.T) {
 			if len(w.history) > 0 {
-				w.foldBoth(w.history[rapid.IntRange(0, len(w.history)-1).Draw(rt, "event")], false)
+				w.foldBoth(w.history[rapid.IntRange(0, len(w.history)-1).Draw(rt, "event")], false, "")
 			}
 		},
 		"seconds": w.passes(100*time.Millisecond, time.Second, 7*time.Second, 20*time.Second, 31*time.Second),
@@ -168,12 +168,13 @@ func (w *twin) event(rt *rapid.T, most int) []Alert {
 }
 
 func (w *twin) foldNew(rt *rapid.T) {
-	w.foldBoth(w.event(rt, 6), rapid.IntRange(0, 19).Draw(rt, "truncated") == 19)
+	w.foldBoth(w.event(rt, 6), rapid.IntRange(0, 9).Draw(rt, "truncated") == 9,
+		rapid.SampledFrom([]string{"", "", "1a", "2b"}).Draw(rt, "group key"))
 }
 
 // burst is an event of many alerts with one status.
 func (w *twin) burst(rt *rapid.T) {
-	w.foldBoth(w.pods(rapid.IntRange(2, 8).Draw(rt, "pods"), rapid.SampledFrom([]Status{Firing, Resolved}).Draw(rt, "status")), false)
+	w.foldBoth(w.pods(rapid.IntRange(2, 8).Draw(rt, "pods"), rapid.SampledFrom([]Status{Firing, Resolved}).Draw(rt, "status")), false, "")
 }
 
 func (w *twin) deliver(rt *rapid.T) {
@@ -183,11 +184,11 @@ func (w *twin) deliver(rt *rapid.T) {
 	i := rapid.IntRange(0, len(w.later)-1).Draw(rt, "event")
 	event := w.later[i]
 	w.later = slices.Delete(w.later, i, i+1)
-	w.foldBoth(event, false)
+	w.foldBoth(event, false, "")
 }
 
 // foldBoth folds an event into the group and into the model.
-func (w *twin) foldBoth(event []Alert, truncated bool) {
+func (w *twin) foldBoth(event []Alert, truncated bool, key string) {
 	w.history = append(w.history, event)
 	for _, i := range w.m.incidents {
 		if i.opened.Equal(w.now) {
@@ -195,7 +196,8 @@ func (w *twin) foldBoth(event []Alert, truncated bool) {
 			break
 		}
 	}
-	folded, err := w.Fold(w.ctx, Split(config.Policies{w.policy}, Batch{Alerts: event, Truncated: truncated}),
+	batch := Batch{Alerts: event, Truncated: truncated, GroupKey: key}
+	folded, err := w.Fold(w.ctx, Split(config.Policies{List: []config.Policy{w.policy}}, batch),
 		func(Group) string { return "stormfold" })
 	require.NoError(w.t, err)
 	words := make([]modelWord, len(event))
@@ -203,7 +205,7 @@ func (w *twin) foldBoth(event []Alert, truncated bool) {
 		words[i] = modelWord{a.Fingerprint, a.Source, a.Status == Resolved, a.NotifiedAt, a.StartsAt, a.EndsAt}
 	}
 	before := w.m.changes
-	newly := w.m.fold(w.now, w.policy, words, truncated)
+	newly := w.m.fold(w.now, w.policy, words, truncated, key)
 	f := folded[0]
 	require.Equal(w.t, newly, f.NewlyFiring, "newly firing")
 	require.Equal(w.t, w.m.changes > before, f.Changed, "changed: %+v", f)

@@ -23,7 +23,7 @@ func (l *lab) changes() string {
 func TestPeekTellsAndChangesNothing(t *testing.T) {
 	l := newLab(t, func(p *config.Policy) { p.Threshold, p.Window, p.Cooldown = 3, time.Minute, 5*time.Minute })
 	alert := l.alert("web-0", Firing)
-	group := Split(config.Policies{l.policy}, Batch{Alerts: []Alert{alert}})[0].ID
+	group := Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: []Alert{alert}})[0].ID
 	peek := func() GroupState {
 		t.Helper()
 		before := l.changes()

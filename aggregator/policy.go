@@ -18,8 +18,9 @@ type policyText struct {
 
 // projection is what a group remembers of its policy for the object that shows it.
 type projection struct {
-	MaxListed int      `json:"maxListed"`
-	Breakdown []string `json:"breakdown,omitempty"`
+	MaxListed  int               `json:"maxListed"`
+	Breakdown  []string          `json:"breakdown,omitempty"`
+	Severities config.Severities `json:"severities,omitempty"`
 }
 
 // mostPolicies is how many texts are kept. Policies that were replaced by a reload are among them until then.
@@ -37,7 +38,7 @@ func (t *policyTexts) of(p *config.Policy) (policyText, error) {
 	if text, there := t.byPolicy[p]; there {
 		return text, nil
 	}
-	text, err := textOf(p)
+	text, err := textOf(p, KindOf(p))
 	if err != nil {
 		return policyText{}, err
 	}
@@ -48,16 +49,16 @@ func (t *policyTexts) of(p *config.Policy) (policyText, error) {
 	return text, nil
 }
 
-func textOf(p *config.Policy) (policyText, error) {
+func textOf(p *config.Policy, kind Kind) (policyText, error) {
 	ms := func(d time.Duration) int64 { return d.Milliseconds() }
-	numbers, err := json.Marshal(map[string]int64{
-		"threshold": int64(p.Threshold), "window": ms(p.Window), "quiet": ms(p.Quiet), "maxDuration": ms(p.MaxDuration),
+	numbers, err := json.Marshal(map[string]any{
+		"kind": kind.String(), "threshold": int64(p.Threshold), "window": ms(p.Window), "quiet": ms(p.Quiet), "maxDuration": ms(p.MaxDuration),
 		"cooldown": ms(p.Cooldown), "retention": ms(p.Retention), "flushMin": ms(p.Flush.Min), "flushMax": ms(p.Flush.Max),
 		"hold": ms(p.Hold), "maxAlerts": int64(p.MaxAlerts), "maxGroups": int64(p.MaxGroups),
 	})
 	if err != nil {
 		return policyText{}, err
 	}
-	settings, err := json.Marshal(projection{MaxListed: p.MaxListed, Breakdown: p.Breakdown})
+	settings, err := json.Marshal(projection{MaxListed: p.MaxListed, Breakdown: p.Breakdown, Severities: p.Severities})
 	return policyText{params: numbers, settings: settings}, err
 }

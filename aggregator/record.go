@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/stormfold/stormfold/subject"
 )
 
 // sep separates the parts of a record; lib.lua knows it as \31. It is taken out of every value.
@@ -33,7 +35,7 @@ type Member struct {
 	Quiet    bool
 	StartsAt time.Time
 	Severity string
-	Resource Resource
+	Resource subject.Resource
 	// Breakdown are the policy's breakdown labels that the alert has, but for those that Severity and Resource tell.
 	Breakdown []Label
 }
@@ -44,23 +46,39 @@ type Facts struct {
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 	StartsAt     int64             `json:"startsAt"` // Unix, in seconds
+	// Resource, Workload and Node are what the alert's labels say, with the rules of its policies.
+	Resource subject.Resource `json:"resource,omitzero"`
+	Workload string           `json:"workload,omitempty"`
+	Node     string           `json:"node,omitempty"`
+}
+
+// reading is what the labels said, or say, where that was not remembered.
+func (f Facts) reading() subject.Reading {
+	if f.Resource.Kind == "" {
+		return subject.Rules(nil).Read(f.Labels)
+	}
+	return subject.Known(f.Resource, f.Workload, f.Node, f.Labels)
+}
+
+// Namespace is the one that the alert is about.
+func (f Facts) Namespace() string {
+	r := f.reading()
+	return r.Namespace
 }
 
 // annotations are those that an incident shows.
 var annotations = []string{"summary", "description", "message", "runbook_url", "runbook"}
 
 // derived are the breakdown labels that Severity and Resource tell already.
-var derived = []string{"namespace", "severity", workload}
-
-// workload is the breakdown label whose value is guessed: see Workload.
-const workload = "workload"
+var derived = []string{subject.LabelNamespace, "severity"}
 
 // recordRest is the part of an alert's record that the scripts carry and do not read: severity, resource, and the
 // breakdown labels as name=value.
 func recordRest(alert Alert, breakdown []string) string {
-	r := ResourceOf(alert.Labels).clipped()
+	reading := alert.reading()
+	r := clippedResource(reading.Subject)
 	parts := []string{clip(alert.Labels["severity"], maxSeverity), r.Kind, r.Namespace, r.Name}
-	for _, l := range breakdownOf(alert.Labels, breakdown) {
+	for _, l := range breakdownOf(reading, breakdown) {
 		parts = append(parts, clip(l.Name+"="+l.Value, maxName))
 	}
 	return strings.Join(parts, sep)
@@ -68,13 +86,13 @@ func recordRest(alert Alert, breakdown []string) string {
 
 // breakdownOf are the breakdown labels of an alert, but for those that its severity and resource tell. The workload is
 // among them when a label names another than the resource's name suggests.
-func breakdownOf(labels map[string]string, breakdown []string) []Label {
+func breakdownOf(r *subject.Reading, breakdown []string) []Label {
 	var out []Label
 	for _, name := range breakdown {
-		switch value := labels[name]; {
-		case name == workload:
-			if w := Workload(labels); w != ResourceOf(labels).Workload() {
-				out = append(out, Label{name, w})
+		switch value := r.Value(name); {
+		case name == subject.LabelWorkload:
+			if value != r.Subject.Workload() {
+				out = append(out, Label{name, value})
 			}
 		case value != "" && !slices.Contains(derived, name):
 			out = append(out, Label{name, value})
@@ -86,7 +104,7 @@ func breakdownOf(labels map[string]string, breakdown []string) []Label {
 // Workload is the one that the member's labels named, or the one that its resource's name suggests.
 func (m Member) Workload() string {
 	for _, l := range m.Breakdown {
-		if l.Name == workload {
+		if l.Name == subject.LabelWorkload {
 			return l.Value
 		}
 	}
@@ -119,7 +137,7 @@ func parseRecord(fingerprint, record string, since, generation int64) (Member, b
 	m := Member{Fingerprint: fingerprint, Firing: status == 'f', Quiet: status == 'c', StartsAt: time.UnixMilli(at - before).UTC()}
 	if rest := parts[6:]; len(rest) >= 4 {
 		m.Severity = rest[0]
-		m.Resource = Resource{Kind: rest[1], Namespace: rest[2], Name: rest[3]}
+		m.Resource = subject.Resource{Kind: rest[1], Namespace: rest[2], Name: rest[3]}
 		for _, pair := range rest[4:] {
 			if name, value, ok := strings.Cut(pair, "="); ok {
 				m.Breakdown = append(m.Breakdown, Label{name, value})
@@ -131,17 +149,16 @@ func parseRecord(fingerprint, record string, since, generation int64) (Member, b
 
 // member is the one alert of a single incident, from its facts.
 func (f Facts) member(fingerprint string, firing bool, breakdown []string) Member {
-	m := Member{
+	r := f.reading()
+	return Member{
 		Fingerprint: fingerprint, Firing: firing, StartsAt: time.Unix(f.StartsAt, 0).UTC(),
-		Severity: clip(f.Labels["severity"], maxSeverity), Resource: ResourceOf(f.Labels).clipped(),
+		Severity: clip(f.Labels["severity"], maxSeverity), Resource: clippedResource(r.Subject), Breakdown: breakdownOf(&r, breakdown),
 	}
-	m.Breakdown = breakdownOf(f.Labels, breakdown)
-	return m
 }
 
-// clipped is the resource with its names cut to what a record holds.
-func (r Resource) clipped() Resource {
-	return Resource{Kind: clip(r.Kind, maxName), Namespace: clip(r.Namespace, maxName), Name: clip(r.Name, maxName)}
+// clippedResource is a resource with its names cut to what a record holds.
+func clippedResource(r subject.Resource) subject.Resource {
+	return subject.Resource{Kind: clip(r.Kind, maxName), Namespace: clip(r.Namespace, maxName), Name: clip(r.Name, maxName)}
 }
 
 // factsOf is the JSON of an alert's facts. It is written by hand: every alert of every event has them, and encoding/json
@@ -172,6 +189,20 @@ func factsOf(alert Alert) string {
 	}
 	b = append(b, `,"startsAt":`...)
 	b = strconv.AppendInt(b, alert.StartsAt.Unix(), 10)
+	reading := alert.reading()
+	r := clippedResource(reading.Subject)
+	b = append(b, `,"resource":{`...)
+	b = appendMember(b, 0, "kind", r.Kind)
+	if r.Namespace != "" {
+		b = appendMember(b, 1, "namespace", r.Namespace)
+	}
+	b = append(appendMember(b, 1, "name", r.Name), '}')
+	if reading.Workload != "" {
+		b = appendMember(b, 1, "workload", clip(reading.Workload, maxName))
+	}
+	if reading.Node != "" {
+		b = appendMember(b, 1, "node", clip(reading.Node, maxName))
+	}
 	return string(append(b, '}'))
 }
 
@@ -201,9 +232,11 @@ func appendString(b []byte, s string) []byte {
 // facts are what factsOf writes: what an incident shows of an alert, at most maxFacts. Values are cut, and labels that come late
 // in the alphabet are left out when there are too many of them.
 func facts(alert Alert) Facts {
+	r := alert.reading()
 	f := Facts{
 		Labels: clipLabels(alert.Labels), Annotations: map[string]string{},
 		GeneratorURL: clip(alert.GeneratorURL, maxValue), StartsAt: alert.StartsAt.Unix(),
+		Resource: clippedResource(r.Subject), Workload: clip(r.Workload, maxName), Node: clip(r.Node, maxName),
 	}
 	for _, name := range annotations {
 		if value := alert.Annotations[name]; value != "" {

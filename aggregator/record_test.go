@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/stormfold/stormfold/subject"
 )
 
 // What a record says of an alert is what a lone incident says of it from its facts.
@@ -24,8 +26,7 @@ func TestRecordsAndFactsAgree(t *testing.T) {
 		fromRecord, ok, err := parseRecord(alert.Fingerprint, record, 3, 3)
 		require.NoError(t, err)
 		require.True(t, ok)
-		facts := Facts{Labels: clipLabels(labels), StartsAt: 1777604400}
-		fromFacts := facts.member(alert.Fingerprint, true, breakdown)
+		fromFacts := facts(alert).member(alert.Fingerprint, true, breakdown)
 		require.Equal(t, fromFacts.Resource, fromRecord.Resource)
 		require.Equal(t, fromFacts.Severity, fromRecord.Severity)
 		require.Equal(t, fromFacts.StartsAt, fromRecord.StartsAt)
@@ -54,7 +55,7 @@ func TestTheWorkloadThatALabelNamesIsKept(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, "Deployment/shop", m.Workload())
-	require.Equal(t, Resource{Kind: "Pod", Name: "web-7d9c6b8f4d-x2k8v"}, m.Resource)
+	require.Equal(t, subject.Resource{Kind: "Pod", Name: "web-7d9c6b8f4d-x2k8v"}, m.Resource)
 	delete(alert.Labels, "deployment")
 	m, _, err = parseRecord("0123456789abcdef", strings.Join([]string{"rm", "1", "1", "", "1", "", recordRest(alert, []string{"workload"})}, sep), 1, 1)
 	require.NoError(t, err)

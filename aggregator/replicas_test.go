@@ -31,7 +31,7 @@ func twoServers(t *testing.T) (master, replica *testbed.RedisServer) {
 
 // waiting is a lab whose folds wait for a replica.
 func waiting(t *testing.T, rdb *redis.Client) *lab {
-	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: rdb, policy: config.Default()[0], objects: map[string]Object{}}
+	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: rdb, policy: testbed.OnePolicy().List[0], objects: map[string]Object{}}
 	l.policy.GroupBy = []string{"alertname"}
 	l.Aggregator = New(Options{
 		Redis: rdb, Lease: 20 * time.Second, Clock: func() time.Time { return l.now }, Replicas: 1, ReplicaTimeout: 300 * time.Millisecond,
@@ -46,7 +46,7 @@ func waiting(t *testing.T, rdb *redis.Client) *lab {
 func TestFoldWaitsForReplicas(t *testing.T) {
 	master, replica := twoServers(t)
 	l := waiting(t, master.Client())
-	one := Split(config.Policies{l.policy}, Batch{Alerts: []Alert{l.alert("web-0", Firing)}})
+	one := Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: []Alert{l.alert("web-0", Firing)}})
 	namespace := func(Group) string { return "stormfold" }
 
 	folded, err := l.Fold(l.ctx, one, namespace)
@@ -59,7 +59,7 @@ func TestFoldWaitsForReplicas(t *testing.T) {
 	l.now = l.now.Add(time.Minute)
 	many := l.pods(300, Firing) // Two calls.
 	require.NoError(t, replica.Pause())
-	folded, err = l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: many}), namespace)
+	folded, err = l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: many}), namespace)
 	require.ErrorIs(t, err, ErrReplicas)
 	require.NotErrorIs(t, err, ErrUnavailable)
 	require.Len(t, folded, 1)
@@ -70,13 +70,13 @@ func TestFoldWaitsForReplicas(t *testing.T) {
 
 	// The same event in the same millisecond changes nothing, on whatever connection: there is something to wait for all the same.
 	for range 3 {
-		folded, err = l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: many[:1]}), namespace)
+		folded, err = l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: many[:1]}), namespace)
 		require.ErrorIs(t, err, ErrReplicas)
 		require.False(t, folded[0].Changed)
 	}
 	require.NoError(t, replica.Resume())
 	require.Eventually(t, func() bool {
-		folded, err = l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: many}), namespace)
+		folded, err = l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: many}), namespace)
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond, "%v", err)
 	require.False(t, folded[0].Changed)
@@ -92,7 +92,7 @@ func TestFoldWaitsForReplicasAfterAScriptFlush(t *testing.T) {
 		if pause {
 			require.NoError(t, replica.Pause())
 		}
-		_, err := l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: l.pods(2, Firing)}), func(Group) string { return "" })
+		_, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(2, Firing)}), func(Group) string { return "" })
 		if pause {
 			require.ErrorIs(t, err, ErrReplicas)
 		} else {
@@ -105,7 +105,7 @@ func TestFoldWaitsForReplicasAfterAScriptFlush(t *testing.T) {
 // On a cluster each master is waited for. These have no replicas, so that every fold is short of one.
 func TestFoldWaitsOnEachMasterOfACluster(t *testing.T) {
 	cluster := testbed.RedisClusterOf(t, 2, 0)
-	policy := config.Default()[0]
+	policy := testbed.OnePolicy().List[0]
 	var alerts []Alert
 	l := &lab{now: epoch}
 	for i := range 20 { // Groups in shards of both masters.
@@ -113,7 +113,7 @@ func TestFoldWaitsOnEachMasterOfACluster(t *testing.T) {
 		a.Labels["namespace"] = fmt.Sprintf("shop-%d", i)
 		alerts = append(alerts, a)
 	}
-	groups := Split(config.Policies{policy}, Batch{Alerts: alerts})
+	groups := Split(config.Policies{List: []config.Policy{policy}}, Batch{Alerts: alerts})
 	for replicas, want := range map[int]error{0: nil, 1: ErrReplicas} {
 		a := New(Options{
 			Redis: cluster.Client, Lease: 20 * time.Second, Clock: func() time.Time { return epoch }, Replicas: replicas, ReplicaTimeout: 50 * time.Millisecond,

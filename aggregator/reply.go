@@ -118,6 +118,10 @@ func decodeFolded(reply any, group Group) (Folded, storm, error) {
 	f.Transitions = r.transitions(f.Group, f.Policy, alertName(group.Labels, group.Alerts))
 	is := storm{object: r.string()}
 	r.json(&is.common)
+	for _, n := range r.list() {
+		i, _ := n.(int64)
+		f.elsewhere = append(f.elsewhere, int(i))
+	}
 	if r.err != nil {
 		return Folded{}, storm{}, fmt.Errorf("reading the reply of fold: %w", r.err)
 	}

@@ -12,7 +12,8 @@ type Confirmed struct {
 	// Revision that stands there; 0: the object is not there (any more).
 	Revision        int64
 	ResourceVersion string
-	// Missing: it stood before and was gone, so that it was made again.
+	// Missing: it stood before and was gone, so that it was made again; or it was to be deleted and goes on, as Redis does not
+	// know.
 	Missing bool
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/stormfold/stormfold/config"
 )
 
 // Snapshot is what has to be written of a group, under its lease. Whoever took it has to Settle it.
@@ -26,9 +28,10 @@ type Snapshot struct {
 	Objects []Object
 	// Transitions are what time alone brought about: ends, absorptions.
 	Transitions []Transition
-	// MaxListed and Breakdown are the policy's, as of the last fold.
-	MaxListed int
-	Breakdown []string
+	// MaxListed, Breakdown and Severities are the policy's, as of the last fold.
+	MaxListed  int
+	Breakdown  []string
+	Severities config.Severities
 }
 
 // State of an object.
@@ -194,6 +197,10 @@ func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, ke
 			return fmt.Errorf("the group changed under the scan: %w", ErrUnavailable)
 		}
 	}
+	if o.State == Open && len(o.Members) < o.Total {
+		// Alerts only ever join an open storm. Redis has failed over, between two pages, to a replica whose scan goes another way.
+		return fmt.Errorf("the scan found %d of %d alerts: %w", len(o.Members), o.Total, ErrUnavailable)
+	}
 	if o.State == Open && !o.Truncated {
 		// What is listed and what is counted agree, also when an alert came between snapshot and scan.
 		o.Total, o.Firing = len(o.Members), 0
@@ -230,7 +237,7 @@ func decodeSnapshot(reply any, group string, shard int, token string) (*Snapshot
 	s.Policy = r.string()
 	var p projection
 	r.json(&p)
-	s.MaxListed, s.Breakdown = p.MaxListed, p.Breakdown
+	s.MaxListed, s.Breakdown, s.Severities = p.MaxListed, p.Breakdown, p.Severities
 	r.string() // The group's common labels; each object has its own.
 	records := r.list()
 	var from []members

@@ -22,6 +22,12 @@ type Swept struct {
 	Total, Overflow int
 	// Alerts and Storms count its open incidents, by type.
 	Alerts, Storms int
+	// Kinds are those of the groups with something open, see Kind.
+	Kinds []string
+	// Now is Redis' clock, and SetBack by how much it has been set back, when that is more than a minute: the times of the
+	// shard's groups lie that much too late until Rewind brings them forward.
+	Now     time.Time
+	SetBack time.Duration
 }
 
 // Sweep names the groups of a shard that want attention, and counts what is in it.
@@ -32,14 +38,19 @@ func (a *Aggregator) Sweep(ctx context.Context, shard int) (Swept, error) {
 		return Swept{}, fmt.Errorf("sweeping shard %d: %w", shard, classify(err))
 	}
 	r := newReader(reply)
-	s := Swept{Epoch: r.string()}
+	s := Swept{Now: r.time(), Epoch: r.string()}
 	s.Total, s.Alerts, s.Storms, s.Overflow = int(r.int()), int(r.int()), int(r.int()), int(r.int())
+	for _, kind := range r.list() {
+		s.Kinds = append(s.Kinds, fmt.Sprint(kind))
+	}
 	for r.err == nil && r.at < len(r.parts) {
 		s.Groups = append(s.Groups, r.string())
 	}
 	if r.err != nil {
 		return Swept{}, fmt.Errorf("reading the reply of sweep: %w", r.err)
 	}
+	a.sawClock(s.Now)
+	s.SetBack = a.setBack(shard, s.Now)
 	return s, nil
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func (l *lab) tryFold(alerts ...Alert) (Folded, error) {
-	folded, err := l.Fold(l.ctx, Split(config.Policies{l.policy}, Batch{Alerts: alerts}), func(Group) string { return "stormfold" })
+	folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: alerts}), func(Group) string { return "stormfold" })
 	if err != nil {
 		return Folded{}, err
 	}
@@ -227,7 +227,7 @@ func TestRedisEmptiedDuringTheSecondLook(t *testing.T) {
 // A fold whose answer was lost is sent again by the client, with the same token.
 func TestAFoldSentAgainKeepsItsLease(t *testing.T) {
 	l := newLab(t, nil)
-	g := Split(config.Policies{l.policy}, Batch{Alerts: l.pods(3, Firing)})
+	g := Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(3, Firing)})
 	c, err := l.foldCall(g[0], "stormfold", "token", storm{})
 	require.NoError(t, err)
 	for range 2 {

@@ -35,7 +35,7 @@ func TestExamplesOfTheDocumentationAreValid(t *testing.T) {
 			examples++
 			policies, err := ParsePolicies([]byte("policies:" + text))
 			require.NoError(t, err)
-			assert.Equal(t, Default()[0], policies[len(policies)-1])
+			assert.Equal(t, Default().List[4], policies.List[len(policies.List)-1])
 		}
 	}
 	assert.Equal(t, 1, examples)
@@ -82,4 +82,22 @@ func replaceTable(t *testing.T, text, name, table string) string {
 	_, after, found := strings.Cut(rest, "<!-- end -->\n")
 	require.True(t, found, "the end of %s is missing", name)
 	return before + begin + table + "<!-- end -->\n" + after
+}
+
+// What the documentation says of subjects and severities is what the code does.
+func TestSubjectsAndSeveritiesOfTheDocumentation(t *testing.T) {
+	example := func(path, field string) []byte {
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		_, text, found := strings.Cut(string(content), "```yaml\n"+field+":")
+		require.True(t, found)
+		text, _, _ = strings.Cut(text, "```")
+		return []byte(field + ":" + text + "policies: [{name: default}]\n")
+	}
+	policies, err := ParsePolicies(example("../docs/subjects.md", "subjects"))
+	require.NoError(t, err)
+	assert.Len(t, policies.Subjects, 2)
+	policies, err = ParsePolicies(example(docs, "severities"))
+	require.NoError(t, err)
+	assert.Equal(t, defaultSeverities, policies.List[0].Severities)
 }

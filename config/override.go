@@ -16,15 +16,15 @@ func (p Policies) With(change string) (Policies, error) {
 	path, text, found := strings.Cut(change, "=")
 	name, key, dotted := strings.Cut(path, ".")
 	if !found || !dotted || name == "" || key == "" {
-		return nil, fmt.Errorf("%s is not a change of a policy, for instance default.threshold=10", shown(change))
+		return Policies{}, fmt.Errorf("%s is not a change of a policy, for instance default.threshold=10", shown(change))
 	}
-	at := slices.IndexFunc(p, func(policy Policy) bool { return policy.Name == name })
+	at := slices.IndexFunc(p.List, func(policy Policy) bool { return policy.Name == name })
 	if at < 0 {
-		names := make([]string, len(p))
-		for i := range p {
-			names[i] = p[i].Name
+		names := make([]string, len(p.List))
+		for i := range p.List {
+			names[i] = p.List[i].Name
 		}
-		return nil, fmt.Errorf("%s: there is no policy %s, %s", shown(change), shown(name),
+		return Policies{}, fmt.Errorf("%s: there is no policy %s, %s", shown(change), shown(name),
 			didYouMean(name, names, 2, "only "+strings.Join(names, ", ")))
 	}
 	var field *Field
@@ -39,20 +39,21 @@ func (p Policies) With(change string) (Policies, error) {
 		}
 	}
 	if field == nil {
-		return nil, fmt.Errorf("%s: %s is not a field that can be changed, %s", shown(change), shown(key),
+		return Policies{}, fmt.Errorf("%s: %s is not a field that can be changed, %s", shown(change), shown(key),
 			didYouMean(key, keys, 2, "which are "+strings.Join(keys, ", ")))
 	}
 	value, err := yaml.YAMLToJSON([]byte(text))
 	if err != nil {
-		return nil, errors.New(shown(change) + ": " + shown(text) + " is not a value in YAML")
+		return Policies{}, errors.New(shown(change) + ": " + shown(text) + " is not a value in YAML")
 	}
-	changed := slices.Clone(p)
-	errs := field.set(&changed[at], value).ViaField(key).ViaField(name)
+	changed := p
+	changed.List = slices.Clone(p.List)
+	errs := field.set(&changed.List[at], value).ViaField(key).ViaField(name)
 	if errs == nil {
-		errs = changed[at].together().ViaField(name)
+		errs = changed.List[at].together().ViaField(name)
 	}
 	if err := invalidOrNil(errs); err != nil {
-		return nil, err
+		return Policies{}, err
 	}
 	return changed, nil
 }

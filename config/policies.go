@@ -1,11 +1,14 @@
 package config
 
 import (
+	_ "embed"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"github.com/stormfold/stormfold/subject"
 )
 
 // The values of Policy.OnRedisFailure: what becomes of a firing alert that cannot be folded because Redis fails.
@@ -16,17 +19,26 @@ const (
 	OnRedisFailurePassthrough = "passthrough"
 )
 
-// Policies is an ordered list of policies, of which the last one takes every alert. It is not changed once it is made, so
-// that it may be shared.
-type Policies []Policy
+// Policies are what a policies file says. They are not changed once they are made, so that they may be shared.
+type Policies struct {
+	// List is the policies in order, of which the last one takes every alert.
+	List []Policy
+	// Subjects say what alerts are about, in front of the built-in rules.
+	Subjects subject.Rules
+}
 
 // Policy says which alerts are folded, by which labels, and with which thresholds, windows and limits. The table in
 // policy_fields.go holds the defaults and bounds.
 type Policy struct {
 	// Name is a DNS label, unique among the policies. It is part of the identity of the groups.
 	Name string
+	// Route stands for what sends an alert to this policy and to its group there; it changes with that. Empty for a policy that
+	// does not come from a file.
+	Route string
 	// Matchers are what an alert's labels must all fulfil. A label that the alert lacks is the empty string, as in Alertmanager.
 	Matchers labels.Matchers
+	// Drop is true when its alerts are accepted and make nothing.
+	Drop bool
 	// GroupBy are the labels whose values make a group. Without any the policy has one group.
 	GroupBy []string
 	// Threshold is how many alerts must newly fire within Window to make a storm. With 1 every incident is a storm.
@@ -49,44 +61,59 @@ type Policy struct {
 	OnRedisFailure string
 	// Breakdown are the labels over which hotspots are counted.
 	Breakdown []string
+	// Severities are those of the file, for all of its policies.
+	Severities Severities
 }
 
 // Flush is the interval between writes of a group: it starts at Min, doubles up to Max while changes keep coming, and falls
 // back when they stop.
 type Flush struct{ Min, Max time.Duration }
 
-// Match is the first policy whose matchers an alert's labels fulfil. It is never nil: the last policy has no matchers, and an
-// empty list is taken for the built-in policy.
-func (p Policies) Match(labels map[string]string) *Policy {
-	for i := range p {
-		if p[i].matches(labels) {
-			return &p[i]
+// Match is the first policy whose matchers an alert fulfils, with its own labels and the derived ones. It is never nil: the last
+// policy has no matchers, and an empty list is taken for the built-in policies.
+func (p Policies) Match(alert *subject.Reading) *Policy {
+	if len(p.List) == 0 {
+		p = shipped()
+	}
+	for i := range p.List {
+		if p.List[i].Failing(alert) == nil {
+			return &p.List[i]
 		}
 	}
-	if len(p) == 0 {
-		return &Default()[0]
-	}
-	return &p[len(p)-1]
+	return p.last()
 }
 
-func (p *Policy) matches(labels map[string]string) bool { return p.Failing(labels) == nil }
-
-// Failing is the first matcher that the labels do not fulfil, and nil when they fulfil all.
-func (p *Policy) Failing(alert map[string]string) *labels.Matcher {
+// Failing is the first matcher that an alert does not fulfil, and nil when it fulfils all.
+func (p *Policy) Failing(alert *subject.Reading) *labels.Matcher {
 	for _, m := range p.Matchers {
-		if !m.Matches(alert[m.Name]) {
+		if !m.Matches(alert.Value(m.Name)) {
 			return m
 		}
 	}
 	return nil
 }
 
-// Default is the built-in policy, named default, for all alerts. config/policies.yaml says the same.
+// Default is the built-in policies: those of policies.yaml.
 func Default() Policies {
-	p := defaults()
-	p.Name = "default"
-	return Policies{p}
+	p := shipped()
+	p.List = slices.Clone(p.List)
+	for i := range p.List {
+		p.List[i].GroupBy, p.List[i].Breakdown = slices.Clone(p.List[i].GroupBy), slices.Clone(p.List[i].Breakdown)
+	}
+	return p
 }
+
+//go:embed policies.yaml
+var shippedFile []byte
+
+// shipped reads the built-in policies, once.
+var shipped = sync.OnceValue(func() Policies {
+	p, err := ParsePolicies(shippedFile)
+	if err != nil {
+		panic("policies.yaml: " + err.Error()) // Every test that makes a policy sees it.
+	}
+	return p
+})
 
 // defaults is a policy whose fields all have their defaults, without a name. Its slices are its own.
 func defaults() Policy {
@@ -112,13 +139,18 @@ var builtIn = sync.OnceValue(func() Policy {
 // Named is the policy of that name, or the last one when there is none (any more): what belonged to it goes on under the
 // policy that takes every alert.
 func (p Policies) Named(name string) *Policy {
-	for i := range p {
-		if p[i].Name == name {
-			return &p[i]
+	for i := range p.List {
+		if p.List[i].Name == name {
+			return &p.List[i]
 		}
 	}
-	if len(p) == 0 {
-		return &Default()[0]
+	return p.last()
+}
+
+// last is the policy that takes every alert.
+func (p Policies) last() *Policy {
+	if len(p.List) == 0 {
+		p = shipped()
 	}
-	return &p[len(p)-1]
+	return &p.List[len(p.List)-1]
 }

@@ -27,11 +27,11 @@ const (
 func LoadPolicies(path string) (Policies, error) {
 	content, err := readPolicies(path)
 	if err != nil {
-		return nil, err
+		return Policies{}, err
 	}
 	policies, err := ParsePolicies(content)
 	if err != nil {
-		return nil, fmt.Errorf("policies file %s: %w", path, err)
+		return Policies{}, fmt.Errorf("policies file %s: %w", path, err)
 	}
 	return policies, nil
 }
@@ -55,39 +55,54 @@ func readPolicies(path string) (content []byte, err error) {
 // value and what would be right.
 func ParsePolicies(content []byte) (Policies, error) {
 	if len(content) > maxPoliciesFile {
-		return nil, fmt.Errorf("the file is larger than %d bytes", maxPoliciesFile)
+		return Policies{}, fmt.Errorf("the file is larger than %d bytes", maxPoliciesFile)
 	}
 	if documents(content) > 1 {
-		return nil, errors.New("the file holds several YAML documents, only one is read")
+		return Policies{}, errors.New("the file holds several YAML documents, only one is read")
 	}
 	converted, err := yaml.YAMLToJSONStrict(content)
 	if err != nil {
-		return nil, fmt.Errorf("the file is not YAML without repeated fields: %s", strings.Join(strings.Fields(err.Error()), " "))
+		return Policies{}, fmt.Errorf("the file is not YAML without repeated fields: %s", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	var file map[string]json.RawMessage
 	if err := json.Unmarshal(converted, &file); err != nil {
-		return nil, fmt.Errorf("the file is %s, not a map with the field policies", shownJSON(converted))
+		return Policies{}, fmt.Errorf("the file is %s, not a map with the field policies", shownJSON(converted))
 	}
-	errs := unknownFields(file, []string{"policies"}, "the file")
+	errs := unknownFields(file, []string{"policies", "subjects", "severities"}, "the file")
+	out := Policies{}
+	if value, ok := file["subjects"]; ok {
+		var err *apis.FieldError
+		out.Subjects, err = parseSubjects(value)
+		errs = errs.Also(err.ViaField("subjects"))
+	}
+	var severities Severities
+	if value, ok := file["severities"]; ok {
+		var err *apis.FieldError
+		severities, err = parseSeverities(value)
+		errs = errs.Also(err.ViaField("severities"))
+	}
 	var entries []json.RawMessage
 	if err := json.Unmarshal(orNull(file["policies"]), &entries); err != nil || len(entries) == 0 || len(entries) > maxPolicies {
 		errs = errs.Also(wrong("%s is not a list of 1 to %d policies, the last of which has no match", shownJSON(orNull(file["policies"])), maxPolicies).
 			ViaField("policies"))
-		return nil, invalidOrNil(errs)
+		return Policies{}, invalidOrNil(errs)
 	}
-	policies := make(Policies, len(entries))
+	policies := make([]Policy, len(entries))
 	for i, entry := range entries {
 		policy, err := parsePolicy(entry, i == len(entries)-1)
 		if first := slices.IndexFunc(policies[:i], func(p Policy) bool { return p.Name == policy.Name }); err == nil && first >= 0 {
 			err = wrong("%s is the name of policies[%d] already", shown(policy.Name), first).ViaField("name")
 		}
 		errs = errs.Also(err.ViaFieldIndex("policies", i))
+		policy.Severities = severities
 		policies[i] = policy
 	}
 	if err := invalidOrNil(errs); err != nil {
-		return nil, err
+		return Policies{}, err
 	}
-	return policies, nil
+	setRoutes(policies, file["subjects"])
+	out.List = policies
+	return out, nil
 }
 
 // parsePolicy reads one policy on top of the defaults. The paths of its errors begin inside of the policy.
@@ -129,6 +144,9 @@ func (p *Policy) together() *apis.FieldError {
 	var errs *apis.FieldError
 	if p.Window > p.Quiet {
 		errs = errs.Also(wrong("%s is longer than quiet, which is %s", written(p.Window), written(p.Quiet)).ViaField("window"))
+	}
+	if p.Retention < p.Cooldown {
+		errs = errs.Also(wrong("%s is shorter than cooldown, which is %s", written(p.Retention), written(p.Cooldown)).ViaField("retention"))
 	}
 	if p.Flush.Max < p.Flush.Min {
 		errs = errs.Also(wrong("%s is shorter than flush.min, which is %s", written(p.Flush.Max), written(p.Flush.Min)).ViaField("flush.max"))

@@ -32,15 +32,15 @@ func FuzzParsePolicies(f *testing.F) {
 			require.Empty(t, policies)
 			return
 		}
-		require.NotEmpty(t, policies)
+		require.NotEmpty(t, policies.List)
 		names := map[string]bool{}
-		for i, p := range policies {
+		for i, p := range policies.List {
 			requireValid(t, p)
 			require.False(t, names[p.Name])
 			names[p.Name] = true
-			require.Equal(t, i == len(policies)-1, len(p.Matchers) == 0)
+			require.Equal(t, i == len(policies.List)-1, len(p.Matchers) == 0)
 		}
-		require.NotNil(t, policies.Match(map[string]string{"alertname": "X"}))
+		require.NotNil(t, policies.Match(read(map[string]string{"alertname": "X"})))
 	})
 }
 
@@ -52,7 +52,7 @@ func requireValid(t *testing.T, p Policy) {
 	require.LessOrEqual(t, len(p.Matchers), 16)
 	for _, names := range [][]string{p.GroupBy, p.Breakdown} {
 		for i, name := range names {
-			require.True(t, model.LegacyValidation.IsValidLabelName(name) && len(name) <= 128 && !strings.Contains(name, "="))
+			require.True(t, model.UTF8Validation.IsValidLabelName(name) && len(name) <= 128 && !strings.Contains(name, "="))
 			require.False(t, slices.Contains(names[:i], name))
 		}
 	}

@@ -11,20 +11,52 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"knative.dev/pkg/apis"
+
+	"github.com/stormfold/stormfold/subject"
 )
 
-func TestDefaultPolicy(t *testing.T) {
-	assert.Equal(t, Policies{{
-		Name: "default", GroupBy: []string{"cluster", "namespace", "alertname"}, Threshold: 5, Window: 2 * time.Minute,
-		Quiet: 5 * time.Hour, MaxDuration: 24 * time.Hour, Cooldown: 5 * time.Minute, Retention: 168 * time.Hour,
+func TestDefaultPolicies(t *testing.T) {
+	names := []string{}
+	for _, p := range Default().List {
+		names = append(names, p.Name)
+	}
+	assert.Equal(t, []string{"heartbeats", "nodes", "workloads", "events", "default"}, names)
+	last := Default().List[4]
+	assert.Equal(t, Policy{
+		Name: "default", GroupBy: []string{"cluster", "namespace", "alertname"}, Threshold: 5, Window: 15 * time.Minute,
+		Quiet: 13 * time.Hour, MaxDuration: 24 * time.Hour, Cooldown: 20 * time.Minute, Retention: 168 * time.Hour,
 		Flush:     Flush{Min: time.Second, Max: 15 * time.Second},
 		MaxAlerts: 10000, MaxListed: 500, MaxGroups: 1000, Breakdown: []string{"namespace", "node", "severity", "workload"},
 		OnRedisFailure: OnRedisFailureRetry,
-	}}, Default())
+	}, last)
+	named := defaults()
+	named.Name = "default"
+	assert.Equal(t, named, last, "the last policy shows the default of every field")
 
 	changed := Default()
-	changed[0].GroupBy[0] = "changed"
-	assert.Equal(t, "cluster", Default()[0].GroupBy[0])
+	changed.List[4].GroupBy[0] = "changed"
+	assert.Equal(t, "cluster", Default().List[4].GroupBy[0])
+}
+
+func TestWhichDefaultPolicyTakesAnAlert(t *testing.T) {
+	for _, c := range []struct {
+		policy string
+		labels map[string]string
+	}{
+		{"heartbeats", map[string]string{"alertname": "Watchdog"}},
+		{"heartbeats", map[string]string{"alertname": "InfoInhibitor", "namespace": "shop"}},
+		{"nodes", map[string]string{"alertname": "KubeNodeNotReady", "node": "n1", "namespace": "monitoring", "job": "kube-state-metrics"}},
+		{"nodes", map[string]string{"alertname": "NodeClockSkewDetected", "instance": "10.0.0.1:9100", "pod": "node-exporter-x2k8v", "job": "node-exporter"}},
+		{"workloads", map[string]string{"alertname": "CPUThrottlingHigh", "namespace": "shop", "pod": "cart-7d9f8b6c5d-4k7sm", "node": "n1", "job": "kubelet"}},
+		{"workloads", map[string]string{"alertname": "KubeDeploymentReplicasMismatch", "namespace": "shop", "deployment": "cart"}},
+		{"events", map[string]string{"alertname": "BackOff", "event_type": "Warning", "namespace": "shop", "pod": "cart-7d9f8b6c5d-4k7sm", "node": "n1"}},
+		{"events", map[string]string{"alertname": "NodeHasDiskPressure", "event_type": "Warning", "node": "n1"}},
+		{"default", map[string]string{"alertname": "KubePersistentVolumeFillingUp", "persistentvolumeclaim": "data", "namespace": "shop", "node": "n1", "job": "kubelet"}},
+		{"default", map[string]string{"alertname": "KubeSchedulerDown"}},
+		{"default", nil},
+	} {
+		assert.Equal(t, c.policy, Default().Match(read(c.labels)).Name, "%v", c.labels)
+	}
 }
 
 func TestShippedFileIsTheDefault(t *testing.T) {
@@ -65,14 +97,14 @@ policies:
 		{nil, "rest"},
 	}
 	for _, test := range tests {
-		assert.Equal(t, test.want, policies.Match(test.labels).Name, "%v", test.labels)
+		assert.Equal(t, test.want, policies.Match(read(test.labels)).Name, "%v", test.labels)
 	}
-	assert.Same(t, &policies[2], policies.Match(nil))
-	assert.Equal(t, "default", Policies(nil).Match(nil).Name)
+	assert.Same(t, &policies.List[2], policies.Match(read(nil)))
+	assert.Equal(t, "default", Policies{}.Match(read(nil)).Name)
 
-	assert.Same(t, &policies[1], policies.Named("two"))
-	assert.Same(t, &policies[2], policies.Named("gone"))
-	assert.Equal(t, "default", Policies(nil).Named("gone").Name)
+	assert.Same(t, &policies.List[1], policies.Named("two"))
+	assert.Same(t, &policies.List[2], policies.Named("gone"))
+	assert.Equal(t, "default", Policies{}.Named("gone").Name)
 }
 
 func TestParsePoliciesEveryBound(t *testing.T) {
@@ -88,13 +120,14 @@ func TestParsePoliciesEveryBound(t *testing.T) {
 	tests := map[string]struct{ good, bad []string }{
 		"name":           {[]string{"a", strings.Repeat("a", 63)}, []string{"", "null", "A", "a.b", "1.5", "on", strings.Repeat("a", 64), "[a]"}},
 		"match":          {[]string{`['a="b"']`, matchers(16), "['" + strings.Repeat("a", 1020) + "=b']"}, []string{"", "[]", "a=b", "['']", "['{}']", "[a]", "[null]", "['a=~\"(\"']", matchers(17), "['" + strings.Repeat("a", 1023) + "=b']"}},
-		"groupBy":        {[]string{"[]", "[" + label128 + "]", list(16)}, []string{"", "a", "[a, a]", "[1a]", "['a.b']", "['']", "[null]", "[" + label129 + "]", list(17)}},
+		"groupBy":        {[]string{"[]", "[" + label128 + "]", "[k8s.pod.name, 'foo🙂', 1a]", list(16)}, []string{"", "a", "[a, a]", "['a=b']", "[\"a\\u0000\"]", "['']", "[null]", "[" + label129 + "]", list(17)}},
+		"drop":           {[]string{"true", "false"}, []string{"", "null", "yes please", "1", "[true]"}},
 		"threshold":      {[]string{"1", "1000"}, []string{"0", "1001", "-1", `"5"`, "1.5", "", "[5]"}},
 		"window":         {[]string{"1s", "1h", "60m"}, []string{"999ms", "3601s", "0", "60", "1.5m", "-1m", "", "{}"}},
-		"quiet":          {[]string{"2m", "30d"}, []string{"999ms", "31d", ""}},
+		"quiet":          {[]string{"15m", "30d"}, []string{"999ms", "31d", ""}},
 		"maxDuration":    {[]string{"1s", "30d"}, []string{"999ms", "31d", ""}},
 		"cooldown":       {[]string{"0", "0s", "24h"}, []string{"24h1ms", "x"}},
-		"retention":      {[]string{"0", "365d", "1y"}, []string{"366d", "x"}},
+		"retention":      {[]string{"20m", "365d", "1y"}, []string{"19m59s", "366d", "x"}},
 		"hold":           {[]string{"0", "10m"}, []string{"10m1ms", "x"}},
 		"flush.min":      {[]string{"100ms", "15s"}, []string{"99ms", "1m1ms", "0"}},
 		"flush.max":      {[]string{"1s", "10m"}, []string{"999ms", "10m1ms", "0"}},
@@ -145,7 +178,7 @@ func TestParsePoliciesErrors(t *testing.T) {
 		{"no policy", "policies: []", `policies: [] is not a list of 1 to 100 policies, the last of which has no match`},
 		{"a list", "[]", `the file is [], not a map with the field policies`},
 		{"no map", "policies: [default]", `policies[0]: "default" is not a policy, a map with at least the field name`},
-		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `"policy" is not a field of the file, which has policies`},
+		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `"policy" is not a field of the file, which has policies, subjects, severities`},
 		{"unknown and near", "policies: [{name: a, groupby: []}]", `policies[0]: "groupby" is not a field of a policy, did you mean groupBy?`},
 		{"unknown inside", "policies: [{name: a, flush: {mim: 1s}}]", `policies[0]: "flush.mim" is not a field of a policy, did you mean flush.min?`},
 		{"no flush", "policies: [{name: a, flush: 1s}]", `policies[0].flush: "1s" is not a map, for instance {min: 1s, max: 15s}`},
@@ -161,14 +194,15 @@ func TestParsePoliciesErrors(t *testing.T) {
 		{"duration", "policies: [{name: a, match: ['a=b']}, {name: b, flush: {min: 5}}]",
 			`policies[1].flush.min: 5 is not a duration between 100ms and 1m, for instance 1s`},
 		{"number", "policies: [{name: a, threshold: many}]", `policies[0].threshold: "many" is not a whole number between 1 and 1000, for instance 5`},
-		{"label", "policies: [{name: a, groupBy: [a, b-c]}]",
-			`policies[0].groupBy[1]: "b-c" is not the name of a label, up to 128 of a-z, A-Z, 0-9 and _ that do not begin with a digit, for instance namespace`},
+		{"label", "policies: [{name: a, groupBy: [a, 'b=c']}]",
+			`policies[0].groupBy[1]: "b=c" is not the name of a label, up to 128 bytes without = and control characters, for instance namespace`},
 		{"label twice", "policies: [{name: a, breakdown: [a, a]}]", `policies[0].breakdown[1]: "a" is there already, name each label once`},
-		{"window and quiet", "policies: [{name: a, quiet: 1m}]", `policies[0].window: 2m is longer than quiet, which is 1m`},
+		{"window and quiet", "policies: [{name: a, quiet: 1m}]", `policies[0].window: 15m is longer than quiet, which is 1m`},
+		{"retention", "policies: [{name: a, cooldown: 30m, retention: 10m}]", `policies[0].retention: 10m is shorter than cooldown, which is 30m`},
 		{"flush", "policies: [{name: a, flush: {min: 20s}}]", `policies[0].flush.max: 15s is shorter than flush.min, which is 20s`},
 		{"maxAlerts", "policies: [{name: a, maxAlerts: 4}]", `policies[0].maxAlerts: 4 is less than threshold, which is 5`},
-		{"two errors", "policies: [{name: a, window: x, quiet: z}]", `policies[0].quiet: "z" is not a duration between 1s and 30d, for instance 5h; ` +
-			`policies[0].window: "x" is not a duration between 1s and 1h, for instance 2m`},
+		{"two errors", "policies: [{name: a, window: x, quiet: z}]", `policies[0].quiet: "z" is not a duration between 1s and 30d, for instance 13h; ` +
+			`policies[0].window: "x" is not a duration between 1s and 1h, for instance 15m`},
 		{"too large", strings.Repeat("#", maxPoliciesFile+1), `the file is larger than 1048576 bytes`},
 	}
 	for _, test := range tests {
@@ -189,7 +223,7 @@ func TestParsePoliciesNumberOfPolicies(t *testing.T) {
 	}
 	policies, err := ParsePolicies(file(100))
 	require.NoError(t, err)
-	assert.Len(t, policies, 100)
+	assert.Len(t, policies.List, 100)
 	_, err = ParsePolicies(file(101))
 	assert.ErrorContains(t, err, "is not a list of 1 to 100 policies")
 }
@@ -212,4 +246,10 @@ func TestLoadPoliciesErrors(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, make([]byte, 2<<20), 0o600))
 	_, err = LoadPolicies(path)
 	require.ErrorContains(t, err, "the file is larger than 1048576 bytes")
+}
+
+// read is what the built-in rules read of labels.
+func read(labels map[string]string) *subject.Reading {
+	r := subject.Rules(nil).Read(labels)
+	return &r
 }

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/alertmanager/matcher/compat"
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/common/promslog"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"knative.dev/pkg/apis"
 	"sigs.k8s.io/yaml"
@@ -52,21 +54,25 @@ func PolicyFields() []Field {
 			Key: "match", Unit: "list of matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none for the last policy", maxMatchers, maxMatcherLength),
 			Help: "What an alert's labels must all fulfil, in Alertmanager's notation: `=`, `!=`, `=~`, `!~`.", set: setMatch,
 		},
+		{
+			Key: "drop", Default: "false", Unit: "boolean", Bound: "true or false",
+			Help: "With true the alerts of the policy are accepted and counted, and make nothing.", set: setDrop,
+		},
 		labelsField("groupBy", "[cluster, namespace, alertname]", 16,
-			"Alerts with the same values of these labels make a group; without any, all alerts of the policy do.",
+			"Alerts with the same values of these labels make a group; without any, all alerts of the policy do. Derived labels count.",
 			func(p *Policy) *[]string { return &p.GroupBy }),
 		numberField("threshold", "5", "alerts", 1, 1000,
-			"So many alerts that newly fire within `window` make a storm. With 1 every incident is one.",
+			"So many alerts that newly fire within `window` make a storm. With 1 the group has one incident from its first alert on.",
 			func(p *Policy) *int { return &p.Threshold }),
-		durationField("window", "2m", "1s", "1h", "at most `quiet`", "The time in which `threshold` is counted.",
+		durationField("window", "15m", "1s", "1h", "at most `quiet`", "The time in which `threshold` is counted.",
 			func(p *Policy) *time.Duration { return &p.Window }),
-		durationField("quiet", "5h", "1s", "30d", "", "An incident of which nothing was heard for that long ends with reason Quiet. "+
+		durationField("quiet", "13h", "1s", "30d", "", "An incident of which nothing was heard for that long ends with reason Quiet. "+
 			"Keep it above Alertmanager's `repeat_interval`.", func(p *Policy) *time.Duration { return &p.Quiet }),
 		durationField("maxDuration", "24h", "1s", "30d", "", "An incident that old ends with reason MaxDuration; what fires on is a new one.",
 			func(p *Policy) *time.Duration { return &p.MaxDuration }),
-		durationField("cooldown", "5m", "0s", "24h", "", "An alert that fires that soon after the resolution reopens the incident.",
+		durationField("cooldown", "20m", "0s", "24h", "", "An alert that fires that soon after the resolution reopens the incident.",
 			func(p *Policy) *time.Duration { return &p.Cooldown }),
-		durationField("retention", "168h", "0s", "365d", "", "How long a resolved incident stays in Kubernetes.",
+		durationField("retention", "168h", "0s", "365d", "at least `cooldown`", "How long a resolved incident stays in Kubernetes.",
 			func(p *Policy) *time.Duration { return &p.Retention }),
 		durationField("hold", "0s", "0s", "10m", "", "Delays a group's first write, so that a burst appears as a storm at once.",
 			func(p *Policy) *time.Duration { return &p.Hold }),
@@ -104,22 +110,56 @@ func setMatch(p *Policy, value json.RawMessage) *apis.FieldError {
 	if err := json.Unmarshal(value, &entries); err != nil || len(entries) == 0 {
 		return wrong(`%s is not a list of matchers, for instance ["severity=~\"critical|page\""]`, shownJSON(value))
 	}
-	p.Matchers = nil
+	matchers, errs := matchersOf(entries)
+	p.Matchers = matchers
+	return errs
+}
+
+// matchersOf reads a list of matchers in Alertmanager's notation.
+func matchersOf(entries []json.RawMessage) (labels.Matchers, *apis.FieldError) {
+	var out labels.Matchers
 	for i, entry := range entries {
 		var text string
 		var matchers []*labels.Matcher
 		err := json.Unmarshal(entry, &text)
 		if err == nil && len(text) <= maxMatcherLength {
-			matchers, err = labels.ParseMatchers(text)
+			matchers, err = parseMatchers(text)
 		}
 		if err != nil || len(matchers) == 0 {
-			return wrong(`%s is not a matcher of up to %d bytes, for instance severity=~"critical|page"`, shownJSON(entry), maxMatcherLength).
+			return nil, wrong(`%s is not a matcher of up to %d bytes, for instance severity=~"critical|page"`, shownJSON(entry), maxMatcherLength).
 				ViaIndex(i)
 		}
-		p.Matchers = append(p.Matchers, matchers...)
+		out = append(out, matchers...)
 	}
-	if len(p.Matchers) > maxMatchers {
-		return wrong("there are %d matchers, at most %d are allowed", len(p.Matchers), maxMatchers)
+	if len(out) > maxMatchers {
+		return nil, wrong("there are %d matchers, at most %d are allowed", len(out), maxMatchers)
+	}
+	return out, nil
+}
+
+// parseMatchers reads matchers as Alertmanager does: label names in UTF-8 first, and what only the older syntax allows, such as
+// unquoted commas in a value, by that.
+func parseMatchers(text string) (labels.Matchers, error) { return anyMatchers(text, "policies") }
+
+var anyMatchers = compat.FallbackMatchersParser(promslog.NewNopLogger())
+
+// labelName is the name of a label that a policy may use: any that Prometheus allows, but for = and control characters, which
+// records of alerts cannot hold.
+func labelName(value json.RawMessage) (string, *apis.FieldError) {
+	var name string
+	err := json.Unmarshal(value, &name)
+	if err != nil || len(name) > maxLabelName || !model.UTF8Validation.IsValidLabelName(name) || strings.ContainsFunc(name, notInNames) {
+		return "", wrong("%s is not the name of a label, up to %d bytes without = and control characters, for instance namespace",
+			shownJSON(value), maxLabelName)
+	}
+	return name, nil
+}
+
+func notInNames(r rune) bool { return r == '=' || r < ' ' || r == 0x7f }
+
+func setDrop(p *Policy, value json.RawMessage) *apis.FieldError {
+	if err := json.Unmarshal(value, &p.Drop); err != nil || string(value) == "null" {
+		return wrong("%s is not true or false", shownJSON(value))
 	}
 	return nil
 }
@@ -186,10 +226,9 @@ func labelsField(key, byDefault string, most int, help string, field func(*Polic
 			}
 			names := make([]string, len(entries))
 			for i, entry := range entries {
-				err := json.Unmarshal(entry, &names[i])
-				if err != nil || len(names[i]) > maxLabelName || !model.LegacyValidation.IsValidLabelName(names[i]) {
-					return wrong("%s is not the name of a label, up to %d of a-z, A-Z, 0-9 and _ that do not begin with a digit, for instance namespace",
-						shownJSON(entry), maxLabelName).ViaIndex(i)
+				var err *apis.FieldError
+				if names[i], err = labelName(entry); err != nil {
+					return err.ViaIndex(i)
 				}
 				if slices.Contains(names[:i], names[i]) {
 					return wrong("%s is there already, name each label once", shownJSON(entry)).ViaIndex(i)

@@ -97,7 +97,7 @@ func (s *Source) parse(content []byte) (Policies, error) {
 	s.seen = sha256.Sum256(content)
 	policies, err := ParsePolicies(content)
 	if err != nil {
-		return nil, fmt.Errorf("policies file %s: %w", s.path, err)
+		return Policies{}, fmt.Errorf("policies file %s: %w", s.path, err)
 	}
 	return policies, nil
 }

@@ -25,7 +25,7 @@ func watch(t *testing.T, path string) *watched {
 	var err error
 	w.Source, err = NewSource(path, time.Hour,
 		func(err error) { w.errors = append(w.errors, err.Error()) },
-		func(p Policies) { w.loads = append(w.loads, p[0].Name) })
+		func(p Policies) { w.loads = append(w.loads, p.List[0].Name) })
 	require.NoError(t, err)
 	return w
 }
@@ -39,7 +39,7 @@ func TestSourceReloads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policies.yaml")
 	write(t, path, "policies: [{name: a}]")
 	w := watch(t, path)
-	assert.Equal(t, "a", w.Current()[0].Name)
+	assert.Equal(t, "a", w.Current().List[0].Name)
 	w.look()
 	assert.Empty(t, w.loads)
 
@@ -49,7 +49,7 @@ func TestSourceReloads(t *testing.T) {
 	write(t, path, "policies: [{name: b}]")
 	require.NoError(t, os.Chtimes(path, info.ModTime(), info.ModTime()))
 	w.look()
-	assert.Equal(t, "b", w.Current()[0].Name)
+	assert.Equal(t, "b", w.Current().List[0].Name)
 	assert.Equal(t, []string{"b"}, w.loads)
 	assert.Empty(t, w.errors)
 }
@@ -67,7 +67,7 @@ func TestSourceKeepsTheLastGoodPolicies(t *testing.T) {
 	write(t, path, "policies: [{}]")
 	w.look()
 	assert.Len(t, w.errors, 2)
-	assert.Equal(t, "a", w.Current()[0].Name)
+	assert.Equal(t, "a", w.Current().List[0].Name)
 
 	write(t, path, "policies: [{name: a}]")
 	w.look()
@@ -77,7 +77,7 @@ func TestSourceKeepsTheLastGoodPolicies(t *testing.T) {
 	w.look()
 	w.look()
 	assert.Len(t, w.errors, 3)
-	assert.Equal(t, "a", w.Current()[0].Name)
+	assert.Equal(t, "a", w.Current().List[0].Name)
 	write(t, path, "policies: [{name: a}]")
 	w.look()
 	assert.Equal(t, []string{"a", "a"}, w.loads)
@@ -98,7 +98,7 @@ func TestSourceFollowsSwappedLinks(t *testing.T) {
 	require.NoError(t, os.Symlink("b", filepath.Join(dir, "..new")))
 	require.NoError(t, os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data")))
 	w.look()
-	assert.Equal(t, "b", w.Current()[0].Name)
+	assert.Equal(t, "b", w.Current().List[0].Name)
 }
 
 func TestSourceByItsOwnTicker(t *testing.T) {
@@ -113,8 +113,8 @@ func TestSourceByItsOwnTicker(t *testing.T) {
 	next := filepath.Join(filepath.Dir(path), "next")
 	write(t, next, "policies: [{name: b}]")
 	require.NoError(t, os.Rename(next, path))
-	assert.Equal(t, "b", (<-loaded)[0].Name)
-	assert.Equal(t, "b", s.Current()[0].Name)
+	assert.Equal(t, "b", (<-loaded).List[0].Name)
+	assert.Equal(t, "b", s.Current().List[0].Name)
 	cancel()
 	running.Wait()
 }

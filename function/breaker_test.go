@@ -135,7 +135,7 @@ func TestBreakerTriesOneEvent(t *testing.T) {
 func startOnRedis(t *testing.T, rdb *testbed.RedisServer, settings ...string) (*Function, *projector.Memory) {
 	t.Helper()
 	all := map[string]string{
-		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error", "STORMFOLD_POLICIES": testbed.OnePolicyFile(t),
 		"STORMFOLD_REDIS_URL": rdb.URL,
 	}
 	for i := 0; i+1 < len(settings); i += 2 {

@@ -163,6 +163,6 @@ func (m *metrics) policiesLoaded(log *zap.SugaredLogger) func(config.Policies) {
 	return func(p config.Policies) {
 		m.policyLoads.WithLabelValues("ok").Inc()
 		m.policyBroken.Set(0)
-		log.Infow("policies loaded", "policies", len(p))
+		log.Infow("policies loaded", "policies", len(p.List))
 	}
 }

@@ -56,6 +56,8 @@ type pod struct {
 	breaker    *breaker
 	together   *together
 	passing    *passthrough
+	kinds      openKinds
+	periods    periodWarnings
 	metrics    *metrics
 	traces     *tracing.Tracing
 	log        *zap.SugaredLogger
@@ -81,6 +83,7 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	if f.log != nil {
 		p.log = f.log
 	}
+	redis.SetLogger(redisLog{p.log})
 	if err := p.startTraces(f.traces); err != nil {
 		return errors.Join(err, p.close())
 	}
@@ -104,7 +107,7 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	p.loops.Go(func() { p.passedLoop(ctx) })
 	p.loops.Go(func() { p.policies.Run(ctx) })
 	f.pod.Store(p)
-	p.log.Infow("ready", "namespace", settings.Namespace, "policies", len(p.policies.Current()))
+	p.log.Infow("ready", "namespace", settings.Namespace, "policies", len(p.policies.Current().List))
 	return nil
 }
 
@@ -125,8 +128,12 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 		Replicas: p.settings.RedisWaitReplicas, ReplicaTimeout: p.settings.RedisTimeout / 2,
 	})
 	p.together = &together{
-		fold: func(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
-			return p.aggregator.Fold(ctx, groups, p.namespace)
+		fold: func(ctx context.Context, groups []aggregator.Group) (folded []aggregator.Folded, err error) {
+			err = p.guard(inFold, func() (err error) {
+				folded, err = p.aggregator.Fold(ctx, groups, p.namespace)
+				return err
+			})
+			return folded, err
 		},
 		namespace: p.namespace,
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // start starts a function on embedded servers, as make run does.
@@ -39,6 +42,7 @@ func startOn(t testing.TB, f *Function, settings ...string) *projector.Memory {
 	f.Parts = Parts{Redis: client, Incidents: memory}
 	data := map[string]string{
 		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+		"STORMFOLD_POLICIES": testbed.OnePolicyFile(t),
 	}
 	for i := 0; i+1 < len(settings); i += 2 {
 		data[settings[i]] = settings[i+1]
@@ -136,4 +140,23 @@ func TestATickCarriesOn(t *testing.T) {
 	_, err := f.Handle(t.Context(), ev)
 	require.Equal(t, http.StatusOK, code(t, err))
 	require.NoError(t, f.Stop(t.Context()))
+}
+
+// What a policy drops is answered like everything else, counted, and makes nothing.
+func TestDroppedAlertsMakeNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policies.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("policies:\n- {name: quiet, match: ['subject_name=\"web-0\"'], drop: true}\n- {name: default}\n"), 0o600))
+	f := New()
+	memory := startOn(t, f, "STORMFOLD_POLICIES", path)
+	dropped := f.pod.Load().metrics.dropped
+	for _, pod := range []string{"web-0", "web-0", "web-1"} {
+		_, err := f.Handle(t.Context(), alertEvent(t, pod, "firing"))
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 2, counted(t, dropped))
+	require.NoError(t, f.Stop(t.Context()))
+	list, err := memory.List(t.Context(), "stormfold", metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, list.Items, 1)
+	require.Equal(t, "web-1", list.Items[0].Status.Resources[0].Name)
 }

@@ -4,7 +4,7 @@
 //
 //	gate                 not more at once than the pod can bear, or 503
 //	handlers.Decode      CloudEvent to alerts, or 400 and nothing happens
-//	aggregator.Split     alerts to groups, by policy
+//	aggregator.Split     alerts to groups, by policy; what a policy drops goes no further
 //	together             what comes at the same moment goes in one round trip
 //	aggregator.Fold      join with Redis, past the breaker; from here on the alerts are safe
 //	passthrough          alerts that must not wait for a Redis that fails get their incident; 503 all the same
@@ -39,7 +39,11 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 		return nil, handlers.Answer(&handlers.Refusal{Reason: reason})
 	}
 	ctx, span := p.eventSpan(ctx, ev)
-	reply, err := p.handle(ctx, ev)
+	var reply *event.Event
+	err := p.guard(inEvent, func() (err error) {
+		reply, err = p.handle(ctx, ev)
+		return err
+	})
 	p.answeredSpan(ctx, span, reply, err)
 	p.metrics.answered(ev.Type(), err, time.Since(start))
 	if err != nil {
@@ -48,7 +52,8 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 	return reply, handlers.Answer(err)
 }
 
-// maxAhead is how far an event's time may be ahead of Redis' clock. A word from the future would beat every later one.
+// maxAhead is how far an event's time may be ahead of both clocks, Redis' and this pod's. A word from the future would beat every
+// later one; that one of the two clocks is behind is no reason to refuse it.
 const maxAhead = 10 * time.Minute
 
 func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) {
@@ -65,19 +70,26 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	}
 	switch request.Kind {
 	case handlers.Tick:
-		return nil, refusal(p.sweep(ctx), handlers.ReasonKubernetes)
+		return nil, refusal(p.guard(inSweep, func() error { return p.sweep(ctx) }), handlers.ReasonKubernetes)
 	case handlers.Ignore:
 		return nil, nil
 	}
-	if ahead := request.NotifiedAt.Sub(p.aggregator.Now()); ahead > maxAhead {
+	if ahead := min(request.NotifiedAt.Sub(p.aggregator.Now()), time.Until(request.NotifiedAt)); ahead > maxAhead {
 		return nil, handlers.TooFarAhead(request.NotifiedAt, ahead)
 	}
 	p.noteLeftOut(ctx, ev, request.LeftOut)
-	groups := aggregator.Split(p.policies.Current(), request.Batch)
+	policies := p.policies.Current()
+	older, err := p.foldOlder(ctx, policies, aggregator.Split(policies, request.Batch))
+	if err != nil {
+		return nil, refusal(err, handlers.ReasonInternal)
+	}
+	groups, dropped := aggregator.Keep(older.Rest)
+	p.metrics.dropped.Add(float64(dropped))
+	p.checkPeriods(ctx, ev, request.Periods, groups)
 	folded, err := p.fold(ctx, groups)
 	p.takeOver(ctx, groups, folded)
 	p.explain(ctx, ev, groups, folded)
-	transitions, writing := p.follow(ctx, ev, folded)
+	transitions, writing := p.follow(ctx, ev, append(older.Folded, folded...))
 	if err != nil {
 		p.passThrough(ctx, groups, folded)
 		return nil, refusal(err, handlers.ReasonInternal)
@@ -96,6 +108,9 @@ func (p *pod) decode(ctx context.Context, ev event.Event) (handlers.Request, err
 
 // fold joins the groups' alerts with Redis.
 func (p *pod) fold(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
 	ctx, cancel := p.foldBudget(ctx, groups)
 	defer cancel()
 	ctx, span := p.traces.Start(ctx, spanFold)
@@ -156,6 +171,8 @@ func refusal(err error, reason handlers.Reason) error {
 		reason = handlers.ReasonRedisTimeout
 	case errors.Is(err, aggregator.ErrUnavailable), errors.Is(err, aggregator.ErrRefused), errors.Is(err, aggregator.ErrUntrusted):
 		reason = handlers.ReasonRedisUnavailable
+	case errors.Is(err, aggregator.ErrScript), errors.Is(err, aggregator.ErrReply), errors.Is(err, errPanic):
+		reason = handlers.ReasonInternal
 	}
 	return &handlers.Refusal{Reason: reason, Err: err}
 }

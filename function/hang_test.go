@@ -17,6 +17,7 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // A group that is remembered again and again while all slots are taken waits once.
@@ -68,7 +69,7 @@ func TestStartWhileTheAPIServerHangs(t *testing.T) {
 	f := New()
 	f.Parts = Parts{Redis: client, Incidents: api}
 	require.NoError(t, f.Start(t.Context(), map[string]string{
-		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error", "STORMFOLD_POLICIES": testbed.OnePolicyFile(t),
 		"STORMFOLD_KUBE_TIMEOUT": "100ms",
 	}))
 	_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
@@ -125,7 +126,7 @@ func TestAFailedCallKeepsItsLease(t *testing.T) {
 			f := New()
 			f.Parts = Parts{Redis: client, Incidents: api}
 			require.NoError(t, f.Start(t.Context(), map[string]string{
-				"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+				"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error", "STORMFOLD_POLICIES": testbed.OnePolicyFile(t),
 				"STORMFOLD_LEASE": "5m",
 			}))
 			_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))

@@ -11,8 +11,8 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// firstImports is how many shards are imported at once at the start.
-const firstImports = 4
+// importsAtOnce is how many shards a pod imports at once.
+const importsAtOnce = 4
 
 // firstImport imports the shards that Redis does not know, for as long as one call may take: so that the first events meet
 // what is going on. What it leaves is the sweep's business.
@@ -23,14 +23,16 @@ func (p *pod) firstImport(ctx context.Context) {
 		defer cancel()
 		defer close(done)
 		all, ctx := errgroup.WithContext(within)
-		all.SetLimit(firstImports)
+		all.SetLimit(importsAtOnce)
 		for shard := range aggregator.Shards {
 			all.Go(func() error {
-				swept, err := p.aggregator.Sweep(ctx, shard)
-				if err == nil && swept.Epoch == "" {
-					_, err = p.importShard(ctx, shard, swept.Epoch)
-				}
-				return err
+				return p.guard(inImport, func() error {
+					swept, err := p.aggregator.Sweep(ctx, shard)
+					if err == nil && swept.Epoch == "" {
+						_, err = p.importShard(ctx, shard, swept.Epoch)
+					}
+					return err
+				})
 			})
 		}
 		if err := all.Wait(); err != nil {
@@ -151,8 +153,8 @@ func (p *pod) importNamespace() string {
 // namespace is where a group's new incidents are written.
 func (p *pod) namespace(g aggregator.Group) string {
 	if p.settings.NamespaceMode == config.NamespaceAlert {
-		if r := aggregator.ResourceOf(g.Alerts[0].Labels); len(validation.IsDNS1123Label(r.Namespace)) == 0 {
-			return r.Namespace
+		if namespace := g.Namespace(); len(validation.IsDNS1123Label(namespace)) == 0 {
+			return namespace
 		}
 	}
 	return p.settings.Namespace

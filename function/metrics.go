@@ -18,6 +18,7 @@ type metrics struct {
 	alerts        map[aggregator.Status]prometheus.Counter
 	leftOut       *prometheus.CounterVec
 	overflow      prometheus.Counter
+	dropped       prometheus.Counter
 	folds         map[string]prometheus.Counter
 	foldSeconds   prometheus.Observer
 	transitions   *prometheus.CounterVec
@@ -39,6 +40,8 @@ type metrics struct {
 	policyLoads   *prometheus.CounterVec
 	policyBroken  prometheus.Gauge
 	skew          prometheus.Observer
+	panics        *prometheus.CounterVec
+	periods       *prometheus.CounterVec
 	passedAlerts  *prometheus.CounterVec
 	badRequests   *prometheus.CounterVec
 	redisErrors   *prometheus.CounterVec
@@ -94,6 +97,7 @@ func newMetrics() *metrics {
 	}
 	m.leftOut = s.Counter("alerts_left_out_total", "Alerts that were left out of events whose other alerts were taken, by what cannot be used: type (it is no "+
 		"object), encoding (no UTF-8), status, labels, time (startsAt), too_many. The log names the event.", meter.Of("reason", handlers.LeftOutReasons()...))
+	m.dropped = s.Counter("alerts_dropped_total", "Alerts accepted that make nothing, as their policy says with drop.").WithLabelValues()
 	m.overflow = s.Counter("overflow_alerts_total", "Alerts folded into the overflow group of their policy, which has maxGroups groups in the shard.").WithLabelValues()
 	m.passedAlerts = s.Counter("passthrough_alerts_total", "Alerts of which Redis could not take the event, by what was done past it: written, standing (in an open "+
 		"incident already), skipped (too many at once), error.", passedResults)
@@ -135,6 +139,10 @@ func newMetrics() *metrics {
 	m.redisMemory = s.Gauge("redis_memory_used_bytes", "Memory that Redis uses, as of this pod's last sweep; on a Cluster of the master that is nearest to its limit. 0: Redis does not tell.").WithLabelValues()
 	m.redisLimit = s.Gauge("redis_memory_limit_bytes", "Its maxmemory. 0: it has none.").WithLabelValues()
 
+	m.periods = s.Counter("policy_periods_too_short_total", "Events whose sender speaks too rarely for a policy that took their alerts, by the policy's field that "+
+		"is too short. The log names the policy and the number to set.", meter.Of("field", periodFields...))
+	m.panics = s.Counter("panics_total", "Panics that were caught, each a fault of this program whose stack is in the log: in an event (answered 503), a fold, the "+
+		"writing of a group, an import, a sweep, or the takeover of what was passed through.", meter.Of("in", panicPlaces...))
 	m.policyLoads = s.Counter("policy_loads_total", "Policy files read anew.", okOrError)
 	m.policyBroken = s.Gauge("policies_broken", "1 while the policy file is not usable and the last good one is in force.").WithLabelValues()
 	return m

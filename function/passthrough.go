@@ -81,15 +81,20 @@ func (p *pod) passThrough(ctx context.Context, groups []aggregator.Group, folded
 			continue
 		}
 		p.passing.failing.Store(true)
-		over := map[string]bool{}
+		// An alert fires while one of its sources does; of two words from the same source resolved beats firing.
+		type source struct{ fingerprint, source string }
+		over := map[source]bool{}
 		for _, alert := range group.Alerts {
-			over[alert.Fingerprint] = over[alert.Fingerprint] || alert.Status == aggregator.Resolved
+			of := source{alert.Fingerprint, alert.Source}
+			over[of] = over[of] || alert.Status == aggregator.Resolved
 		}
 		var lone []*aggregator.Snapshot
+		told := map[string]bool{}
 		for _, alert := range group.Alerts {
-			if over[alert.Fingerprint] {
+			if told[alert.Fingerprint] || over[source{alert.Fingerprint, alert.Source}] {
 				continue
 			}
+			told[alert.Fingerprint] = true
 			s := aggregator.Lone(group, alert, p.namespace(group), p.aggregator.Now())
 			switch {
 			case p.passing.knows(s.Objects[0].Name):
@@ -171,7 +176,7 @@ func (p *pod) passedLoop(ctx context.Context) {
 		failing := p.passing.failing.Swap(false)
 		if failing || first || time.Now().After(next) && p.anyPassesThrough() {
 			next = time.Now().Add(lookAgain*p.settings.SweepInterval/2 + rand.N(lookAgain*p.settings.SweepInterval))
-			if err := p.takeOverAll(ctx); err == nil {
+			if err := p.guard(inPassing, func() error { return p.takeOverAll(ctx) }); err == nil {
 				wait = backFirst
 			} else {
 				p.passing.failing.Store(true)
@@ -214,7 +219,7 @@ func (p *pod) sawRedis(err error) {
 }
 
 func (p *pod) anyPassesThrough() bool {
-	return slices.ContainsFunc(p.policies.Current(), func(policy config.Policy) bool { return passesThrough(&policy) })
+	return slices.ContainsFunc(p.policies.Current().List, func(policy config.Policy) bool { return passesThrough(&policy) })
 }
 
 func (t *passthrough) knows(name string) bool {

@@ -17,6 +17,8 @@ const (
 	rounds = 4
 	// retryAfter is when a group whose writing failed is tried again, with as much again of jitter.
 	retryAfter = 2 * time.Second
+	// afterPanic is when a group is tried again whose writing panicked.
+	afterPanic = 30 * time.Second
 	// importWait is when a group of a shard that is being imported is looked at again.
 	importWait = 500 * time.Millisecond
 )
@@ -29,7 +31,11 @@ func (p *pod) project(group, token string, now bool, why cause) {
 	defer span.End()
 	why.within = false // What is left for later is not waited for.
 	for range rounds {
-		next := p.projectOnce(ctx, group, token, now)
+		next := step{wait: afterPanic, token: token}
+		_ = p.guard(inGroup, func() error {
+			next = p.projectOnce(ctx, group, token, now)
+			return nil
+		})
 		token = next.token
 		switch {
 		case next.more:

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/stormfold/stormfold/aggregator"
 )
@@ -13,7 +16,7 @@ import (
 // It also imports what Redis does not know, at the start or later, while events are taken already.
 func (p *pod) sweepLoop(ctx context.Context) {
 	for {
-		err := p.sweep(ctx)
+		err := p.guard(inSweep, func() error { return p.sweep(ctx) })
 		p.sawRedis(err)
 		if err != nil && ctx.Err() == nil {
 			p.log.Warnw("sweep failed", "error", err)
@@ -26,39 +29,102 @@ func (p *pod) sweepLoop(ctx context.Context) {
 	}
 }
 
-// sweep projects what is due in every shard and waits for it, as long as the context allows.
+// sweep projects what is due in every shard. It waits for that as long as the context allows, and no longer than one sweep
+// interval: an API server that hangs holds up the writing, and not the next look at what is due.
 func (p *pod) sweep(ctx context.Context) error {
 	start := time.Now()
-	var errs []error
-	var writing []<-chan struct{}
+	found := p.look(ctx)
+	p.metrics.swept(len(found.writing), time.Since(start), found.err)
+	if found.err == nil {
+		p.readMemory(ctx)
+	}
+	patience := time.NewTimer(p.settings.SweepInterval)
+	defer patience.Stop()
+	for _, done := range found.writing {
+		select {
+		case <-done:
+		case <-patience.C:
+			return found.err
+		case <-ctx.Done():
+			return found.err
+		}
+	}
+	return found.err
+}
+
+// found is what a sweep has put on the agenda, and what went wrong on the way.
+type found struct {
+	mu      sync.Mutex
+	writing []<-chan struct{}
+	err     error
+}
+
+// look puts the due groups of all shards on the agenda. A shard that is to be compared with Kubernetes comes after those
+// that are not, and waits for no other: its list may take long, or fail.
+func (p *pod) look(ctx context.Context) *found {
+	f := &found{}
+	var imports errgroup.Group
+	imports.SetLimit(importsAtOnce)
+	var later []func() error
+	var kinds []string
+	whole := true
 	for shard := range aggregator.Shards {
 		swept, err := p.aggregator.Sweep(ctx, shard)
 		if err != nil {
 			p.metrics.redisFailed(err)
-			errs = append(errs, err)
+			f.failed(err)
+			whole = false
 			continue
 		}
 		p.metrics.shards.saw(shard, swept)
-		if p.aggregator.NeedsImport(swept.Epoch) {
-			if _, err := p.importShard(ctx, shard, swept.Epoch); err != nil {
-				errs = append(errs, err)
-				continue
+		kinds = append(kinds, swept.Kinds...)
+		if swept.SetBack > 0 {
+			f.failed(p.rewind(ctx, shard, swept))
+		}
+		if !p.aggregator.NeedsImport(swept.Epoch) {
+			p.remember(f, swept.Groups)
+			continue
+		}
+		later = append(later, func() error {
+			_, err := p.importShard(ctx, shard, swept.Epoch)
+			f.failed(err)
+			// What was imported once goes on without the comparison: among the due there is what frees memory in Redis.
+			if err == nil || swept.Epoch != "" {
+				p.remember(f, swept.Groups)
 			}
-		}
-		for _, group := range swept.Groups {
-			writing = append(writing, p.agenda.add(group, time.Now(), "", cause{}))
-		}
+			return nil
+		})
 	}
-	p.metrics.swept(len(writing), time.Since(start), errors.Join(errs...))
-	if len(errs) == 0 {
-		p.readMemory(ctx)
+	if whole {
+		f.failed(p.kinds.saw(kinds))
 	}
-	for _, done := range writing {
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return errors.Join(errs...)
-		}
+	for _, do := range later {
+		imports.Go(do)
 	}
-	return errors.Join(errs...)
+	_ = imports.Wait() // Each has told its error already.
+	return f
+}
+
+// rewind makes all groups of a shard due after Redis' clock was set back. The next sweeps find them.
+func (p *pod) rewind(ctx context.Context, shard int, swept aggregator.Swept) error {
+	n, err := p.aggregator.Rewind(ctx, shard, swept.Now)
+	if err == nil {
+		p.log.Warnw("Redis' clock was set back: all groups are looked at", "shard", shard, "by", swept.SetBack, "groups", n)
+	}
+	return err
+}
+
+// remember puts groups on the agenda.
+func (p *pod) remember(f *found, groups []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, group := range groups {
+		f.writing = append(f.writing, p.agenda.add(group, time.Now(), "", cause{}))
+	}
+}
+
+func (f *found) failed(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = errors.Join(f.err, err)
 }

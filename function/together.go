@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -163,6 +164,9 @@ func (t *together) merge(waiting []*waiter) (groups []aggregator.Group, indexes 
 			groups = append(groups, group)
 		}
 		groups[i].Alerts = append(groups[i].Alerts, w.group.Alerts...)
+		if !strings.Contains(groups[i].Notifications, w.group.Notifications) {
+			groups[i].Notifications += w.group.Notifications
+		}
 		indexes = append(indexes, i)
 	}
 	return groups, indexes

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // folds is a Redis that holds each fold up until it is let go, and remembers what it was asked for.
@@ -70,7 +70,7 @@ func (f *folds) event(ctx context.Context, group aggregator.Group) <-chan answer
 	return done
 }
 
-var anyPolicy = &config.Default()[0]
+var anyPolicy = &testbed.OnePolicy().List[0]
 
 // about is a group with an alert about each pod.
 func about(id string, pods ...string) aggregator.Group {
@@ -236,7 +236,7 @@ func TestWhatIsNotFoldedTogether(t *testing.T) {
 		fold(about(groupA, "1"))
 		truncated, reloaded, elsewhere := about(groupA, "2"), about(groupA, "3"), about(groupA, "4")
 		truncated.Truncated = true
-		reloaded.Policy = &config.Default()[0]
+		reloaded.Policy = &testbed.OnePolicy().List[0]
 		elsewhere.Alerts[0].Labels = map[string]string{"namespace": "shop"}
 		for _, g := range []aggregator.Group{truncated, reloaded, elsewhere, about(groupA, "5")} {
 			fold(g)

@@ -61,6 +61,8 @@ type Request struct {
 	NotifiedAt time.Time
 	// LeftOut is what cannot be used of the event, by reason; the other alerts are in the batch.
 	LeftOut []LeftOut
+	// Periods are those in which the sender speaks, where the event tells.
+	Periods Periods
 }
 
 // Decode reads an event. Its errors are *Invalid: nothing of the event can be used, and no retry can help. The time of receipt
@@ -110,7 +112,7 @@ func decode(ev event.Event, receivedAt time.Time) (Request, *Invalid) {
 	for i := range batch.Alerts {
 		batch.Alerts[i].NotifiedAt = at
 	}
-	return Request{Kind: Alerts, Batch: batch, NotifiedAt: at, LeftOut: left}, nil
+	return Request{Kind: Alerts, Batch: batch, NotifiedAt: at, LeftOut: left, Periods: periods(ev)}, nil
 }
 
 // checkContentType takes JSON under each of its names; an event without a content type is JSON by CloudEvents' rule.

@@ -43,7 +43,7 @@ type kubeSource struct {
 	Host string `json:"host"`
 }
 
-// kubeLabels are the labels by which alerts name objects of these kinds; ResourceOf reads them. An object of any other
+// kubeLabels are the labels by which alerts name objects of these kinds; package subject reads them. An object of any other
 // kind is named by involved_kind and involved_name.
 var kubeLabels = map[string]string{
 	"Pod": "pod", "Job": "job_name", "CronJob": "cronjob", "Deployment": "deployment", "StatefulSet": "statefulset",
@@ -56,6 +56,8 @@ var clusterKinds = map[string]bool{"Node": true, "Namespace": true, "PersistentV
 
 const (
 	warning = "Warning"
+	// labelEventType marks alerts that were made of Kubernetes Events: nobody resolves them.
+	labelEventType = "event_type"
 	// ownGroup is the API group of incidents. What is said about them must not become an incident.
 	ownGroup = "stormfold.io/"
 )
@@ -104,7 +106,7 @@ func decodeKubeEvent(data []byte, at time.Time) (aggregator.Batch, *Invalid) {
 
 // labels are those of an alert about that object: the same ones for every repetition of the Event.
 func (e *kubeEvent) labels(object kubeReference) map[string]string {
-	labels := map[string]string{"alertname": e.Reason, "severity": "warning", "kind": object.Kind}
+	labels := map[string]string{"alertname": e.Reason, "severity": "warning", "kind": object.Kind, labelEventType: e.Type}
 	if !clusterKinds[object.Kind] {
 		labels["namespace"] = object.Namespace
 	}

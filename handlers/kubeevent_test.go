@@ -8,30 +8,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/subject"
 )
 
 func TestKubernetesEvents(t *testing.T) {
 	for name, want := range map[string]struct {
 		alert    aggregator.Alert
-		resource aggregator.Resource
+		resource subject.Resource
 	}{
 		"kubeevent-core": {
 			aggregator.Alert{
-				Labels: map[string]string{"alertname": "BackOff", "severity": "warning", "kind": "Pod", "namespace": "shop",
+				Labels: map[string]string{"alertname": "BackOff", "severity": "warning", "event_type": "Warning", "kind": "Pod", "namespace": "shop",
 					"pod": "cart-7d9c6b8f4d-x2k8v", "node": "node-7"},
 				Annotations: map[string]string{"summary": "Back-off restarting failed container cart in pod cart-7d9c6b8f4d-x2k8v"},
 				StartsAt:    time.Date(2026, 3, 1, 10, 15, 30, 0, time.UTC),
 			},
-			aggregator.Resource{Kind: "Pod", Namespace: "shop", Name: "cart-7d9c6b8f4d-x2k8v"},
+			subject.Resource{Kind: "Pod", Namespace: "shop", Name: "cart-7d9c6b8f4d-x2k8v"},
 		},
 		"kubeevent-new": {
 			aggregator.Alert{
-				Labels: map[string]string{"alertname": "RenewalFailed", "severity": "warning", "kind": "Certificate", "namespace": "shop",
+				Labels: map[string]string{"alertname": "RenewalFailed", "severity": "warning", "event_type": "Warning", "kind": "Certificate", "namespace": "shop",
 					"involved_kind": "Certificate", "involved_name": "tls"},
 				Annotations: map[string]string{"summary": "no issuer answered"},
 				StartsAt:    time.Date(2026, 3, 1, 10, 15, 30, 123456e3, time.UTC),
 			},
-			aggregator.Resource{Kind: "Certificate", Namespace: "shop", Name: "tls"},
+			subject.Resource{Kind: "Certificate", Namespace: "shop", Name: "tls"},
 		},
 	} {
 		for _, eventType := range []string{TypeResourceAdd, TypeResourceUpdate} {
@@ -40,12 +41,12 @@ func TestKubernetesEvents(t *testing.T) {
 			want.alert.Status, want.alert.NotifiedAt = aggregator.Firing, heard
 			want.alert.Fingerprint = fingerprint(want.alert.Labels)
 			require.Equal(t, Request{Kind: Alerts, NotifiedAt: heard, Batch: aggregator.Batch{Alerts: []aggregator.Alert{want.alert}}}, got)
-			require.Equal(t, want.resource, aggregator.ResourceOf(got.Batch.Alerts[0].Labels))
+			require.Equal(t, want.resource, subject.Rules(nil).Read(got.Batch.Alerts[0].Labels).Subject)
 		}
 	}
 }
 
-// TestInvolvedObjects: whatever an Event is about, ResourceOf finds exactly that.
+// TestInvolvedObjects: whatever an Event is about, package subject finds exactly that.
 func TestInvolvedObjects(t *testing.T) {
 	for kind, namespace := range map[string]string{
 		"Pod": "shop", "Job": "shop", "CronJob": "shop", "Deployment": "shop", "StatefulSet": "shop", "DaemonSet": "shop",
@@ -56,7 +57,7 @@ func TestInvolvedObjects(t *testing.T) {
 			Replace(string(golden(t, "kubeevent-core")))
 		got, err := Decode(incoming(TypeResourceAdd, []byte(data)), received)
 		require.NoError(t, err, kind)
-		require.Equal(t, aggregator.Resource{Kind: kind, Namespace: namespace, Name: "it"}, aggregator.ResourceOf(got.Batch.Alerts[0].Labels))
+		require.Equal(t, subject.Resource{Kind: kind, Namespace: namespace, Name: "it"}, subject.Rules(nil).Read(got.Batch.Alerts[0].Labels).Subject)
 	}
 }
 

@@ -21,7 +21,7 @@ func unknown(members []aggregator.Member) int {
 
 // carry keeps in want what the object in Kubernetes still knows of alerts that Redis has only the fingerprints of, or that
 // have left a storm that is over for a new incident. Once all have been heard of again, nothing is carried any more.
-func carry(want, have *v1alpha1.Incident) {
+func carry(want, have *v1alpha1.Incident, rank func(severity string) int) {
 	st, old := &want.Status, have.Status
 	if st.State != v1alpha1.StateFiring && len(old.Members) > len(st.Members) {
 		st.Members, st.MembersFiring, st.Severity, st.StartedAt = old.Members, old.MembersFiring, old.Severity, old.StartedAt
@@ -39,7 +39,8 @@ func carry(want, have *v1alpha1.Incident) {
 	}
 	slices.SortFunc(st.Resources, compareResources)
 	st.ResourceCount = max(st.ResourceCount, old.ResourceCount, int32(len(st.Resources)))
-	if aggregator.SeverityRank(old.Severity) > aggregator.SeverityRank(st.Severity) {
+	st.Alerts.Quiet = min(max(st.Alerts.Quiet, old.Alerts.Quiet), st.Alerts.Resolved)
+	if rank(old.Severity) > rank(st.Severity) {
 		st.Severity = old.Severity
 	}
 	if len(old.Hotspots) > len(st.Hotspots) {

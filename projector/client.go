@@ -22,7 +22,8 @@ type Incidents interface {
 	Get(ctx context.Context, namespace, name string) (*v1alpha1.Incident, error)
 	// UpdateStatus writes the status if the resourceVersion is still the object's.
 	UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error)
-	Delete(ctx context.Context, namespace, name string) error
+	// Delete removes the object if the preconditions hold, and answers with a conflict otherwise; empty ones always hold.
+	Delete(ctx context.Context, namespace, name string, only metav1.Preconditions) error
 	// List returns a page; an empty namespace means all.
 	List(ctx context.Context, namespace string, options metav1.ListOptions) (*v1alpha1.IncidentList, error)
 	// Allowed tells whether we may use a verb on incidents, or on a subresource of them.
@@ -91,8 +92,9 @@ func (r *restIncidents) UpdateStatus(ctx context.Context, incident *v1alpha1.Inc
 	return &out, nil
 }
 
-func (r *restIncidents) Delete(ctx context.Context, namespace, name string) error {
-	return r.client.Delete().Namespace(namespace).Resource(resource).Name(name).Do(ctx).Error()
+func (r *restIncidents) Delete(ctx context.Context, namespace, name string, only metav1.Preconditions) error {
+	return r.client.Delete().Namespace(namespace).Resource(resource).Name(name).
+		Body(&metav1.DeleteOptions{Preconditions: &only}).Do(ctx).Error()
 }
 
 func (r *restIncidents) List(ctx context.Context, namespace string, options metav1.ListOptions) (*v1alpha1.IncidentList, error) {

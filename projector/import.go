@@ -10,6 +10,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/subject"
 )
 
 // groupID is what the id of a group, and the fingerprint of an alert, looks like.
@@ -89,6 +90,12 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 		if st.State == "" {
 			// Created, and the status is still on its way or never came: the alert that it was opened for is known.
 			o.Members = []aggregator.Member{{Fingerprint: f, Firing: true}}
+		}
+	}
+	if len(st.Resources) == 1 && !o.Storm {
+		r := subject.Resource{Kind: st.Resources[0].Kind, Namespace: st.Resources[0].Namespace, Name: st.Resources[0].Name}
+		if subject.Rules(nil).Read(st.CommonLabels).Subject != r { // A rule of the policies file said so.
+			o.Facts.Resource, o.Facts.Workload = r, r.Workload()
 		}
 	}
 	if e := st.Exemplar; e != nil {

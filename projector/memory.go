@@ -78,14 +78,17 @@ func (m *Memory) UpdateStatus(_ context.Context, incident *v1alpha1.Incident) (*
 	return m.store(key, changed), nil
 }
 
-// Delete forgets the incident.
-func (m *Memory) Delete(_ context.Context, namespace, name string) error {
+// Delete forgets the incident if the preconditions hold.
+func (m *Memory) Delete(_ context.Context, namespace, name string, only metav1.Preconditions) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := types.NamespacedName{Namespace: namespace, Name: name}
 	stored, there := m.objects[key]
 	if !there {
 		return apierrors.NewNotFound(groupResource, name)
+	}
+	if only.UID != nil && *only.UID != stored.UID || only.ResourceVersion != nil && *only.ResourceVersion != stored.ResourceVersion {
+		return apierrors.NewConflict(groupResource, name, nil)
 	}
 	delete(m.objects, key)
 	if m.Changed != nil {

@@ -38,7 +38,7 @@ func both(t *testing.T, test func(*testing.T, Incidents)) {
 		list, err := real.List(t.Context(), "stormfold", metav1.ListOptions{})
 		require.NoError(t, err)
 		for _, i := range list.Items {
-			require.NoError(t, real.Delete(t.Context(), i.Namespace, i.Name))
+			require.NoError(t, real.Delete(t.Context(), i.Namespace, i.Name, metav1.Preconditions{}))
 		}
 		test(t, real)
 	})
@@ -87,10 +87,19 @@ func TestProject(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, first.Revision+2, conflict.Revision, "a newer one goes over an older one")
 
-		gone, err := project(t, incidents, func(o *aggregator.Object) { o.Delete = true })
+		over := func(o *aggregator.Object) {
+			o.State, o.Reason, o.EndedAt = aggregator.Ended, "AllResolved", start
+			o.Revision, o.ResourceVersion = first.Revision+3, conflict.ResourceVersion
+		}
+		_, err = project(t, incidents, over)
+		require.NoError(t, err)
+		remove := func(o *aggregator.Object) { over(o); o.Delete = true }
+		gone, err := project(t, incidents, remove)
 		require.NoError(t, err)
 		require.Zero(t, gone.Revision)
-		gone, err = project(t, incidents, func(o *aggregator.Object) { o.Delete = true })
+		_, err = incidents.Get(t.Context(), "stormfold", first.Name)
+		require.True(t, apierrors.IsNotFound(err), "%v", err)
+		gone, err = project(t, incidents, remove)
 		require.NoError(t, err)
 		require.Zero(t, gone.Revision, "deleted twice")
 	})
@@ -100,7 +109,7 @@ func TestProjectOntoADeletedObject(t *testing.T) {
 	both(t, func(t *testing.T, incidents Incidents) {
 		first, err := project(t, incidents, func(*aggregator.Object) {})
 		require.NoError(t, err)
-		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name))
+		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name, metav1.Preconditions{}))
 		absorbed, err := project(t, incidents, func(o *aggregator.Object) {
 			o.State, o.AbsorbedBy, o.EndedAt, o.ResourceVersion = aggregator.TakenOver, "another", start, first.ResourceVersion
 		})
@@ -110,7 +119,7 @@ func TestProjectOntoADeletedObject(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, first.Revision+1, back.Revision, "what goes on is put back")
 		require.True(t, back.Missing)
-		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name))
+		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name, metav1.Preconditions{}))
 		over, err := project(t, incidents, func(o *aggregator.Object) {
 			o.Revision += 2
 			o.State, o.Reason, o.EndedAt, o.ResourceVersion = aggregator.Ended, "AllResolved", start, back.ResourceVersion
@@ -164,7 +173,7 @@ func TestTheLargestIncidentIsAccepted(t *testing.T) {
 	p := New(Options{Incidents: real, Timeout: 5 * time.Second, Fallback: "stormfold"})
 	_, err := p.Project(t.Context(), s)
 	require.NoError(t, err)
-	require.NoError(t, real.Delete(t.Context(), "stormfold", "largest"))
+	require.NoError(t, real.Delete(t.Context(), "stormfold", "largest", metav1.Preconditions{}))
 }
 
 func TestCheck(t *testing.T) {

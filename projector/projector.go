@@ -129,10 +129,7 @@ func (p *Projector) Project(ctx context.Context, s *aggregator.Snapshot) ([]aggr
 func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregator.Object) (aggregator.Confirmed, error) {
 	gone := aggregator.Confirmed{Name: o.Name, Namespace: o.Namespace}
 	if o.Delete {
-		if err := p.delete(ctx, o); err != nil && !apierrors.IsNotFound(err) {
-			return gone, err
-		}
-		return gone, nil
+		return p.delete(ctx, s, o)
 	}
 	want := Render(s, o)
 	var have *v1alpha1.Incident
@@ -142,7 +139,7 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 		have, err = p.get(ctx, want)
 		switch {
 		case err == nil:
-			carry(want, have)
+			carry(want, have, s.Severities.Rank)
 		case !apierrors.IsNotFound(err):
 			return gone, err
 		}
@@ -219,13 +216,6 @@ func (p *Projector) updateStatus(ctx context.Context, i *v1alpha1.Incident) (*v1
 	return call(ctx, p, "update", func(ctx context.Context) (*v1alpha1.Incident, error) {
 		return p.incidents.UpdateStatus(ctx, i)
 	})
-}
-
-func (p *Projector) delete(ctx context.Context, o aggregator.Object) error {
-	_, err := call(ctx, p, "delete", func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, p.incidents.Delete(ctx, o.Namespace, o.Name)
-	})
-	return err
 }
 
 // call runs one API call within the time-out and reports it.

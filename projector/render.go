@@ -10,6 +10,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/subject"
 )
 
 // maxObject is the most that an incident's JSON may be, in bytes. Lists give way until it fits; the counts stay.
@@ -29,7 +30,7 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "Incident"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: o.Name, Namespace: o.Namespace, ResourceVersion: o.ResourceVersion,
-			Labels: objectLabels(s, o.Fingerprint, alertName, cmp.Or(o.Facts.Labels["exported_namespace"], o.Facts.Labels["namespace"])),
+			Labels: objectLabels(s, o.Fingerprint, alertName, o.Facts.Namespace()),
 		},
 		Spec: v1alpha1.IncidentSpec{Policy: s.Policy, AlertName: alertName, GroupLabels: s.Labels},
 	}
@@ -44,14 +45,16 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 		st.State = v1alpha1.StateAbsorbed
 		st.AbsorbedBy = o.AbsorbedBy
 	}
-	if o.Storm {
+	if isStorm(o) {
 		st.Type = v1alpha1.TypeStorm
 		st.StormAt = at(o.StormAt)
 		st.Hotspots = hotspots(s, members)
 	}
 	total := o.Total + o.Beyond
-	st.Alerts = v1alpha1.AlertCounts{Total: int32(total), Firing: int32(o.Firing), Resolved: int32(o.Total - o.Firing)}
-	st.Severity = severity(members)
+	st.Alerts = v1alpha1.AlertCounts{
+		Total: int32(total), Firing: int32(o.Firing), Resolved: int32(o.Total - o.Firing), Quiet: int32(quiet(o)),
+	}
+	st.Severity = severity(members, s.Severities.Rank)
 	st.StartedAt = at(started(members, o.OpenedAt))
 	st.LastChangeAt = at(o.ChangedAt)
 	st.Reopened = int32(o.Reopened)
@@ -69,6 +72,27 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	return incident
 }
 
+// isStorm tells whether an object is shown as a storm. With a threshold of 1 the object of a group takes every alert from the first
+// on, and is a storm from the second on.
+func isStorm(o aggregator.Object) bool {
+	return o.Storm && (o.Total+o.Beyond > 1 || !o.StormAt.IsZero())
+}
+
+// quiet counts the alerts that are over because nothing was heard of them.
+func quiet(o aggregator.Object) int {
+	over := o.Total - o.Firing
+	if !o.Storm && o.Reason == v1alpha1.ReasonQuiet {
+		return over
+	}
+	n := 0
+	for _, m := range o.Members {
+		if m.Quiet {
+			n++
+		}
+	}
+	return max(0, min(n, over))
+}
+
 // at is a time as Kubernetes keeps it, in seconds; nil for the zero time.
 func at(t time.Time) *metav1.Time {
 	if t.IsZero() {
@@ -78,14 +102,14 @@ func at(t time.Time) *metav1.Time {
 }
 
 // severity is the highest among the firing alerts, or among all when none fires.
-func severity(members []aggregator.Member) string {
+func severity(members []aggregator.Member, rank func(string) int) string {
 	highest := func(firing bool) string {
 		best := ""
 		for _, m := range members {
 			if m.Firing != firing || m.Severity == best {
 				continue
 			}
-			a, b := aggregator.SeverityRank(m.Severity), aggregator.SeverityRank(best)
+			a, b := rank(m.Severity), rank(best)
 			if best == "" || a > b || a == b && m.Severity < best {
 				best = m.Severity
 			}
@@ -108,7 +132,7 @@ func started(members []aggregator.Member, fallback time.Time) time.Time {
 
 // resources are the affected ones, each once, firing ones first.
 func resources(members []aggregator.Member) []v1alpha1.Resource {
-	index := map[aggregator.Resource]int{}
+	index := map[subject.Resource]int{}
 	var out []v1alpha1.Resource
 	for _, m := range members {
 		if m.Resource.Kind == "" {
@@ -161,7 +185,7 @@ func hotspots(s *aggregator.Snapshot, members []aggregator.Member) []v1alpha1.Ho
 	}
 	for _, m := range members {
 		count("severity", m.Severity)
-		count("namespace", m.Resource.Namespace)
+		count("namespace", m.Resource.InNamespace())
 		count("workload", m.Workload())
 		for _, l := range m.Breakdown {
 			if l.Name != "workload" {
@@ -201,9 +225,10 @@ func conditions(o aggregator.Object) []metav1.Condition {
 		Type: v1alpha1.ConditionStorm, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonBelowThreshold,
 		LastTransitionTime: *at(o.OpenedAt), Message: "this incident is about one alert",
 	}
-	if o.Storm {
+	if isStorm(o) {
 		storm.Status, storm.Reason = metav1.ConditionTrue, v1alpha1.ReasonThresholdCrossed
-		storm.LastTransitionTime, storm.Message = *at(o.StormAt), "the group crossed its policy's threshold"
+		storm.LastTransitionTime = *at(cmp.Or(o.StormAt, o.OpenedAt))
+		storm.Message = "as many alerts as the policy's threshold fire now or newly fired within its window"
 	}
 	resolved := metav1.Condition{
 		Type: v1alpha1.ConditionResolved, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAlertsFiring,

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/subject"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -41,7 +42,7 @@ func storm(n int) (*aggregator.Snapshot, aggregator.Object) {
 		m := aggregator.Member{
 			Fingerprint: fmt.Sprintf("%016x", i+1), Firing: i%3 != 2, StartsAt: start.Add(time.Duration(i) * time.Second),
 			Severity:  []string{"warning", "critical"}[i%2],
-			Resource:  aggregator.Resource{Kind: "Pod", Namespace: "shop", Name: fmt.Sprintf("web-7d9f8b6c5d-%05d", i/2)},
+			Resource:  subject.Resource{Kind: "Pod", Namespace: "shop", Name: fmt.Sprintf("web-7d9f8b6c5d-%05d", i/2)},
 			Breakdown: []aggregator.Label{{Name: "node", Value: fmt.Sprintf("node-%d", i%2)}},
 		}
 		m.Resource.Name = strings.NewReplacer("0", "b", "1", "c").Replace(m.Resource.Name)
@@ -145,8 +146,9 @@ func TestLabelValuesAreValidAndDistinct(t *testing.T) {
 }
 
 func TestSeverityIsTheHighestFiring(t *testing.T) {
+	rank := (&aggregator.Snapshot{}).Severities.Rank
 	members := []aggregator.Member{{Severity: "critical"}, {Severity: "warning", Firing: true}, {Severity: "page-me", Firing: true}}
-	require.Equal(t, "warning", severity(members))
-	require.Equal(t, "critical", severity(members[:1]))
-	require.Empty(t, severity(nil))
+	require.Equal(t, "warning", severity(members, rank))
+	require.Equal(t, "critical", severity(members[:1], rank))
+	require.Empty(t, severity(nil, rank))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
@@ -67,8 +68,8 @@ func (l *ledger) UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) 
 }
 
 // Delete counts a delete.
-func (l *ledger) Delete(ctx context.Context, namespace, name string) error {
-	err := l.Memory.Delete(ctx, namespace, name)
+func (l *ledger) Delete(ctx context.Context, namespace, name string, only metav1.Preconditions) error {
+	err := l.Memory.Delete(ctx, namespace, name, only)
 	if err == nil {
 		a := l.entries[key(namespace, name)]
 		l.shows(a.incident, -1)

@@ -12,15 +12,24 @@ import (
 	"github.com/stormfold/stormfold/test/virtual"
 )
 
-// periods are those of an Alertmanager without any settings, and those that kube-prometheus and kube-prometheus-stack ship.
+// periods are those of an Alertmanager without any settings, and those that kube-prometheus and kube-prometheus-stack
+// ship.
 var periods = map[string]virtual.Route{
-	"Alertmanager's own": {GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: 4 * time.Hour},
-	"as shipped":         {GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: 12 * time.Hour},
+	"Alertmanager's own": repeated(4 * time.Hour),
+	"as shipped":         repeated(12 * time.Hour),
 }
 
-// underBuiltIn replays what an Alertmanager tells of firings, under the built-in policies, and returns what came of it together
-// with every state that was written, in order.
-func underBuiltIn(t *testing.T, route virtual.Route, until time.Duration, firings ...virtual.Firing) (*Report, []v1alpha1.State) {
+func repeated(interval time.Duration) virtual.Route {
+	return virtual.Route{
+		GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: interval,
+	}
+}
+
+// underBuiltIn replays what an Alertmanager tells of firings, under the built-in policies, and returns what came of
+// it together with every state that was written, in order.
+func underBuiltIn(
+	t *testing.T, route virtual.Route, until time.Duration, firings ...virtual.Firing,
+) (*Report, []v1alpha1.State) {
 	t.Helper()
 	m := virtual.NewAlertmanager(route)
 	virtual.Send(firings, m, start.Add(until))
@@ -49,8 +58,8 @@ func firing(from, to time.Duration, more ...string) virtual.Firing {
 	return virtual.Firing{Labels: labels, From: start.Add(from), To: start.Add(to)}
 }
 
-// Alerts that come four at a time are told of every group_interval. They are one storm, whether they are about one workload or
-// have no more in common than their name.
+// Alerts that come four at a time are told of every group_interval. They are one storm, whether they are about one
+// workload or have no more in common than their name.
 func TestAStormThatComesSlowly(t *testing.T) {
 	for name, route := range periods {
 		for kind, about := range map[string]func(n int) []string{
@@ -72,7 +81,8 @@ func TestAStormThatComesSlowly(t *testing.T) {
 	}
 }
 
-// An alert that ends and fires again so that each notification says the other is one incident, which is reopened each time.
+// An alert that ends and fires again so that each notification says the other is one incident, which is reopened each
+// time.
 func TestAnAlertThatFlapsEveryGroupInterval(t *testing.T) {
 	for name, route := range periods {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func newPod(ctx context.Context, o Options, embedded bool, now time.Time) (*pod,
 
 // take folds one notification, and writes the groups for which the fold granted the lease.
 func (p *pod) take(ctx context.Context, n Notification) error {
-	groups := aggregator.Split(p.policies, n.Batch)
+	groups, _ := aggregator.Keep(aggregator.Split(p.policies, n.Batch))
 	folded, err := p.aggregator.Fold(ctx, groups, func(aggregator.Group) string { return namespace })
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func Run(ctx context.Context, notifications []Notification, o Options) (*Report,
 	if len(notifications) == 0 {
 		return nil, errors.New("there is nothing to replay")
 	}
-	if len(o.Policies) == 0 {
+	if len(o.Policies.List) == 0 {
 		o.Policies = config.Default()
 	}
 	embedded := o.Redis == nil

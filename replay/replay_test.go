@@ -27,7 +27,7 @@ func pods(from, to int) []string {
 
 func with(t *testing.T, changes ...string) config.Policies {
 	t.Helper()
-	policies := config.Default()
+	policies := testbed.OnePolicy()
 	for _, change := range changes {
 		var err error
 		policies, err = policies.With(change)
@@ -51,7 +51,7 @@ func TestFifteenAlertsAtOnce(t *testing.T) {
 		all = append(all, notification(t, start, aggregator.Firing, pod))
 	}
 	all = append(all, notification(t, start.Add(10*time.Minute), aggregator.Resolved, pods(0, 15)...))
-	r := replayed(t, all, Options{})
+	r := replayed(t, all, Options{Policies: testbed.OnePolicy()})
 	require.Equal(t, Line{
 		Alerts: 15, Firings: 15, Incidents: 1, Storms: 1, Reduction: 15, Writes: Writes{Create: 1, Status: 3},
 	}, r.Totals)
@@ -65,7 +65,7 @@ func TestFifteenAlertsAtOnce(t *testing.T) {
 	require.Equal(t, start, storm.StormAt)
 	require.Equal(t, start.Add(10*time.Minute), r.End, "the clock stops when everything has ended")
 	require.Zero(t, r.Open)
-	longer := replayed(t, all, Options{Until: 169 * time.Hour})
+	longer := replayed(t, all, Options{Policies: testbed.OnePolicy(), Until: 169 * time.Hour})
 	require.Equal(t, Writes{Create: 1, Status: 3, Delete: 1}, longer.Totals.Writes, "later it is deleted")
 }
 
@@ -101,7 +101,7 @@ func TestAbsorbedAndWindow(t *testing.T) {
 // Until stops the clock, and what fires then is told as firing.
 func TestUntil(t *testing.T) {
 	all := []Notification{notification(t, start, aggregator.Firing, pods(0, 15)...)}
-	r := replayed(t, all, Options{Until: time.Hour})
+	r := replayed(t, all, Options{Policies: testbed.OnePolicy(), Until: time.Hour})
 	require.Equal(t, start.Add(time.Hour), r.End)
 	require.Equal(t, 1, r.Open)
 	require.Equal(t, "Firing", r.Incidents[0].State)
@@ -125,10 +125,10 @@ func TestTheClockComesToRest(t *testing.T) {
 // The order of the documents does not matter, only their times do.
 func TestSortedByTime(t *testing.T) {
 	all := slices.Concat(recording(t, "rollout.jsonl"), recording(t, "flapping.jsonl"))
-	want := replayed(t, all, Options{})
+	want := replayed(t, all, Options{Policies: testbed.OnePolicy()})
 	r := rand.New(rand.NewPCG(1, 2))
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	require.Equal(t, want, replayed(t, all, Options{}))
+	require.Equal(t, want, replayed(t, all, Options{Policies: testbed.OnePolicy()}))
 }
 
 // The embedded Redis and a real one, with its own Lua and its script flags, come to the same, to the last write and name: for
@@ -148,7 +148,7 @@ func TestARealRedisComesToTheSame(t *testing.T) {
 		"rollout": recording(t, "rollout.jsonl"), "node-down": recording(t, "node-down.json"), "flapping": recording(t, "flapping.jsonl"),
 		"large": large,
 	} {
-		for _, p := range []config.Policies{nil, policies} {
+		for _, p := range []config.Policies{{}, policies} {
 			require.NoError(t, server.Client().FlushAll(t.Context()).Err())
 			want := replayed(t, notifications, Options{Policies: p})
 			require.Equal(t, want, replayed(t, notifications, Options{Policies: p, Redis: server.Client()}), name)
@@ -167,7 +167,7 @@ func TestOnlyARedisOfItsOwn(t *testing.T) {
 }
 
 func TestNothingToReplay(t *testing.T) {
-	_, err := Run(t.Context(), nil, Options{})
+	_, err := Run(t.Context(), nil, Options{Policies: testbed.OnePolicy()})
 	require.ErrorContains(t, err, "there is nothing to replay")
 }
 

@@ -143,7 +143,7 @@ func (p *pod) report(notifications []Notification) *Report {
 		lines[i.Policy].count(i)
 		out.Totals.count(i)
 	}
-	for _, policy := range p.policies {
+	for _, policy := range p.policies.List {
 		if p.alerts[policy.Name] == nil {
 			continue
 		}

@@ -27,6 +27,7 @@ type origin struct {
 	subject      string
 	partitionKey string
 	at           time.Time
+	period       period
 	extensions   map[string]string
 }
 
@@ -38,9 +39,11 @@ type origin struct {
 //	subject       the receiver, by which a Trigger can tell routes apart; none when it has characters that no header has
 //	time          when the webhook arrived, by which the function orders what it hears
 //	partitionkey  a hash of the group key, so that Kafka keeps a group's notifications in order
-func newOrigin(settings *Settings, n *notification, at time.Time) *origin {
+//	groupinterval, repeatinterval
+//	              the periods of the Alertmanager, in seconds, where they are known
+func newOrigin(settings *Settings, n *notification, at time.Time, period period) *origin {
 	o := &origin{
-		notification: uuid.NewString(), source: settings.EventSource, at: at.UTC(), extensions: settings.Extensions,
+		notification: uuid.NewString(), source: settings.EventSource, at: at.UTC(), period: period, extensions: settings.Extensions,
 	}
 	if o.source == "" {
 		o.source = externalURL(n.externalURL)
@@ -70,6 +73,11 @@ func (o *origin) event(i int, data []byte) event.Event {
 	}
 	if o.partitionKey != "" {
 		ev.SetExtension("partitionkey", o.partitionKey)
+	}
+	for name, known := range map[string]time.Duration{"groupinterval": o.period.interval, "repeatinterval": o.period.repeat} {
+		if known > 0 {
+			ev.SetExtension(name, int64(known/time.Second))
+		}
 	}
 	for name, value := range o.extensions {
 		ev.SetExtension(name, value)

@@ -39,7 +39,7 @@ func FuzzDecode(f *testing.F) {
 		deal := &chunks{head: head, send: func(data []byte, alerts int) error {
 			require.True(t, json.Valid(data))
 			require.True(t, len(data) <= MaxChunk || alerts == 1)
-			require.NoError(t, newOrigin(&Settings{}, n, time.Unix(1772360130, 0)).event(events, data).Validate())
+			require.NoError(t, newOrigin(&Settings{}, n, time.Unix(1772360130, 0), period{}).event(events, data).Validate())
 			again, err := decode(bytes.NewReader(data))
 			require.NoError(t, err)
 			require.Equal(t, n.groupKey, again.groupKey)

@@ -28,6 +28,7 @@ type Source struct {
 	sink     *sink
 	token    *token
 	places   chan struct{}
+	periods  *periods
 	metrics  *metrics
 	traces   *tracing.Tracing
 	log      *zap.SugaredLogger
@@ -43,6 +44,7 @@ func New(settings *Settings, log *zap.SugaredLogger) (*Source, error) {
 	m := newMetrics()
 	return &Source{
 		settings: settings, sink: newSink(settings, m), token: t, places: make(chan struct{}, settings.Concurrency),
+		periods: newPeriods(),
 		metrics: m, log: log, now: time.Now,
 	}, nil
 }
@@ -163,7 +165,7 @@ func (s *Source) noteLeftOut(ctx context.Context, n *notification) {
 // send sends the chunks one after the other. One that the sink refuses for good does not keep back those behind it, since
 // it would do so at each repetition; any other failure ends the attempt.
 func (s *Source) send(ctx context.Context, body *spool, n *notification, head []byte, arrived time.Time) (accepted int, refused *refusal) {
-	of := newOrigin(s.settings, n, arrived)
+	of := newOrigin(s.settings, n, arrived, s.periods.with(n, arrived))
 	events := 0
 	deal := &chunks{head: head, send: func(document []byte, alerts int) error {
 		ev := of.event(events, document)
@@ -195,6 +197,9 @@ func (s *Source) send(ctx context.Context, body *spool, n *notification, head []
 	}
 	if err != nil && refused == nil { // It was read once already: only the file can be the reason.
 		refused = refuse(noSpool, "the body cannot be read again: %s", err)
+	}
+	if refused == nil {
+		s.periods.accepted(n, arrived)
 	}
 	return accepted, refused
 }

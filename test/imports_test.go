@@ -21,23 +21,25 @@ const module = "github.com/stormfold/stormfold"
 // is not listed here has no place yet. Imports point one way: function wires the rest, and nothing inside imports function.
 var mayImport = map[string][]string{
 	"api":        {},
-	"config":     {},
+	"subject":    {},
+	"config":     {"subject"},
 	"meter":      {},
-	"aggregator": {"config"},
+	"aggregator": {"config", "subject"},
 	"handlers":   {"aggregator", "api"},
-	"projector":  {"aggregator", "api"},
+	"projector":  {"aggregator", "api", "subject"},
 	"tracing":    {},
-	"function":   {"handlers", "projector", "aggregator", "config", "api", "meter", "tracing"},
+	"function":   {"handlers", "projector", "aggregator", "config", "subject", "api", "meter", "tracing"},
 	"source":     {"meter", "tracing"},
-	"replay":     {"handlers", "projector", "aggregator", "config", "api"},
+	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject"},
 	"":           {"function"}, // the root package
-	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "api", "source", "replay", "meter", "tracing"},
-	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "api", "cmd", "replay", "meter", "tracing", ""},
+	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing"},
+	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
 }
 
 // mayNotImport says what a package has nothing to do with, tests aside: each side of the fold knows its own server.
 var mayNotImport = map[string][]string{
 	"api":        {"sigs.k8s.io/controller-runtime"},
+	"subject":    {"github.com/redis", "k8s.io", "sigs.k8s.io", "github.com/cloudevents", "knative.dev", "go.opentelemetry.io"},
 	"aggregator": {"k8s.io", "sigs.k8s.io", "github.com/cloudevents", "knative.dev/func-go", "go.opentelemetry.io"},
 	"handlers":   {"github.com/redis", "k8s.io/client-go", "knative.dev/func-go", "go.opentelemetry.io"},
 	"projector":  {"github.com/redis", "github.com/alicebob/miniredis", "github.com/cloudevents", "knative.dev/func-go", "go.opentelemetry.io"},

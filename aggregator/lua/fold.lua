@@ -9,9 +9,11 @@
 -- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua), 11-17 the policy's overflow group (none with
 --      argument 13)
 -- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy ('': only
---      apply what waits; 6 to 12 are empty then, and there are no KEYS from 11),
+--      apply what waits, and of the alerts given those that fire in an incident of the group; 6 to 10 and 12 are empty then, and
+--      there are no KEYS from 11),
 --      6 group labels (JSON), 7 overflow group id, 8 the policy's numbers (JSON), 9 settings for the projection (JSON),
---      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 1 if the sender truncated the event,
+--      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 the notifications that the alerts came
+--      with, each as the sender's group key and a space, with ! before it when the sender left alerts out ('': not known),
 --      12 namespace for new objects, 13 the storm's object, when the call is made for a storm that goes on ('': for any state),
 --      then for each alert: fingerprint, source (hex digits of the sender's fingerprint; '' when that is the first), f or r, notifiedAt (ms), startsAt (ms), endsAt (ms, 0: unknown), what the
 --      record holds for Go, slug of the object's name, facts for Go (JSON); the last two are empty with 13: what they are for
@@ -20,18 +22,27 @@
 --      out), due (ms), state (waiting: they wait for the import), alerts that count towards a storm, when the oldest of them that is over
 --      leaves the window (ms, 0: there is none), members, firing, newly firing,
 --      transitions {kind, name, namespace, revision, total, firing, reason, type A|S, told 0|1: a pod was told to write
---      the object before}..., the open storm's object (''), its common labels (JSON; '')}; {'other'}: there is no such storm as 13
+--      the object before}..., the open storm's object (''), its common labels (JSON; ''), numbers of the alerts that were not
+--      applied, since none of them fires in the group {n...}}; {'other'}: there is no such storm as 13
 --      says, and nothing was done; kind is opened, storm, resolved, reopened or absorbed. An error WAITING: too many alerts wait
 --      already.
 
 local now = clock(ARGV[1])
 local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
 local token, gid, policy = ARGV[2], ARGV[4], ARGV[5]
-local truncated = ARGV[11] == '1'
+local truncated, complete = string.find(ARGV[11], '!', 1, true) ~= nil, ARGV[11] ~= ''
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
 local p = policy ~= '' and cjson.decode(ARGV[8])
 
-local g = load(k, due, gid, p)
+-- all_words are the numbers of all alerts of the call.
+local function all_words()
+  local out = {}
+  for i = 14, #ARGV, 9 do out[#out + 1] = (i - 5) / 9 end
+  return out
+end
+
+local g = load(k, due, gid, now, p)
+g.lu = math.min(g.lu, now + tonumber(ARGV[3]))
 local storm = ARGV[13] ~= ''
 if storm and (g.obj ~= ARGV[13] or g.st ~= 'storm' or g.waits or late(g, now)) then
   if g.lost == '1' then save(g) end
@@ -39,12 +50,16 @@ if storm and (g.obj ~= ARGV[13] or g.st ~= 'storm' or g.waits or late(g, now)) t
 end
 if not p then
   p = g.p
-  if not p then return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, 0, {}, '', ''} end
+  if not p or g.lost == '1' or not imported(due, epoch) then
+    return {now, gid, g.rev, 0, 0, 0, g.st, 0, 0, 0, 0, 0, {}, '', '', all_words()}
+  end
 else
   if not g.pol and g.lost ~= '1' then
-    if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups then
+    -- While the overflow group has something open, alerts that it counts stay there: no group comes to be beside it.
+    if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups or (redis.call('HGET', KEYS[11], 'st') or 'calm') ~= 'calm' or
+      redis.call('EXISTS', KEYS[15]) == 1 then
       k, gid, labels, overflow = keys_at(11), ARGV[7], '{}', '1'
-      g = load(k, due, gid, p)
+      g = load(k, due, gid, now, p)
     else
       redis.call('HINCRBY', groups, policy, 1)
     end
@@ -56,15 +71,18 @@ if not g.pol then
   set(g, 'pol', policy)
   set(g, 'lab', labels)
   set(g, 'ovf', overflow)
-  set(g, 'gen', 1)
-  set(g, 'since', 1)
-  set(g, 'iv', p.flushMin)
+  begin(g)
 end
 
 local words = {}
+local elsewhere = {}
 for i = 14, #ARGV, 9 do
-  words[#words + 1] = {fp = ARGV[i], src = ARGV[i + 1], s = ARGV[i + 2], at = tonumber(ARGV[i + 3]), starts = tonumber(ARGV[i + 4]),
-    ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7], facts = ARGV[i + 8], ns = ARGV[12]}
+  if policy == '' and not live(g, get_record(g, ARGV[i])) then
+    elsewhere[#elsewhere + 1] = (i - 5) / 9
+  else
+    words[#words + 1] = {fp = ARGV[i], src = ARGV[i + 1], s = ARGV[i + 2], at = tonumber(ARGV[i + 3]), starts = tonumber(ARGV[i + 4]),
+      ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7], facts = ARGV[i + 8], ns = ARGV[12]}
+  end
 end
 if g.lost == '1' or not imported(due, epoch) then
   if storm then return {'other'} end
@@ -73,11 +91,15 @@ if g.lost == '1' or not imported(due, epoch) then
   set(g, 'heard', now)
   redis.call('ZADD', due, int(now), gid)
   save(g)
-  return {now, gid, g.rev, 1, 0, now, 'waiting', 0, 0, g.n + g.x, g.f, 0, {}, '', ''}
+  return {now, gid, g.rev, 1, 0, now, 'waiting', 0, 0, g.n + g.x, g.f, 0, {}, '', '', {}}
 end
+local said = 0
+for _, a in ipairs(words) do said = math.max(said, a.at) end
 local shared, cut = waited(g, words)
 if ARGV[10] ~= '' then shared[#shared + 1] = ARGV[10] end
 truncated = truncated or cut
+-- CUTS is how many of a sender's groups with alerts left out are remembered, before all of them count as one that stays so.
+local CUTS = 16
 
 local out, opened, changed, newly = {}, {}, false, 0
 -- Alerts of this call beyond maxAlerts.
@@ -152,6 +174,7 @@ local function promote()
   set(g, 'pn', name)
   set(g, 'pr', g.rev)
   set(g, 'tr', e.tr or 0)
+  set(g, 'cut', e.tr == 1 and '{"*":0}' or '')
   set(g, 'qat', now + p.quiet)
   e.t, e.st, e.lc, e.rev, e.gen, e.since = 'S', g.n > 1 and now or nil, now, g.rev, g.gen, g.since
   put_entry(g, name, e)
@@ -213,12 +236,12 @@ local function join_storm(a, r, s)
   if s == 'f' then set(g, 'f', g.f + 1) end
   record(a, r, s, 'm', '')
   storm_changed()
-  if g.n == 2 and g.st == 'storm' then
+  if g.n == 2 then
     local e = get_entry(g, g.obj)
     if not e.st then -- The second alert of a group with a threshold of 1.
       e.st = now
       put_entry(g, g.obj, e)
-      transition(out, 'storm', g.obj, e, g.rev, g.n, g.f)
+      if g.st == 'storm' then transition(out, 'storm', g.obj, e, g.rev, g.n, g.f) end
     end
   end
 end
@@ -296,10 +319,10 @@ local function repeats(a, r)
   local e = g.st == 'calm' and get_entry(g, r.obj)
   if not e then return end
   e.h = now
-  if truncated and e.tr ~= 1 or e.bare then
+  local tr = truncated and 1 or not complete and e.tr or nil
+  if tr ~= e.tr or e.bare then
     if e.bare then redis.call('HSET', k.objects, r.obj .. '#', a.facts) end
-    if truncated then e.tr = 1 end
-    e.bare, e.lc, e.rev = nil, now, bump(g, now)
+    e.tr, e.bare, e.lc, e.rev = tr, nil, now, bump(g, now)
     redis.call('ZADD', k.todo, 1, r.obj)
     changed = true
   end
@@ -366,9 +389,26 @@ end
 for _, a in ipairs(words) do apply(a) end
 
 if #words > 0 then set(g, 'heard', now) end
-if truncated and g.st == 'storm' and g.tr == 0 then
-  set(g, 'tr', 1)
-  storm_changed()
+-- What a sender left out of one notification, it may tell in a later one of the same group.
+if g.st == 'storm' and complete and (truncated or g.tr == 1) then
+  local cut, n = cjson.decode(g.cut and g.cut ~= '' and g.cut or '{}'), 0
+  for mark, key in string.gmatch(ARGV[11], '(!?)(%w*) ') do
+    if mark == '!' then
+      cut[key] = math.max(cut[key] or 0, said)
+    else
+      for other, at in pairs(cut) do
+        if (other == key or other == '*') and said > at then cut[other] = nil end
+      end
+    end
+  end
+  for _ in pairs(cut) do n = n + 1 end
+  if n > CUTS then cut = {[''] = said} end
+  set(g, 'cut', n > 0 and cjson.encode(cut) or '')
+  local tr = (n > 0 or g.x > 0) and 1 or 0
+  if tr ~= g.tr then
+    set(g, 'tr', tr)
+    storm_changed()
+  end
 end
 for _, said in ipairs(shared) do
   if share(g, said) and g.st == 'storm' then storm_changed() end
@@ -401,4 +441,4 @@ end
 local at = reschedule(g, due, gid, now)
 save(g)
 return {now, gid, g.rev, changed and 1 or 0, lease, at, g.st, window, leaves, g.n + g.x, g.f, newly, out,
-  g.st == 'storm' and g.obj or '', g.st == 'storm' and ARGV[10] ~= '' and g.com or ''}
+  g.st == 'storm' and g.obj or '', g.st == 'storm' and ARGV[10] ~= '' and g.com or '', elsewhere}

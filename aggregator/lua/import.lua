@@ -19,7 +19,7 @@ local now = clock(ARGV[1])
 local due, groups, gid, name = KEYS[1], KEYS[2], ARGV[2], ARGV[7]
 local k = keys_at(4)
 
-local g = load(k, due, gid)
+local g = load(k, due, gid, now)
 if ARGV[12] == 'end' then
   if g.lost == '1' then
     set(g, 'lost', '0')
@@ -55,10 +55,8 @@ if not g.pol then
   set(g, 'ovf', ARGV[13])
   set(g, 'par', ARGV[5])
   set(g, 'opt', ARGV[6])
-  set(g, 'gen', 1)
-  set(g, 'since', 1)
+  begin(g)
   g.p = cjson.decode(ARGV[5])
-  set(g, 'iv', g.p.flushMin)
   set(g, 'heard', now)
 end
 
@@ -202,6 +200,7 @@ local function import_storm(e)
   set(g, 'srev', bump(g, now))
   set(g, 'lch', now)
   set(g, 'pr', g.rev)
+  if e.tr == 1 then set(g, 'cut', '{"*":0}') end
   set(g, 'tr', math.max(g.tr, e.tr or 0))
   set(g, 'x', math.max(g.x, e.x or 0))
   e.gen, e.since = g.gen, g.since

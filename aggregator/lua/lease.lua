@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- lease: the right to import a shard from Kubernetes, and the marks that say that it has been imported.
 --
 -- KEYS 1 due index, 2 epoch, 3 lease, 4 server

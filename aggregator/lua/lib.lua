@@ -15,7 +15,7 @@
 -- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
 -- (ms), since lowest generation of which firing alerts are still members, qat when the storm's alerts are next looked
 -- through for quiet ones (ms), qmin while that goes on: the earliest last word of a firing one (ms), cut the sender's groups
--- of which it left alerts out (JSON: hash of the group key -> notifiedAt), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
+-- of which it left alerts out (JSON: group key -> notifiedAt; '*' for one that is not known any more), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
 -- storm's object was opened (ms), cur where the search for old tombstones goes on, pn and pr: what was open at
 -- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), lrev
 -- revision for which a fold granted it, iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
@@ -27,7 +27,9 @@
 -- are known again (of an A that was imported without a status).
 --
 -- The hash of groups per policy also has fields that no policy can be named like: #A open incidents of single alerts in the
--- shard, #S open storms, #O overflow groups. ca, cs and co of a group are what it has added to them.
+-- shard, #S open storms, #O overflow groups. ca, cs and co of a group are what it has added to them. @ and a kind counts the
+-- groups of that kind that have something open; a kind says by which policy and labels alerts came to a group, see Kind in
+-- Go. kind of a group is the one under which it is counted, '' while nothing is open.
 
 local NUMBERS = {'rev', 'imp', 'oat', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf', 'since', 'qat', 'qmin'}
 
@@ -68,31 +70,62 @@ local function count(g, ...)
   end
 end
 
+-- place counts the group among those of its policy's kind, while it has something open.
+local function place(g, open)
+  local kind = open and g.p and g.p.kind or ''
+  if (g.kind or '') == kind then return end
+  if (g.kind or '') ~= '' and redis.call('HINCRBY', g.k.groups, '@' .. g.kind, -1) <= 0 then
+    redis.call('HDEL', g.k.groups, '@' .. g.kind)
+  end
+  if kind ~= '' then redis.call('HINCRBY', g.k.groups, '@' .. kind, 1) end
+  set(g, 'kind', kind)
+end
+
 -- others is how many of the group's other keys exist. The group remembers it, to tell when Redis has lost one of them: a key is
 -- lost as a whole or not at all, and none comes to be outside of these scripts.
 local function others(k) return redis.call('EXISTS', k.alerts, k.objects, k.open, k.todo, k.recent) end
 
+-- begin makes a group one that nothing is known of.
+local function begin(g)
+  set(g, 'gen', 1)
+  set(g, 'since', 1)
+  set(g, 'iv', 0)
+end
+
+-- RETRY is the longest delay (ms) before a write that failed is tried again.
+local RETRY = 10000
+
 -- load reads the group. One whose keys are partly gone counts as emptied: what is left of it goes too, and lost is 1
--- until it has been imported from Kubernetes. set keeps what changed, save writes that in one command. The parameters are
+-- until it has been imported from Kubernetes. What alerts that wait for that tell of their group is kept with them. set keeps what changed, save writes that in one command. The parameters are
 -- those given, or those that it remembers.
-local function load(k, due, gid, p)
+local function load(k, due, gid, now, p)
   local g, flat = {d = {}, k = k}, redis.call('HGETALL', k.g)
   for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
   if others(k) ~= tonumber(g.there or 0) or #flat == 0 and redis.call('ZSCORE', due, gid) then
     count(g, 0, 0, 0)
+    place(g, false)
     redis.call('UNLINK', k.g, k.alerts, k.recent, k.objects, k.open, k.todo)
     g = {d = {lost = true, rev = true}, k = k, lost = '1', rev = g.rev}
   end
   for _, f in ipairs(NUMBERS) do g[f] = tonumber(g[f] or 0) end
   g.waits = redis.call('EXISTS', k.waiting) == 1
   g.st = g.st or 'calm'
+  if not g.pol and g.waits then
+    for f, v in pairs(cjson.decode(redis.call('HGET', k.waiting, '#') or '{}')) do set(g, f, v) end
+    if g.pol then begin(g) end
+  end
   g.p = p or g.par and cjson.decode(g.par)
+  -- After a step back of Redis' clock times may be ahead of it: none reaches further than its interval from now.
+  for _, f in ipairs({'heard', 'res', 'lf'}) do g[f] = math.min(g[f], now) end
+  if g.p then g.nf = math.min(g.nf, now + math.max(g.p.flushMax, g.p.hold, RETRY)) end
   return g
 end
 
 local function save(g)
   set(g, 'there', int(others(g.k)))
-  count(g, redis.call('ZCARD', g.k.open), g.st == 'storm' and 1 or 0, g.ovf == '1' and 1 or 0)
+  local open = redis.call('ZCARD', g.k.open)
+  count(g, open, g.st == 'storm' and 1 or 0, g.ovf == '1' and 1 or 0)
+  place(g, open > 0 or g.st == 'storm')
   local args = {}
   for field in pairs(g.d) do
     local v = g[field]
@@ -143,6 +176,7 @@ local function wait(g, words, truncated)
     if truncated then a.tr = 1 end
     redis.call('HSET', g.k.waiting, key, cjson.encode(a))
   end
+  redis.call('HSET', g.k.waiting, '#', cjson.encode({pol = g.pol, lab = g.lab, ovf = g.ovf, par = g.par, opt = g.opt}))
 end
 
 -- waited puts alerts that have waited before the words, the oldest first. It returns their labels (JSON), and whether an
@@ -152,13 +186,16 @@ local function waited(g, words)
   if not g.waits then return shared, truncated end
   local page, older = redis.call('HRANDFIELD', g.k.waiting, MOST, 'WITHVALUES'), {}
   for i = 1, #page, 2 do
-    local a = cjson.decode(page[i + 1])
-    older[#older + 1] = a
-    redis.call('HDEL', g.k.waiting, page[i])
-    truncated = truncated or a.tr == 1
-    local labels = cjson.decode(a.facts).labels
-    if type(labels) == 'table' then shared[#shared + 1] = next(labels) and cjson.encode(labels) or '{}' end
+    if page[i] ~= '#' then
+      local a = cjson.decode(page[i + 1])
+      older[#older + 1] = a
+      redis.call('HDEL', g.k.waiting, page[i])
+      truncated = truncated or a.tr == 1
+      local labels = cjson.decode(a.facts).labels
+      if type(labels) == 'table' then shared[#shared + 1] = next(labels) and cjson.encode(labels) or '{}' end
+    end
   end
+  if redis.call('HLEN', g.k.waiting) == 1 then redis.call('UNLINK', g.k.waiting) end -- Its group's own field.
   table.sort(older, function(a, b)
     if a.at ~= b.at then return a.at < b.at end
     return a.fp .. a.s < b.fp .. b.s

@@ -13,7 +13,7 @@
 local now = clock(ARGV[1])
 local due, gid, fp = KEYS[1], ARGV[2], ARGV[3]
 local g = {k = keys_at(4)}
-local out = {int(now), imported(due, KEYS[3]) and 1 or 0, 0, int(tonumber(redis.call('ZSCORE', due, gid) or 0)), redis.call('HLEN', g.k.waiting)}
+local out = {int(now), imported(due, KEYS[3]) and 1 or 0, 0, int(tonumber(redis.call('ZSCORE', due, gid) or 0)), math.max(0, redis.call('HLEN', g.k.waiting) - 1)}
 local flat = redis.call('HGETALL', g.k.g)
 for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
 if not g.pol or not g.par then return out end

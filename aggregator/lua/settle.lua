@@ -12,7 +12,7 @@ local now = clock(ARGV[1])
 local due, gid = KEYS[1], ARGV[4]
 local k = keys_at(4)
 
-local g = load(k, due, gid)
+local g = load(k, due, gid, now)
 if not g.pol then
   if g.lost == '1' then save(g) end
   return {0, 0, now}

@@ -20,7 +20,8 @@ local k = keys_at(4)
 local OBJECTS, PAGE = 20, MOST
 
 if not imported(due, KEYS[3]) then return {'import'} end
-local g = load(k, due, gid)
+local g = load(k, due, gid, now)
+g.lu = math.min(g.lu, now + tonumber(ARGV[3]))
 if g.lost == '1' then
   save(g)
   return {'lost'}
@@ -149,6 +150,7 @@ if g.st == 'calm' and redis.call('ZCARD', k.open) == 0 and not storm and now >= 
   redis.call('UNLINK', k.alerts, k.recent)
   if redis.call('ZCARD', k.todo) == 0 then
     count(g, 0, 0, 0)
+    place(g, false)
     redis.call('UNLINK', k.g, k.objects, k.open, k.todo)
     redis.call('ZREM', due, gid)
     if g.ovf == '0' and redis.call('HINCRBY', KEYS[2], g.pol, -1) <= 0 then redis.call('HDEL', KEYS[2], g.pol) end

@@ -46,7 +46,7 @@ type Type string
 const (
 	// TypeAlert: one alert.
 	TypeAlert Type = "Alert"
-	// TypeStorm: all alerts of a group that crossed its policy's threshold.
+	// TypeStorm: all alerts of a group that crossed its policy's threshold, two or more.
 	TypeStorm Type = "Storm"
 )
 
@@ -63,7 +63,7 @@ const (
 	//   - "BelowThreshold"
 	ConditionStorm = "Storm"
 
-	// ReasonThresholdCrossed: as many alerts as the policy's threshold newly fired within its window.
+	// ReasonThresholdCrossed: as many alerts as the policy's threshold fire now or newly fired within its window.
 	ReasonThresholdCrossed = "ThresholdCrossed"
 	// ReasonBelowThreshold: it is a lone alert.
 	ReasonBelowThreshold = "BelowThreshold"
@@ -88,7 +88,7 @@ const (
 
 	// ReasonAllResolved: no alert fires any more.
 	ReasonAllResolved = "AllResolved"
-	// ReasonQuiet: nothing was heard of its alerts for the policy's quiet time. The counts are the last known.
+	// ReasonQuiet: nothing was heard of its alerts for the policy's quiet time. They are among status.alerts.quiet.
 	ReasonQuiet = "Quiet"
 	// ReasonMaxDuration: it lasted for the policy's maxDuration. The counts are the last known.
 	ReasonMaxDuration = "MaxDuration"
@@ -183,7 +183,7 @@ type IncidentStatus struct {
 	Exemplar *Exemplar `json:"exemplar,omitempty"`
 	// StartedAt is the earliest start of an alert, by its sender.
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
-	// StormAt is when the group crossed its threshold.
+	// StormAt is when the group crossed its threshold; with a threshold of 1, when it had its second alert.
 	StormAt *metav1.Time `json:"stormAt,omitempty"`
 	// LastChangeAt is when the state last changed. A repeated notification changes nothing.
 	LastChangeAt *metav1.Time `json:"lastChangeAt,omitempty"`
@@ -225,17 +225,23 @@ type AlertCounts struct {
 	// Resolved is how many of them fire no more.
 	// +kubebuilder:validation:Minimum=0
 	Resolved int32 `json:"resolved"`
+	// Quiet counts those of the resolved that fired when last heard of, and of which nothing was said for the policy's quiet
+	// time.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Quiet int32 `json:"quiet,omitempty"`
 }
 
 // Resource is what an alert is about.
 type Resource struct {
-	// Kind as in Kubernetes (Pod, Node, ...), Instance for a scrape target, or Alert when the labels name nothing.
+	// Kind as in Kubernetes (Pod, Node, ...), Cluster for all of it, Instance or Endpoint for a scrape target, or Alert when the labels name
+	// nothing.
 	// +kubebuilder:validation:MaxLength=253
 	Kind string `json:"kind"`
 	// Namespace of the resource; none for one that has none, such as a Node.
 	// +kubebuilder:validation:MaxLength=1024
 	Namespace string `json:"namespace,omitempty"`
-	// Name of the resource.
+	// Name of the resource; empty for the Cluster, and where no label tells it.
 	// +kubebuilder:validation:MaxLength=1024
 	Name string `json:"name"`
 	// Firing is true while at least one alert about it fires.

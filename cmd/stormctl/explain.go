@@ -58,6 +58,9 @@ type alertFacts struct {
 	Fingerprint string            `json:"fingerprint"`
 	Resource    resourceFacts     `json:"resource"`
 	Workload    string            `json:"workload,omitempty"`
+	Node        string            `json:"node,omitempty"`
+	// Target are labels about the scrape target, which the fingerprint leaves out.
+	Target []string `json:"target,omitempty"`
 }
 
 type resourceFacts struct {
@@ -85,6 +88,8 @@ type groupFacts struct {
 	Shard    int               `json:"shard"`
 	Keys     []string          `json:"keys"`
 	Overflow string            `json:"overflow"`
+	// Drop: the alert makes nothing.
+	Drop bool `json:"drop,omitempty"`
 	// Threshold alerts that newly fire within Window make a storm.
 	Threshold int    `json:"threshold"`
 	Window    string `json:"window"`
@@ -142,7 +147,7 @@ func (o *explainOptions) run(ctx context.Context, s streams, args []string) erro
 	}
 	if o.redis == "" {
 		out.note("Redis was not asked: --redis or " + redisVariable + " names it.")
-	} else if out.Redis, err = lookInRedis(ctx, o.redis, o.prefix, out.Group, alert.Fingerprint); err != nil {
+	} else if out.Redis, err = lookInRedis(ctx, o.redis, o.prefix, out.Group, out.Alert.Fingerprint); err != nil {
 		return err
 	}
 	if err := o.lookInKube(ctx, &out); err != nil {
@@ -215,32 +220,35 @@ func labelsOf(content []byte) (map[string]string, error) {
 
 // explain tells what policies and labels alone tell.
 func explain(policies config.Policies, alert aggregator.Alert, prefix string) explained {
-	resource := aggregator.ResourceOf(alert.Labels)
+	group := aggregator.Split(policies, aggregator.Batch{Alerts: []aggregator.Alert{alert}})[0]
+	alert = group.Alerts[0]
+	reading := alert.Reading
 	out := explained{
 		APIVersion: explainVersion,
 		Alert: alertFacts{
-			Labels: alert.Labels, Fingerprint: alert.Fingerprint, Resource: resourceFacts(resource), Workload: aggregator.Workload(alert.Labels),
+			Labels: alert.Labels, Fingerprint: alert.Fingerprint, Resource: resourceFacts(reading.Subject), Workload: reading.Workload,
+			Node: reading.Node, Target: reading.Target,
 		},
 		Notes: []string{},
 	}
-	for i := range policies {
-		p := &policies[i]
+	for i := range policies.List {
+		p := &policies.List[i]
 		t := tried{Name: p.Name, Matches: true, Matchers: []string{}}
 		for _, m := range p.Matchers {
 			t.Matchers = append(t.Matchers, m.String())
 		}
-		if failed := p.Failing(alert.Labels); failed != nil {
-			t.Matches, t.Failed, t.Value = false, failed.String(), alert.Labels[failed.Name]
+		if failed := p.Failing(reading); failed != nil {
+			t.Matches, t.Failed, t.Value = false, failed.String(), reading.Value(failed.Name)
 		}
 		out.Policies = append(out.Policies, t)
 		if t.Matches {
 			break
 		}
 	}
-	group := aggregator.Split(policies, aggregator.Batch{Alerts: []aggregator.Alert{alert}})[0]
 	out.Group = groupFacts{
 		ID: group.ID, Policy: group.Policy.Name, GroupBy: group.Policy.GroupBy, Labels: group.Labels,
 		Shard: aggregator.ShardOf(group.ID), Keys: aggregator.Keys(prefix, group.ID), Overflow: aggregator.OverflowOf(group.Policy.Name, group.ID),
+		Drop:      group.Policy.Drop,
 		Threshold: group.Policy.Threshold, Window: model.Duration(group.Policy.Window).String(),
 	}
 	return out

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
@@ -38,13 +37,14 @@ func TestExplainFromStandardInput(t *testing.T) {
 
 // How a group stands, on a real Redis, from nobody having heard of it to a storm; and nothing there is changed by the question.
 func TestExplainWithRedis(t *testing.T) {
+	one := testbed.OnePolicyFile(t)
 	server := testbed.Redis(t)
 	a := aggregator.New(aggregator.Options{Redis: server.Client(), Lease: 20 * time.Second})
 	require.NoError(t, a.Load(t.Context()))
 	ask := func() *groupStatus {
 		t.Helper()
 		before := changes(t, server)
-		got := call(t, "", "explain", "alertname=PodDown", "namespace=shop", "pod=web-0", "--redis", server.URL, "-o", "json")
+		got := call(t, "", "explain", "alertname=PodDown", "namespace=shop", "pod=web-0", "--policies", one, "--redis", server.URL, "-o", "json")
 		require.Equal(t, exitOK, got.code, got.err)
 		require.Equal(t, before, changes(t, server))
 		var out explained
@@ -54,7 +54,7 @@ func TestExplainWithRedis(t *testing.T) {
 	}
 	text := func() string {
 		t.Helper()
-		return call(t, "", "explain", "alertname=PodDown", "namespace=shop", "pod=web-0", "--redis", server.URL).out
+		return call(t, "", "explain", "alertname=PodDown", "namespace=shop", "pod=web-0", "--policies", one, "--redis", server.URL).out
 	}
 	fold := func(from, to int, status aggregator.Status) {
 		t.Helper()
@@ -67,7 +67,7 @@ func TestExplainWithRedis(t *testing.T) {
 				Fingerprint: out.Alert.Fingerprint, Status: status, Labels: out.Alert.Labels, StartsAt: time.Now(), NotifiedAt: time.Now(),
 			})
 		}
-		_, err := a.Fold(t.Context(), aggregator.Split(config.Default(), batch), func(aggregator.Group) string { return "stormfold" })
+		_, err := a.Fold(t.Context(), aggregator.Split(testbed.OnePolicy(), batch), func(aggregator.Group) string { return "stormfold" })
 		require.NoError(t, err)
 	}
 
@@ -139,7 +139,7 @@ func TestExplainFindsTheOverflowGroup(t *testing.T) {
 	server := testbed.Redis(t)
 	a := aggregator.New(aggregator.Options{Redis: server.Client(), Lease: 20 * time.Second})
 	require.NoError(t, a.Load(t.Context()))
-	policies, err := config.Default().With("default.maxGroups=1")
+	policies, err := testbed.OnePolicy().With("default.maxGroups=1")
 	require.NoError(t, err)
 	shards := map[int]bool{}
 	for i := range 100 {

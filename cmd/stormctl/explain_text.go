@@ -16,7 +16,11 @@ func (e explained) draw(w io.Writer) {
 	if e.Alert.Workload != "" {
 		resource += ", of " + e.Alert.Workload
 	}
-	fields(w, "Alert", pairs(e.Alert.Labels), "Fingerprint", e.Alert.Fingerprint, "Resource", resource)
+	fingerprint := e.Alert.Fingerprint
+	if len(e.Alert.Target) > 0 {
+		fingerprint += ", without " + strings.Join(e.Alert.Target, ", ")
+	}
+	fields(w, "Alert", pairs(e.Alert.Labels), "Fingerprint", fingerprint, "Resource", resource)
 	fmt.Fprintln(w, "\nPolicies")
 	for _, t := range e.Policies {
 		switch {
@@ -29,6 +33,9 @@ func (e explained) draw(w io.Writer) {
 		default:
 			fmt.Fprintf(w, "  %s takes it: %s\n", t.Name, strings.Join(t.Matchers, ", "))
 		}
+	}
+	if e.Group.Drop {
+		fmt.Fprintln(w, "    and drops it: it makes nothing")
 	}
 	labels := pairs(e.Group.Labels)
 	if labels == "" {

@@ -5,9 +5,11 @@
 //	stormctl replay FILE...     what recorded notifications would have become under some policies
 //	stormctl explain LABEL...   where an alert belongs, and how its group stands
 //	stormctl tree [NAME...]     an incident as a picture
+//	stormctl redeliver FILE     dead letters, sent again
 //
-// It changes nothing, neither in Redis nor in Kubernetes. The exit code is 0 when all went well, 1 when something failed, and
-// 2 when the command line is wrong; what is wrong is one sentence on the standard error.
+// All but redeliver, which sends events as their sender did, change nothing, neither in Redis nor in Kubernetes. The exit code
+// is 0 when all went well, 1 when something failed, and 2 when the command line is wrong; what is wrong is one sentence on the
+// standard error.
 package main
 
 import (
@@ -85,13 +87,14 @@ func newRoot(program string, s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "stormctl",
 		Short: "Look at alerts, storms and incidents of Stormfold",
-		Long: `Look at alerts, storms and incidents of Stormfold. Nothing is changed, neither in Redis nor in Kubernetes.
+		Long: `Look at alerts, storms and incidents of Stormfold. Nothing is changed, neither in Redis nor in Kubernetes, but by redeliver,
+which sends events again.
 
 Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 		SilenceErrors: true, SilenceUsage: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q, only record, replay, explain and tree", args[0])
+				return usagef("there is no command %q, only record, replay, explain, tree and redeliver", args[0])
 			}
 			return nil
 		},
@@ -102,6 +105,6 @@ Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRecord(s), newReplay(s), newExplain(s), newTree(s))
+	root.AddCommand(newRecord(s), newReplay(s), newExplain(s), newTree(s), newRedeliver(s))
 	return root
 }

@@ -65,7 +65,7 @@ func TestExitCodesAndSentences(t *testing.T) {
 	}{
 		{"help", exitOK, ""},
 		{"replay --help", exitOK, ""},
-		{"bla", exitUsage, `there is no command "bla", only record, replay, explain and tree`},
+		{"bla", exitUsage, `there is no command "bla", only record, replay, explain, tree and redeliver`},
 		{"--bla", exitUsage, "unknown flag: --bla"},
 		{"replay", exitUsage, "replay needs the file of a recording, or - for the standard input"},
 		{"replay - -", exitUsage, "the standard input can be read once"},

@@ -202,7 +202,7 @@ func policiesOf(path string, changes []string) (replayRun, config.Policies, erro
 		run.Source = path
 		var err error
 		if policies, err = config.LoadPolicies(path); err != nil {
-			return run, nil, err
+			return run, config.Policies{}, err
 		}
 	}
 	policies, err := change(policies, changes)
@@ -214,7 +214,7 @@ func change(policies config.Policies, changes []string) (config.Policies, error)
 	for _, c := range changes {
 		changed, err := policies.With(c)
 		if err != nil {
-			return nil, usage{err}
+			return config.Policies{}, usage{err}
 		}
 		policies = changed
 	}

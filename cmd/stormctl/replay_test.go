@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 func TestReplayGolden(t *testing.T) {
@@ -37,7 +39,7 @@ func TestReplayFromStandardInput(t *testing.T) {
 
 // With -o json both runs are told in full, and what was changed in each.
 func TestReplayCompareForScripts(t *testing.T) {
-	got := call(t, "", "replay", recordings+"rollout.jsonl", "--set", "default.window=5m", "--compare-set", "default.threshold=16", "-o", "json")
+	got := call(t, "", "replay", recordings+"rollout.jsonl", "--policies", testbed.OnePolicyFile(t), "--set", "default.window=5m", "--compare-set", "default.threshold=16", "-o", "json")
 	require.Equal(t, exitOK, got.code, got.err)
 	var out replayed
 	require.NoError(t, json.Unmarshal([]byte(got.out), &out))

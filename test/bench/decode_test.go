@@ -10,6 +10,7 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/handlers"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // notification is an event with a notification of 100 alerts.
@@ -34,7 +35,7 @@ func decodeAndSplit(t testing.TB, ev event.Event, policies config.Policies) []ag
 }
 
 func BenchmarkDecodeAndSplit(b *testing.B) {
-	ev, policies := notification(b), config.Default()
+	ev, policies := notification(b), testbed.OnePolicy()
 	b.SetBytes(int64(len(ev.Data())))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -48,7 +49,7 @@ func BenchmarkDecodeAndSplit(b *testing.B) {
 const mostAllocations = 24
 
 func TestDecodingAllocatesNoMoreThanItHasTo(t *testing.T) {
-	ev, policies := notification(t), config.Default()
+	ev, policies := notification(t), testbed.OnePolicy()
 	groups := decodeAndSplit(t, ev, policies)
 	require.Len(t, groups, 1)
 	require.Len(t, groups[0].Alerts, batchSize)

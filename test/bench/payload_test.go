@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/handlers"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // spoken is when all the events of these tests were sent.
@@ -44,7 +44,7 @@ func TestAStreamRepeatsNothingBeforeItsEnd(t *testing.T) {
 	s := newStream("X", 4)
 	groups, fingerprints := map[string]int{}, map[string]bool{}
 	for n := range 400 {
-		for _, g := range aggregator.Split(config.Default(), s.batch(n, 25, time.Now())) {
+		for _, g := range aggregator.Split(testbed.OnePolicy(), s.batch(n, 25, time.Now())) {
 			groups[g.ID]++
 			for _, a := range g.Alerts {
 				assert.False(t, fingerprints[a.Fingerprint], "batch %d", n)

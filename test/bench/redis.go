@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // foldTime measures one fold of one alert in a group of 10,000 alerts and in one of 10, one after the other. Each changes
@@ -48,7 +48,7 @@ func (b *bed) foldTime(ctx context.Context, p plan) (outcome, error) {
 }
 
 func fold(ctx context.Context, a *aggregator.Aggregator, alerts ...aggregator.Alert) error {
-	groups := aggregator.Split(config.Default(), aggregator.Batch{Alerts: alerts})
+	groups := aggregator.Split(testbed.OnePolicy(), aggregator.Batch{Alerts: alerts})
 	_, err := a.Fold(ctx, groups, func(aggregator.Group) string { return "bench" })
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
@@ -134,7 +133,7 @@ func (b *bed) foldRate(ctx context.Context, p plan, workers int, s stream, alert
 	if err != nil {
 		return 0, err
 	}
-	policies := config.Default()
+	policies := testbed.OnePolicy()
 	perSecond, _, err := rate(ctx, workers, p.warm, p.run, func(_, n int) error {
 		groups := aggregator.Split(policies, s.batch(n, alerts, time.Now()))
 		_, err := a.Fold(ctx, groups, func(aggregator.Group) string { return "bench" })

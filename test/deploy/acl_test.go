@@ -18,7 +18,7 @@ import (
 
 // outside are the commands that the function calls, and its scripts do not.
 var outside = map[string]string{
-	"acl|dryrun":     "whether the default user may replay the append-only file, at the start; it tells no rules and no passwords",
+	"acl|dryrun":     "whether the default user may replay the append-only file, at the start",
 	"client|setinfo": "go-redis tells its name and version, to Redis 7.2 and later",
 	"client|setname": "the option client_name of the URL",
 	"cluster|slots":  "go-redis on Redis Cluster: which server has which slot",

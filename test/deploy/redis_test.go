@@ -48,7 +48,9 @@ func guarded(t *testing.T, server *testbed.RedisServer) {
 	t.Helper()
 	nobody := redis.NewClient(&redis.Options{Addr: server.Addr})
 	defer nobody.Close()
-	for _, command := range [][]any{{"PING"}, {"GET", "{sf:00}:due"}, {"SET", "x", "y"}, {"EVAL", "return 1", 0}, {"AUTH", ""}, {"AUTH", "default", ""}} {
+	for _, command := range [][]any{
+		{"PING"}, {"GET", "{sf:00}:due"}, {"SET", "x", "y"}, {"EVAL", "return 1", 0}, {"AUTH", ""}, {"AUTH", "default", ""},
+	} {
 		require.Regexp(t, "NOAUTH|WRONGPASS", nobody.Do(t.Context(), command...).Err(), "%v", command)
 	}
 	probe := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "probe", Password: "probe"})
@@ -57,12 +59,12 @@ func guarded(t *testing.T, server *testbed.RedisServer) {
 	require.ErrorContains(t, probe.Get(t.Context(), "{sf:00}:due").Err(), "NOPERM")
 }
 
-// written are scripts of the function's user by how many keys each writes. Redis keeps more than one write of a script as a
-// transaction in its append-only file.
+// written are scripts of the function's user by how many keys each writes. Redis keeps more than one write of a script
+// as a transaction in its append-only file.
 var written = map[int]string{
 	1: `redis.call('hset', KEYS[1], 'a', '1')`,
 	2: `redis.call('hset', KEYS[1], 'a', '1') redis.call('zadd', KEYS[2], 1, 'a')`,
-	3: `redis.call('hset', KEYS[1], 'a', '1') redis.call('zadd', KEYS[2], 1, 'a') redis.call('set', KEYS[3], 'a', 'px', 3600000)`,
+	3: `redis.call('hset', KEYS[1], 'a', '1') redis.call('zadd', KEYS[2], 1, 'a') redis.call('set', KEYS[3], 'a', 'px', 3e6)`,
 }
 
 func keysOf(n int) (keys []string) {
@@ -76,7 +78,8 @@ func keysOf(n int) (keys []string) {
 func write(t *testing.T, c redis.UniversalClient) {
 	t.Helper()
 	for n, script := range written {
-		require.NoError(t, c.Eval(t.Context(), script+" return redis.status_reply('OK')", keysOf(n)).Err(), "a script that writes %d keys", n)
+		err := c.Eval(t.Context(), script+" return redis.status_reply('OK')", keysOf(n)).Err()
+		require.NoError(t, err, "a script that writes %d keys", n)
 	}
 }
 
@@ -113,7 +116,8 @@ func awaitOnDisk(t *testing.T, server *testbed.RedisServer) {
 		if err != nil {
 			return err
 		}
-		if p := info["Persistence"]; p["aof_enabled"] != "1" || p["aof_buffer_length"] != "0" || p["aof_pending_bio_fsync"] != "0" {
+		p := info["Persistence"]
+		if p["aof_enabled"] != "1" || p["aof_buffer_length"] != "0" || p["aof_pending_bio_fsync"] != "0" {
 			return fmt.Errorf("it is not written yet: %v", p)
 		}
 		return nil
@@ -156,8 +160,8 @@ func TestRedisHA(t *testing.T) {
 	}
 }
 
-// TestRedisHAKeepsWhatItTook: each server of deploy/redis/ha has what it took after a SIGKILL of its own, so has the old master
-// after it was replaced, and so have all after a SIGKILL of all.
+// TestRedisHAKeepsWhatItTook: each server of deploy/redis/ha has what it took after a SIGKILL of its own, so has the
+// old master after it was replaced, and so have all after a SIGKILL of all.
 func TestRedisHAKeepsWhatItTook(t *testing.T) {
 	t.Parallel()
 	s := testbed.Sentinel(t)

@@ -25,6 +25,7 @@ var bases = map[string][]string{
 	"eventing/kafka":             {"eventing"},
 	"source/token":               {"source"},
 	"source/tls":                 {"source"},
+	"source/direct":              {"source", "function"},
 	"observability":              {"function", "source", "eventing"},
 }
 

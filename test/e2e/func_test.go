@@ -16,11 +16,10 @@ func TestFuncRun(t *testing.T) {
 	alertmanagers := startPair(t)
 	i := install(t, options{bare: true})
 	address := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
-	run := testbed.Start(t, "func-run", []string{
-		"FUNC_ADDRESS=" + address, "STORMFOLD_REDIS_URL=" + i.redis.URL, "STORMFOLD_NAMESPACE=" + i.namespace,
-		"STORMFOLD_METRICS_ADDRESS=off", "KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, i.namespace, "stormfold"),
-		"XDG_CONFIG_HOME=" + t.TempDir(),
-	}, "make", "-C", testbed.CopyTree(t, root), "func-run")
+	run := testbed.FuncRun(t, testbed.CopyTree(t, root),
+		"FUNC_ADDRESS="+address, "STORMFOLD_REDIS_URL="+i.redis.URL, "STORMFOLD_NAMESPACE="+i.namespace,
+		"STORMFOLD_METRICS_ADDRESS=off", "KUBECONFIG="+cluster.ServiceAccountKubeconfig(t, i.namespace, "stormfold"),
+		"XDG_CONFIG_HOME="+t.TempDir())
 	awaitReady(t, run, "http://"+address+"/health/readiness")
 	i.serve("http://" + address)
 	alertmanagers.join(i)

@@ -54,8 +54,8 @@ func (b *bed) redisURL() string {
 	return u.String()
 }
 
-// killOnDisk kills a server while its append-only file has everything that it answered. With appendfsync everysec that is
-// always so but while it waits for the disk.
+// killOnDisk kills a server while its append-only file has everything that it answered. With appendfsync everysec that
+// is always so but while it waits for the disk.
 func (b *bed) killOnDisk(server *testbed.RedisServer) {
 	b.t.Helper()
 	b.await(20*time.Second, func() error {

@@ -114,8 +114,8 @@ func nastiness(prefix string) []nasty {
 	for _, name := range []string{"{sf:00}:g:0123456789abcdef", "{sf:00}:due", "é", "a b", "=", "\"", "a.b/c", strings.Repeat("n", 256)} {
 		out = append(out, nasty{name: fmt.Sprintf("label name %.40q", name), want: 200, alerts: []map[string]string{one(map[string]string{name: name})}})
 	}
-	for _, name := range []string{"", "\x00", "a\x1fb", "\n", "\x7f", strings.Repeat("n", 257)} {
-		out = append(out, nasty{name: fmt.Sprintf("label name %.40q", name), want: 400, alerts: []map[string]string{one(map[string]string{name: "x"})}})
+	for _, name := range []string{"", "\x00", "a\x1fb", "\n", "\x7f", strings.Repeat("n", 257)} { // Left out, and still part of the identity.
+		out = append(out, nasty{name: fmt.Sprintf("label name %.40q", name), want: 200, alerts: []map[string]string{one(map[string]string{name: "x"})}})
 	}
 	many := func(n int) map[string]string {
 		labels := one(nil)
@@ -141,13 +141,13 @@ func nastiness(prefix string) []nasty {
 	out = append(out,
 		nasty{name: "128 labels", want: 200, alerts: []map[string]string{many(128)}},
 		nasty{name: "128 labels of 4 KiB", want: 200, alerts: []map[string]string{full}},
-		nasty{name: "129 labels", want: 400, alerts: []map[string]string{many(129)}},
-		nasty{name: "100,000 labels", want: 400, alerts: []map[string]string{many(100_000)}},
-		nasty{name: "4 KiB and a byte", want: 400, alerts: []map[string]string{one(map[string]string{"pod": strings.Repeat("x", 4097)})}},
+		nasty{name: "129 labels", want: 200, alerts: []map[string]string{many(129)}},
+		nasty{name: "100,000 labels", want: 200, alerts: []map[string]string{many(100_000)}},
+		nasty{name: "4 KiB and a byte", want: 200, alerts: []map[string]string{one(map[string]string{"pod": strings.Repeat("x", 4097)})}},
 		nasty{name: "1 MiB annotation", want: 200, alerts: []map[string]string{one(nil)},
 			annotations: map[string]string{"summary": strings.Repeat("語", 1<<20/3), "other": strings.Repeat("x", 1<<20)}},
 		nasty{name: "2,000 alerts", want: 200, alerts: thousands},
-		nasty{name: "10,001 alerts", want: 400, body: doc(strings.Join(tenThousand, ","))},
+		nasty{name: "10,001 alerts", want: 200, body: doc(strings.Join(tenThousand, ","))},
 		nasty{name: "a body of more than 4 MiB", want: 413, body: bytes.Repeat([]byte(" "), 5<<20)},
 		nasty{name: "a body of more than 4 MiB in chunks", want: 413, body: bytes.Repeat([]byte(" "), 5<<20), chunked: true},
 		nasty{name: "4 MiB of blanks", want: 400, body: bytes.Repeat([]byte(" "), 4<<20)},
@@ -178,21 +178,20 @@ func nastiness(prefix string) []nasty {
 	}
 	for _, body := range []string{
 		"", " ", "null", "[]", "{}", `"x"`, "0", "true", "{", `{"alerts"`, `{"alerts":null}`, `{"alerts":{}}`, `{"alerts":[null]}`, `{"alerts":[[]]}`,
-		`{"alerts":"x"}`, `{"version":"5","alerts":[` + sound(0) + `]}`, `{"version":4,"alerts":[` + sound(0) + `]}`, "\xef\xbb\xbf{}", "\xff\xfe{\x00}\x00",
-		string(doc(sound(0))) + "x", string(doc(sound(0))) + string(doc(sound(0))), `{"truncatedAlerts":1e999,"alerts":[` + sound(0) + `]}`,
-		`{"truncatedAlerts":99999999999999999999,"alerts":[` + sound(0) + `]}`, strings.Replace(string(doc(sound(0))), "mutated", "mut\xffated", 1),
+		`{"alerts":"x"}`, `{"version":"5","alerts":[` + sound(0) + `]}`, "\xef\xbb\xbf{}", "\xff\xfe{\x00}\x00",
+		string(doc(sound(0))) + "x", string(doc(sound(0))) + string(doc(sound(0))), strings.Replace(string(doc(sound(0))), "mutated", "mut\xffated", 1),
 	} {
 		out = append(out, nasty{name: fmt.Sprintf("body %.60q", body), want: 400, body: []byte(body)})
 	}
 	for _, field := range []string{
-		`"status":"FIRING!"`, `"status":null`, `"status":1`, `"status":{}`, `"status":"firing","fingerprint":"{sf:00}:due"`,
-		`"status":"firing","fingerprint":"0123\u001f6789abcdef"`, `"status":"firing","fingerprint":"0123456789abcdef0"`,
-		`"status":"firing","fingerprint":16`, `"status":"firing","endsAt":"soon"`, `"status":"firing","endsAt":1e9`, `"status":"firing","annotations":[]`,
-		`"status":"firing","annotations":{"a":{}}`, `"status":"firing","generatorURL":{}`,
+		`"status":"FIRING!"`, `"status":null`, `"status":1`, `"status":{}`,
 	} {
 		out = append(out, nasty{name: field, want: 400, body: with(field)})
 	}
 	for _, field := range []string{
+		`"status":"firing","fingerprint":"{sf:00}:due"`, `"status":"firing","fingerprint":"0123\u001f6789abcdef"`,
+		`"status":"firing","fingerprint":"0123456789abcdef0"`, `"status":"firing","fingerprint":16`, `"status":"firing","endsAt":"soon"`,
+		`"status":"firing","endsAt":1e9`, `"status":"firing","annotations":[]`, `"status":"firing","annotations":{"a":{}}`, `"status":"firing","generatorURL":{}`,
 		`"status":"resolved","status":"firing"`, `"status":"firing","labels":{"a":"b"}`, `"status":"firing","fingerprint":"ABCDEF0123456789"`,
 		`"status":"firing","annotations":null`, `"status":"firing","unknown":1e999`, `"status":"firing","generatorURL":"` + strings.Repeat("u", 1<<20) + `"`,
 		`"status":"firing","annotations":{"summary":"\ud800"}`, `"status":"firing","endsAt":"9999-12-31T23:59:59Z"`,

@@ -17,9 +17,9 @@ const tooFew = "503 redis_replicas"
 
 // sentinelFaults concern what deploy/redis/ha starts: a master with two replicas, and three Sentinels.
 //
-// One replica that is waited for is enough when the master alone is lost, since the Sentinels promote the replica that got
-// furthest, and it has all that the other has. What they know of that may be some seconds old, and the furthest may be lost
-// with the master: whoever fears that waits for both, and then takes no event when one is away.
+// One replica that is waited for is enough when the master alone is lost, since the Sentinels promote the replica that
+// got furthest, and it has all that the other has. What they know of that may be some seconds old, and the furthest may
+// be lost with the master: whoever fears that waits for both, and then takes no event when one is away.
 var sentinelFaults = []fault{
 	{
 		name: "Sentinel, a replica lost", sentinel: true, long: true, env: waits,
@@ -111,8 +111,8 @@ var sentinelFaults = []fault{
 	},
 }
 
-// awaitReplaced waits until another server than the old master takes events, starts the old one again, and waits until it
-// follows.
+// awaitReplaced waits until another server than the old master takes events, starts the old one again, and waits until
+// it follows.
 func (b *bed) awaitReplaced(old *testbed.RedisServer) {
 	b.t.Helper()
 	b.awaitMaster(old)
@@ -121,8 +121,8 @@ func (b *bed) awaitReplaced(old *testbed.RedisServer) {
 	b.awaitFollower(old)
 }
 
-// cutOff stops replicas and closes their connections to the master: what was on its way to a stopped server would reach it in
-// the end, if the connection stayed.
+// cutOff stops replicas and closes their connections to the master: what was on its way to a stopped server would reach
+// it in the end, if the connection stayed.
 func (b *bed) cutOff(master *testbed.RedisServer, replicas []*testbed.RedisServer) {
 	b.t.Helper()
 	for _, r := range replicas {

@@ -28,7 +28,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	b := &bench{scene: newScene(t, nil), rdb: testbed.Redis(t), now: time.Now(), policy: config.Default()[0]}
+	b := &bench{scene: newScene(t, nil), rdb: testbed.Redis(t), now: time.Now(), policy: testbed.OnePolicy().List[0]}
 	b.policy.GroupBy = []string{"namespace", "alertname"}
 	b.fold = aggregator.New(aggregator.Options{
 		Redis: b.rdb.Client(), Lease: 5 * time.Second, Clock: func() time.Time { return b.now },
@@ -78,7 +78,7 @@ func (b *bench) say(status aggregator.Status, from, to int) aggregator.Folded {
 			Fingerprint: set.Fingerprint().String(), Status: status, Labels: labels, StartsAt: b.now, NotifiedAt: b.now,
 		})
 	}
-	folded, err := b.fold.Fold(b.t.Context(), aggregator.Split(config.Policies{b.policy}, aggregator.Batch{Alerts: alerts}),
+	folded, err := b.fold.Fold(b.t.Context(), aggregator.Split(config.Policies{List: []config.Policy{b.policy}}, aggregator.Batch{Alerts: alerts}),
 		func(aggregator.Group) string { return "stormfold" })
 	require.NoError(b.t, err)
 	return folded[0]

@@ -31,8 +31,8 @@ func TestFuncCLI(t *testing.T) {
 		"KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold"), "XDG_CONFIG_HOME=" + t.TempDir(),
 	}
 	before := time.Now()
-	run := testbed.Start(t, "func-run", env, "make", "-C", tree, "func-run")
-	eventually(t, 3*time.Minute, func() error {
+	run := testbed.FuncRun(t, tree, env...)
+	eventually(t, time.Minute, func() error {
 		if !run.Running() {
 			return errEnded
 		}

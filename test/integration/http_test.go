@@ -61,22 +61,16 @@ func TestRefusals(t *testing.T) {
 	s := newScene(t, startPod(t))
 	good, err := json.Marshal(s.alert("Refused", "web-0", "firing"))
 	require.NoError(t, err)
-	// edited is a notification of two alerts of which the second is spoiled.
+	// edited is a notification of one alert that is spoiled.
 	edited := func(key string, value any) []byte {
 		bad := maps.Clone(s.alert("Refused", "web-1", "firing"))
 		if bad[key] = value; value == nil {
 			delete(bad, key)
 		}
-		out, err := json.Marshal(notification(s.alert("Refused", "web-0", "firing"), bad))
+		out, err := json.Marshal(notification(bad))
 		require.NoError(t, err)
 		return out
 	}
-	many := make([]map[string]any, 10001)
-	for i := range many {
-		many[i] = map[string]any{"status": "firing", "labels": map[string]string{"alertname": "Refused", "n": fmt.Sprint(i)}}
-	}
-	tooMany, err := json.Marshal(notification(many...))
-	require.NoError(t, err)
 	structured := func(event string) []byte { return []byte(event) }
 	ceJSON := map[string]string{"Content-Type": "application/cloudevents+json"}
 
@@ -106,16 +100,11 @@ func TestRefusals(t *testing.T) {
 		{"structured, no JSON", ceJSON, structured(`nothing`), 400, "CloudEvent"},
 		{"structured, no id", ceJSON, structured(`{"specversion":"1.0","type":"` + typeAlert + `","source":"/test","data":{}}`), 400, "id: "},
 		{"body over 4 MiB", ceHeader(typeAlert), bytes.Repeat([]byte(" "), 4<<20+1), 413, "larger than 4194304 bytes"},
-		{"10,001 alerts", ceHeader(typeNotification), tooMany, 400, "alerts: 10001 "},
 		{"no alerts", ceHeader(typeNotification), []byte(`{"version":"4","alerts":[]}`), 400, "alerts: "},
-		{"no labels", ceHeader(typeNotification), edited("labels", nil), 400, "alerts[1].labels: "},
-		{"labels no object", ceHeader(typeNotification), edited("labels", []string{"a"}), 400, "alerts[1].labels: "},
-		{"no startsAt", ceHeader(typeNotification), edited("startsAt", nil), 400, "alerts[1].startsAt: "},
-		{"zero startsAt", ceHeader(typeNotification), edited("startsAt", "0001-01-01T00:00:00Z"), 400, "alerts[1].startsAt: "},
-		{"startsAt no time", ceHeader(typeNotification), edited("startsAt", "yesterday"), 400, `alerts[1].startsAt: "yesterday"`},
-		{"another status", ceHeader(typeNotification), edited("status", "pending"), 400, `alerts[1].status: "pending"`},
-		{"a label of 5 KiB", ceHeader(typeNotification), edited("labels",
-			map[string]string{"alertname": "Refused", "long": strings.Repeat("x", 5<<10)}), 400, `alerts[1].labels["long"]: `},
+		{"no labels", ceHeader(typeNotification), edited("labels", nil), 400, "alerts[0].labels: "},
+		{"labels no object", ceHeader(typeNotification), edited("labels", []string{"a"}), 400, "alerts[0].labels: "},
+		{"startsAt no time", ceHeader(typeNotification), edited("startsAt", "yesterday"), 400, `alerts[0].startsAt: "yesterday"`},
+		{"another status", ceHeader(typeNotification), edited("status", "pending"), 400, `alerts[0].status: "pending"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			response, body := exchange(t, http.MethodPost, s.pod.url, c.header, c.body)
@@ -129,8 +118,8 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, http.StatusMethodNotAllowed, response.StatusCode)
 	})
 
-	// Half of the events above held a good alert beside the bad one.
-	s.notify(s.alert("Taken", "web-0", "firing"))
+	// A good alert beside a bad one is taken.
+	s.notify(s.alert("Taken", "web-0", "firing"), map[string]any{"status": "pending"})
 	require.Equal(t, "Taken", s.awaitOne(1, 1, 0).Spec.AlertName)
 	log, err := s.pod.Log()
 	require.NoError(t, err)

@@ -90,7 +90,7 @@ func launchPod(t testing.TB, env ...string) *pod {
 	listen, metrics := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t)), fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
 	all := append([]string{
 		"LISTEN_ADDRESS=" + listen, "STORMFOLD_METRICS_ADDRESS=" + metrics, "STORMFOLD_REDIS_URL=" + redis.URL,
-		"STORMFOLD_NAMESPACE=stormfold", "KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold"),
+		"STORMFOLD_POLICIES=" + testbed.OnePolicyFile(t), "STORMFOLD_NAMESPACE=stormfold", "KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold"),
 	}, env...)
 	process := testbed.Start(t, "stormfold", all, binary)
 	t.Cleanup(func() {

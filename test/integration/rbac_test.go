@@ -42,7 +42,7 @@ func TestServiceAccountMay(t *testing.T) {
 	list, err := client.List(ctx, "stormfold", metav1.ListOptions{FieldSelector: "metadata.name=" + created.Name})
 	require.NoError(t, err)
 	require.Len(t, list.Items, 1)
-	require.NoError(t, client.Delete(ctx, "stormfold", created.Name))
+	require.NoError(t, client.Delete(ctx, "stormfold", created.Name, metav1.Preconditions{}))
 	_, err = client.Get(ctx, "stormfold", created.Name)
 	require.True(t, apierrors.IsNotFound(err), "%v", err)
 }

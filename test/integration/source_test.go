@@ -128,6 +128,31 @@ func TestSourceInChunks(t *testing.T) {
 	require.Equal(t, i.UID, s.awaitOne(500, 0, 500).UID)
 }
 
+// TestSourceTellsAStormOfThousands: one webhook of 5,000 alerts and more than 4 MiB is one storm of all of them.
+func TestSourceTellsAStormOfThousands(t *testing.T) {
+	p := startPod(t)
+	s := newScene(t, p)
+	src := startSource(t, p.url, "STORMFOLD_SOURCE_REQUEST_TIMEOUT=2m")
+	webhook := func(status string) {
+		alerts := long(s.pods("PodDown", 5000, status))
+		for _, a := range alerts {
+			a["annotations"].(map[string]string)["description"] += strings.Repeat("x", 300)
+		}
+		body, err := json.Marshal(notification(alerts...))
+		require.NoError(t, err)
+		require.Greater(t, len(body), 4<<20)
+		response, text := exchange(t, http.MethodPost, src.url, nil, body)
+		require.Equal(t, http.StatusOK, response.StatusCode, text)
+	}
+	webhook("firing")
+	i := s.awaitOne(5000, 5000, 0)
+	require.Equal(t, v1alpha1.TypeStorm, i.Status.Type)
+	require.EqualValues(t, 5000, i.Status.ResourceCount)
+	require.Equal(t, 5000.0, count(t, src.metrics, "stormfold_source_alerts_total"))
+	webhook("resolved")
+	require.EqualValues(t, 5000, s.ended(v1alpha1.ReasonAllResolved).Status.Alerts.Resolved, "the counts are complete")
+}
+
 // front passes events on to the function, and refuses those that fails names, counted from 1.
 type front struct {
 	*httptest.Server

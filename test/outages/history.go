@@ -19,8 +19,8 @@ type history struct {
 // incident is one object over time.
 type incident struct {
 	last v1alpha1.Incident
-	// members are the identities that it ever held, with the number of the write by which it held them, or by which they fired
-	// in it again.
+	// members are the identities that it ever held, with the number of the write by which it held them, or by which
+	// they fired in it again.
 	members map[string]int
 	firing  map[string]bool
 	ends    []end

@@ -12,8 +12,8 @@ import (
 	"github.com/stormfold/stormfold/replay"
 )
 
-// identityOf is what the fold counts an alert by, which is what an incident's status.members holds: its fingerprint, or what
-// the aggregator makes of it. It is empty for an alert that makes no incident.
+// identityOf is what the fold counts an alert by, which is what an incident's status.members holds: its fingerprint,
+// or what the aggregator makes of it. It is empty for an alert that makes no incident.
 func identityOf(policies config.Policies, a alert) (string, error) {
 	document, err := json.Marshal(map[string]any{
 		"status": aggregator.Firing, "labels": a.Labels, "startsAt": a.Fired[0].From, "fingerprint": a.Fingerprint,
@@ -33,8 +33,8 @@ func identityOf(policies config.Policies, a alert) (string, error) {
 	return "", nil
 }
 
-// ofTheTarget are labels that say where an alert was measured. They change when an exporter moves to another pod. Where one of
-// them says what the alert is about, the truth's object does so too.
+// ofTheTarget are labels that say where an alert was measured. They change when an exporter moves to another pod.
+// Where one of them says what the alert is about, the truth's object does so too.
 var ofTheTarget = []string{"instance", "node", "pod", "prometheus_replica", "rule_replica"}
 
 // sameness is equal for two alerts when they are the same alert about the same object by the truth.

@@ -1,7 +1,8 @@
 package main
 
-// adjustedRand is the adjusted Rand index (Hubert and Arabie) of two partitions of the same things, given as the name of the
-// part that each thing is in: 1 when they are equal, about 0 when they have no more in common than chance explains.
+// adjustedRand is the adjusted Rand index (Hubert and Arabie) of two partitions of the same things, given as the name
+// of the part that each thing is in: 1 when they are equal, about 0 when they have no more in common than chance
+// explains.
 func adjustedRand(a, b []string) float64 {
 	type cell struct{ a, b string }
 	cells, as, bs := map[cell]int{}, map[string]int{}, map[string]int{}

@@ -1,5 +1,5 @@
-// Command outages replays recordings of outages under the built-in policies and compares the incidents with what really
-// happened. Each recording is three files:
+// Command outages replays recordings of outages under the built-in policies and compares the incidents with what
+// really happened. Each recording is three files:
 //
 //	NAME.jsonl           what Alertmanager's webhook sent, as stormctl replay reads it
 //	NAME.truth.json      the causes, and of each alert its cause, the object it is about, and when it fired
@@ -48,7 +48,8 @@ func main() {
 	}
 }
 
-// run measures the recordings of a directory, by default ../shared/outages when it is there, and those of the project.
+// run measures the recordings of a directory, by default ../shared/outages when it is there, and those of the
+// project.
 func run(ctx context.Context, dir, output string) error {
 	dirs := []string{dir, own}
 	if dir == "" {

@@ -11,11 +11,12 @@ import (
 	"github.com/stormfold/stormfold/replay"
 )
 
-// Row is what became of one recording. An incident that was absorbed counts for Opened and PeakOpen alone, since another one
-// goes on in its place.
+// Row is what became of one recording. An incident that was absorbed counts for Opened and PeakOpen alone, since
+// another one goes on in its place.
 type Row struct {
 	Recording string `json:"recording"`
-	// Roots is how many causes there are without the noise: as many incidents would be right. Alerts is how many label sets fired.
+	// Roots is how many causes there are without the noise: as many incidents would be right. Alerts is how many
+	// label sets fired.
 	Roots  int `json:"roots"`
 	Alerts int `json:"alerts"`
 	// Opened is how many incidents were created, PeakOpen the most that fired at one time.
@@ -28,13 +29,14 @@ type Row struct {
 	WrongSubjects int `json:"wrongSubjects"`
 	// WrongMerges is how many incidents hold alerts of more than one root.
 	WrongMerges int `json:"wrongMerges"`
-	// EndedWhileFiring is how many incidents were resolved between begin and end of a firing of one of their alerts. What
-	// fires on when the recording ends is not looked at beyond that.
+	// EndedWhileFiring is how many incidents were resolved between begin and end of a firing of one of their alerts.
+	// What fires on when the recording ends is not looked at beyond that.
 	EndedWhileFiring int `json:"endedWhileFiring"`
-	// OpenedAnew is how many incidents there are beyond the first for the same alert about the same object, over all alerts.
+	// OpenedAnew is how many incidents there are beyond the first for the same alert about the same object, over all
+	// alerts.
 	OpenedAnew int `json:"openedAnew"`
-	// ARI is the adjusted Rand index of the alerts by their last incident against the alerts by root: 1 when both are the same
-	// partition, 0 when it is no better than chance.
+	// ARI is the adjusted Rand index of the alerts by their last incident against the alerts by root: 1 when both are
+	// the same partition, 0 when it is no better than chance.
 	ARI float64 `json:"ari"`
 
 	resources int // What WrongSubjects is out of.
@@ -79,7 +81,7 @@ func measure(ctx context.Context, r recording, policies config.Policies) (Row, e
 	}
 	kept := h.kept()
 	for _, i := range kept {
-		i.count(&row, alerts, noise)
+		i.count(&row, alerts, noise, &r.cluster)
 	}
 	row.OpenedAnew = openedAnew(kept, identities, r.truth.Alerts)
 	row.ARI = agreement(kept, identities, r.truth.Alerts)
@@ -87,7 +89,7 @@ func measure(ctx context.Context, r recording, policies config.Policies) (Row, e
 }
 
 // count adds what an incident alone tells.
-func (i *incident) count(row *Row, alerts map[string][]alert, noise map[string]bool) {
+func (i *incident) count(row *Row, alerts map[string][]alert, noise map[string]bool, c *cluster) {
 	var objects []object
 	roots := map[string]bool{}
 	for identity := range i.members {
@@ -110,7 +112,7 @@ func (i *incident) count(row *Row, alerts map[string][]alert, noise map[string]b
 	}
 	for _, r := range i.last.Status.Resources {
 		row.resources++
-		if !slices.ContainsFunc(objects, func(o object) bool { return o.is(r) }) {
+		if !slices.ContainsFunc(objects, func(o object) bool { return o.is(r, c) }) {
 			row.WrongSubjects++
 		}
 	}
@@ -152,8 +154,8 @@ func openedAnew(kept []*incident, identities []string, alerts []alert) int {
 	return anew
 }
 
-// agreement compares the alerts by the incident that held each last with the alerts by root. One that no incident held is
-// alone.
+// agreement compares the alerts by the incident that held each last with the alerts by root. One that no incident
+// held is alone.
 func agreement(kept []*incident, identities []string, alerts []alert) float64 {
 	byIncident, byRoot := make([]string, len(alerts)), make([]string, len(alerts))
 	for n, a := range alerts {

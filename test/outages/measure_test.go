@@ -13,8 +13,8 @@ import (
 	"github.com/stormfold/stormfold/test/virtual"
 )
 
-// One incident of everything that can be wrong: two alerts of two roots are one storm, it ends by quiet while both fire, and
-// what Alertmanager repeats after it is a second one. A third alert is about something else than it says.
+// One incident of everything that can be wrong: two alerts of two roots are one storm, it ends by quiet while both
+// fire, and what Alertmanager repeats after it is a second one. A third alert is about something else than it says.
 func TestMeasure(t *testing.T) {
 	at := func(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.Minute) }
 	shop := func(pod string) alert {
@@ -45,14 +45,15 @@ func TestMeasure(t *testing.T) {
 	}
 	policies := filepath.Join(t.TempDir(), "policies.yaml")
 	require.NoError(t, os.WriteFile(policies, []byte(
-		"policies: [{name: all, groupBy: [namespace, alertname], threshold: 2, window: 1m, quiet: 20m, maxDuration: 1d, cooldown: 1m}]",
+		"policies: [{name: all, groupBy: [namespace, alertname], threshold: 2, window: 1m, "+
+			"quiet: 20m, maxDuration: 1d, cooldown: 1m}]",
 	), 0o600))
 	loaded, err := config.LoadPolicies(policies)
 	require.NoError(t, err)
 	row, err := measure(t.Context(), r, loaded)
 	require.NoError(t, err)
 	require.Equal(t, Row{
-		Recording: "all", Roots: 2, Alerts: 3, Opened: 3, PeakOpen: 2, OfTheOutage: 2, Storms: 2, WrongSubjects: 1, WrongMerges: 2,
-		EndedWhileFiring: 2, OpenedAnew: 2, ARI: 0, resources: 5,
+		Recording: "all", Roots: 2, Alerts: 3, Opened: 3, PeakOpen: 2, OfTheOutage: 2, Storms: 2,
+		WrongSubjects: 1, WrongMerges: 2, EndedWhileFiring: 2, OpenedAnew: 2, ARI: 0, resources: 5,
 	}, row)
 }

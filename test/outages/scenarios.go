@@ -57,8 +57,11 @@ var (
 	stuck = object{"Deployment", "orders", "orders-api"}
 )
 
+// tell has an alert about an object fire, so long after a beginning.
+type tell func(after time.Duration, about object, labels map[string]string)
+
 // state has alerts fire, each so long after from.
-func (s *stage) state(root string, alerts func(func(time.Duration, object, map[string]string)), from, to time.Duration) {
+func (s *stage) state(root string, alerts func(tell tell), from, to time.Duration) {
 	alerts(func(after time.Duration, about object, labels map[string]string) {
 		s.fire(root, about, labels, from+after, to)
 	})
@@ -71,9 +74,10 @@ func (s *stage) nodeDies(from, to time.Duration) {
 }
 
 // nodeIsMissed is what kube-state-metrics tells of it: the node, its pods, and the workloads that miss them.
-func (s *stage) nodeIsMissed(tell func(after time.Duration, about object, labels map[string]string)) {
+func (s *stage) nodeIsMissed(tell tell) {
 	tell(20*time.Second, down, s.stateOf(s.exporter, "KubeNodeNotReady", down, "condition", "Ready", "status", "true"))
-	tell(20*time.Second, down, s.stateOf(s.exporter, "KubeNodeUnreachable", down, "effect", "NoSchedule", "key", "node.kubernetes.io/unreachable"))
+	tell(20*time.Second, down, s.stateOf(s.exporter, "KubeNodeUnreachable", down,
+		"effect", "NoSchedule", "key", "node.kubernetes.io/unreachable"))
 	missed := map[object]bool{}
 	for _, p := range s.podsOn(down.Name) {
 		tell(6*time.Second, p, s.notReady(p))
@@ -92,7 +96,7 @@ func (s *stage) nodeIsMissed(tell func(after time.Duration, about object, labels
 }
 
 // rollout gives a Deployment a version that does not run.
-func (s *stage) rollout(tell func(after time.Duration, about object, labels map[string]string)) {
+func (s *stage) rollout(tell tell) {
 	for n := range 4 {
 		p := s.add(stuck, nodeName(3+n%2), n, "b")
 		tell(time.Duration(n)*30*time.Second, p, s.crashing(p, "api"))
@@ -105,5 +109,6 @@ func (s *stage) rollout(tell func(after time.Duration, about object, labels map[
 
 // crashing is an alert about a container that crashes again and again.
 func (s *stage) crashing(p object, container string) map[string]string {
-	return s.stateOf(s.exporter, "KubePodCrashLooping", p, "container", container, "reason", "CrashLoopBackOff", "uid", uid(p))
+	return s.stateOf(s.exporter, "KubePodCrashLooping", p,
+		"container", container, "reason", "CrashLoopBackOff", "uid", uid(p))
 }

@@ -12,7 +12,8 @@ type distribution struct {
 	name, prometheus string
 	// target are the labels that every series of kube-state-metrics gets from its scrape, but instance and pod.
 	target map[string]string
-	// exporterPod says whether the pod of kube-state-metrics is among them, nodeName whether a node's instance is its name.
+	// exporterPod says whether the pod of kube-state-metrics is among them, nodeName whether a node's instance is its
+	// name.
 	exporterPod, nodeName bool
 	port                  int
 	kubelet               string
@@ -43,7 +44,8 @@ var distributions = []distribution{
 		target:   map[string]string{"container": "kube-rbac-proxy-main", "job": "kube-state-metrics"},
 		nodeName: true, port: 8443, kubelet: "kubelet",
 		nodeExporter: map[string]string{
-			"container": "kube-rbac-proxy", "endpoint": "https", "job": "node-exporter", "namespace": "monitoring", "service": "node-exporter",
+			"container": "kube-rbac-proxy", "endpoint": "https", "job": "node-exporter", "namespace": "monitoring",
+			"service": "node-exporter",
 		},
 		exporter:      object{"Deployment", "monitoring", "kube-state-metrics"},
 		nodeExporters: object{"DaemonSet", "monitoring", "node-exporter"},
@@ -56,8 +58,8 @@ func (d *distribution) labelsOf(name, severity string) map[string]string {
 	return map[string]string{"alertname": name, "severity": severity, "prometheus": d.prometheus}
 }
 
-// stateOf is an alert on a series of kube-state-metrics, scraped from one of its pods. A series' own labels win over those of
-// the target.
+// stateOf is an alert on a series of kube-state-metrics, scraped from one of its pods. A series' own labels win over
+// those of the target.
 func (d *distribution) stateOf(from object, name string, about object, more ...string) map[string]string {
 	out := d.labelsOf(name, "warning")
 	maps.Copy(out, d.target)

@@ -15,7 +15,8 @@ const long = 4 * time.Hour
 
 // shipped is how both distributions have Alertmanager group; the Watchdog has a route of its own.
 var shipped = virtual.Route{
-	GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: 12 * time.Hour,
+	GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute,
+	RepeatInterval: 12 * time.Hour,
 }
 
 // stage is a recording in the making: a cluster in which alerts fire.
@@ -45,10 +46,12 @@ func newStage(scenario string, d *distribution) *stage {
 func (s *stage) noise() {
 	job := object{"Job", "billing", "invoices-29551440"}
 	s.root("noise-job", job, true)
-	s.fire("noise-job", job, s.stateOf(s.exporter, "KubeJobFailed", job, "condition", "true"), 12*time.Minute, 50*time.Minute)
+	failed := s.stateOf(s.exporter, "KubeJobFailed", job, "condition", "true")
+	s.fire("noise-job", job, failed, 12*time.Minute, 50*time.Minute)
 	clock := object{Kind: "Node", Name: nodeName(5)}
 	s.root("noise-clock", clock, true)
-	s.fire("noise-clock", clock, s.nodeOf(s.cluster, "NodeClockNotSynchronising", clock.Name), 26*time.Minute, 41*time.Minute)
+	skewed := s.nodeOf(s.cluster, "NodeClockNotSynchronising", clock.Name)
+	s.fire("noise-clock", clock, skewed, 26*time.Minute, 41*time.Minute)
 	scaler := object{"HorizontalPodAutoscaler", "mail", "mailer"}
 	s.root("noise-scaler", scaler, true)
 	s.fire("noise-scaler", scaler, s.stateOf(s.exporter, "KubeHpaMaxedOut", scaler), 33*time.Minute, 55*time.Minute)
@@ -62,10 +65,11 @@ func (s *stage) root(id string, about object, noise bool) {
 	s.truth.Roots = append(s.truth.Roots, root{id, about, noise})
 }
 
-// fire has an alert fire from and to a time after the epoch. One that fires while Prometheus is away resolves when what
-// Prometheus said last is over, and fires again when Prometheus is back.
+// fire has an alert fire from and to a time after the epoch. One that fires while Prometheus is away resolves when
+// what Prometheus said last is over, and fires again when Prometheus is back.
 func (s *stage) fire(root string, about object, labels map[string]string, from, to time.Duration) {
-	f := virtual.Firing{Labels: labels, Annotations: map[string]string{"summary": labels["alertname"]}, From: epoch.Add(from), To: epoch.Add(to)}
+	annotations := map[string]string{"summary": labels["alertname"]}
+	f := virtual.Firing{Labels: labels, Annotations: annotations, From: epoch.Add(from), To: epoch.Add(to)}
 	if f.From.Before(s.silent.From) && f.To.After(s.silent.From) {
 		again := f
 		f.Silent = s.silent.From

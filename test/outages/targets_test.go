@@ -1,9 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,7 +32,7 @@ func check(t *testing.T, r recording, row Row) {
 	most := 0
 	switch r.truth.Scenario {
 	case "node-dies":
-		most = len(clusterOf(t, r).owners(r.truth.Alerts, "node"))
+		most = len(r.cluster.owners(r.truth.Alerts, "node"))
 	case "rollout-stuck":
 		most = 2
 	case "flapping":
@@ -46,14 +43,4 @@ func check(t *testing.T, r recording, row Row) {
 	if row.OfTheOutage > most {
 		t.Errorf("%d incidents of the outage, where at most %d are right", row.OfTheOutage, most)
 	}
-}
-
-// clusterOf reads the cluster of a recording.
-func clusterOf(t *testing.T, r recording) *cluster {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join(inTests, r.name+topologySuffix))
-	require.NoError(t, err)
-	c := &cluster{}
-	require.NoError(t, json.Unmarshal(content, c))
-	return c
 }

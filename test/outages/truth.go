@@ -16,6 +16,7 @@ import (
 const (
 	notificationsSuffix = ".jsonl"
 	truthSuffix         = ".truth.json"
+	topologySuffix      = ".topology.json"
 )
 
 // truth is what really happened while a recording was made.
@@ -51,10 +52,13 @@ type object struct {
 	Name      string `json:"name,omitempty"`
 }
 
-// is tells whether an incident's resource is this object. What is about the whole cluster, or about nothing, has no name: it
-// stands as an Alert. An endpoint is an Instance to the fold.
-func (o object) is(r v1alpha1.Resource) bool {
+// is tells whether an incident's resource is this object. What is about the whole cluster, or about nothing, has no
+// name: it stands as an Alert. An endpoint is an Instance to the fold. A node may stand by its address: some alerts
+// name nothing else.
+func (o object) is(r v1alpha1.Resource, c *cluster) bool {
 	switch {
+	case o.Kind == "Node" && r.Kind == o.Kind:
+		return r.Name == o.Name || r.Name != "" && r.Name == c.Nodes[o.Name].Address
 	case o.Name == "":
 		return r.Kind == "Alert" || r.Kind == o.Kind
 	case o.Kind == "Endpoint" && r.Kind == "Instance":
@@ -64,7 +68,8 @@ func (o object) is(r v1alpha1.Resource) bool {
 	}
 }
 
-// span is a time for which an alert fired. An alert that fires when the recording ends has no To, and that end once it is read.
+// span is a time for which an alert fired. An alert that fires when the recording ends has no To, and that end once
+// it is read.
 type span struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to,omitzero"`
@@ -73,10 +78,11 @@ type span struct {
 // within tells whether a time lies inside of the span, its ends not included.
 func (s span) within(t time.Time) bool { return t.After(s.From) && t.Before(s.To) }
 
-// recording is the notifications of an outage with the truth about it.
+// recording is the notifications of an outage with the truth about it, and the cluster.
 type recording struct {
 	name          string
 	truth         truth
+	cluster       cluster
 	notifications []replay.Notification
 }
 
@@ -87,7 +93,8 @@ func readAll(dir string) ([]recording, error) {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: there is no recording with a truth (NAME%s beside NAME%s)", dir, notificationsSuffix, truthSuffix)
+		return nil, fmt.Errorf("%s: there is no recording with a truth (NAME%s beside NAME%s)",
+			dir, notificationsSuffix, truthSuffix)
 	}
 	out := make([]recording, 0, len(files))
 	for _, file := range files {
@@ -100,15 +107,11 @@ func readAll(dir string) ([]recording, error) {
 	return out, nil
 }
 
-// read reads the two files of one recording.
+// read reads the files of one recording.
 func read(path string) (recording, error) {
 	r := recording{name: filepath.Base(path)}
-	content, err := os.ReadFile(path + truthSuffix)
-	if err != nil {
+	if err := readJSON(path+truthSuffix, &r.truth); err != nil {
 		return r, err
-	}
-	if err := json.Unmarshal(content, &r.truth); err != nil {
-		return r, fmt.Errorf("%s%s: %w", path, truthSuffix, err)
 	}
 	for _, a := range r.truth.Alerts {
 		for n := range a.Fired {
@@ -117,9 +120,24 @@ func read(path string) (recording, error) {
 			}
 		}
 	}
-	if content, err = os.ReadFile(path + notificationsSuffix); err != nil {
+	if err := readJSON(path+topologySuffix, &r.cluster); err != nil {
+		return r, err
+	}
+	content, err := os.ReadFile(path + notificationsSuffix)
+	if err != nil {
 		return r, err
 	}
 	r.notifications, err = replay.Read(path+notificationsSuffix, content)
 	return r, err
+}
+
+func readJSON(path string, into any) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(content, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }

@@ -7,9 +7,6 @@ import (
 	"path/filepath"
 )
 
-// topologySuffix is that of the file of a recording's cluster.
-const topologySuffix = ".topology.json"
-
 // ownFiles makes the files of the project's own recordings: content by name.
 func ownFiles() (map[string][]byte, error) {
 	files := map[string][]byte{}

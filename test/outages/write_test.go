@@ -37,13 +37,15 @@ func TestTheTruthHoldsTheRecordedAlerts(t *testing.T) {
 		known := map[string]alert{}
 		for _, a := range r.truth.Alerts {
 			known[a.Fingerprint] = a
-			require.True(t, slices.ContainsFunc(r.truth.Roots, func(root root) bool { return root.ID == a.Root }), "%s: %v", r.name, a)
+			hasRoot := slices.ContainsFunc(r.truth.Roots, func(root root) bool { return root.ID == a.Root })
+			require.True(t, hasRoot, "%s: %v", r.name, a)
 		}
 		for _, n := range r.notifications {
 			for _, told := range n.Batch.Alerts {
 				a, there := known[virtual.Fingerprint(told.Labels)]
 				require.True(t, there, "%s: %v", r.name, told.Labels)
-				require.True(t, slices.ContainsFunc(a.Fired, func(s span) bool { return s.From.Equal(told.StartsAt) }), "%s: %v", r.name, told)
+				fired := slices.ContainsFunc(a.Fired, func(s span) bool { return s.From.Equal(told.StartsAt) })
+				require.True(t, fired, "%s: %v", r.name, told)
 			}
 		}
 	}

@@ -11,7 +11,6 @@ import (
 // programs are the servers that come with the system, each with its Debian package.
 var programs = map[string]string{
 	"redis-server":            "redis-server",
-	"redis-sentinel":          "redis-sentinel",
 	"prometheus-alertmanager": "prometheus-alertmanager",
 	"prometheus":              "prometheus",
 	"promtool":                "prometheus",

@@ -91,8 +91,8 @@ func (r *RedisServer) endWith(t testing.TB) {
 	})
 }
 
-// Client returns a client that may do everything, heeds its contexts' deadlines and has go-redis' default options otherwise. It is closed
-// with the server.
+// Client returns a client that may do everything, heeds its contexts' deadlines and has go-redis' default options
+// otherwise. It is closed with the server.
 func (r *RedisServer) Client() *redis.Client { return r.client }
 
 // Start starts the server again after Stop or Kill, on the same port and with the same files, and returns when it

@@ -18,8 +18,8 @@ const sentinelMaster = "stormfold"
 // shippedServers is how many servers, and how many Sentinels, deploy/redis/ha has.
 const shippedServers = 3
 
-// RedisSentinel is what deploy/redis/ha starts: a Redis master, two replicas, and three Sentinels that replace the master
-// when two of them miss it. Each is started by its own script, with the shipped ACL and configuration.
+// RedisSentinel is what deploy/redis/ha starts: a Redis master, two replicas, and three Sentinels that replace the
+// master when two of them miss it. Each is started by its own script, with the shipped ACL and configuration.
 type RedisSentinel struct {
 	// URL is the function's, in the notation of go-redis for Sentinel.
 	URL string
@@ -33,8 +33,8 @@ type RedisSentinel struct {
 	sentinels []*Process
 }
 
-// Sentinel starts the servers and Sentinels of deploy/redis/ha for a test, and returns when the replicas have caught up and the
-// Sentinels know them and each other. The settings are further lines of redis.conf.
+// Sentinel starts the servers and Sentinels of deploy/redis/ha for a test, and returns when the replicas have caught up
+// and the Sentinels know them and each other. The settings are further lines of redis.conf.
 func Sentinel(t testing.TB, settings ...string) *RedisSentinel {
 	t.Helper()
 	s := &RedisSentinel{}
@@ -150,7 +150,8 @@ func (s *RedisSentinel) Complete(ctx context.Context) error {
 				following++
 			}
 		}
-		if master["flags"] != "master" || following != len(s.Servers)-1 || master["num-other-sentinels"] != strconv.Itoa(len(s.addresses)-1) {
+		others := strconv.Itoa(len(s.addresses) - 1)
+		if master["flags"] != "master" || following != len(s.Servers)-1 || master["num-other-sentinels"] != others {
 			return fmt.Errorf("the Sentinel %s knows a master %q, %d replicas of %d that follow it, %s other Sentinels",
 				address, master["flags"], following, len(s.Servers)-1, master["num-other-sentinels"])
 		}

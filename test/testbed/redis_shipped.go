@@ -24,8 +24,8 @@ var admin = url.UserPassword("admin", "admin")
 
 const adminRule = "user admin on >admin ~* &* +@all"
 
-// TrialRedis starts the server of deploy/redis/trial for a test, by its own script, ACL and configuration. The settings are
-// further lines of redis.conf. The URL is the function's.
+// TrialRedis starts the server of deploy/redis/trial for a test, by its own script, ACL and configuration. The settings
+// are further lines of redis.conf. The URL is the function's.
 func TrialRedis(t testing.TB, settings ...string) *RedisServer {
 	t.Helper()
 	r, err := startShipped(t.TempDir(), "trial/start.sh", Port(t), settings)
@@ -36,7 +36,8 @@ func TrialRedis(t testing.TB, settings ...string) *RedisServer {
 	return r
 }
 
-// startShipped starts a server by a script of deploy/redis. The variables are for that script, on top of those that all have.
+// startShipped starts a server by a script of deploy/redis. The variables are for that script, on top of those that all
+// have.
 func startShipped(dir, script string, port int, settings []string, env ...string) (*RedisServer, error) {
 	command, err := shipped("redis", dir, script, port, settings, env...)
 	if err != nil {
@@ -46,7 +47,8 @@ func startShipped(dir, script string, port int, settings []string, env ...string
 	return startServer(address, admin, command)
 }
 
-// shipped is how a pod starts a script of deploy/redis: with files of ConfigMaps in CONF, and with directories that outlive it.
+// shipped is how a pod starts a script of deploy/redis: with files of ConfigMaps in CONF, and with directories that
+// outlive it.
 func shipped(name, dir, script string, port int, settings []string, env ...string) (Command, error) {
 	root, err := projectDir()
 	if err != nil {
@@ -57,22 +59,29 @@ func shipped(name, dir, script string, port int, settings []string, env ...strin
 		return Command{}, err
 	}
 	script = filepath.Join(root, "deploy/redis", script)
-	conf := filepath.Join(dir, "conf")
+	// The scripts know it by this name, whichever server it is.
+	bin, conf := filepath.Join(dir, "bin"), filepath.Join(dir, "conf")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		return Command{}, err
+	}
+	if err := os.Symlink(path, filepath.Join(bin, "redis-server")); err != nil {
+		return Command{}, err
+	}
 	if err := mountShipped(conf, filepath.Dir(script), settings); err != nil {
 		return Command{}, err
 	}
 	return Command{
 		Name: name + "-" + strconv.Itoa(port), Path: "/bin/sh", Args: []string{script}, Dir: dir,
 		Env: append([]string{
-			"PATH=" + filepath.Dir(path) + ":" + os.Getenv("PATH"), "BIND=127.0.0.1", "PORT=" + strconv.Itoa(port),
+			"PATH=" + bin + ":" + os.Getenv("PATH"), "BIND=127.0.0.1", "PORT=" + strconv.Itoa(port),
 			"CONF=" + conf, "DATA=" + dir, "RUN=" + dir, "STORMFOLD_PASSWORD=" + FunctionPassword,
 			"REPLICATION_PASSWORD=" + replicationPassword, "SENTINEL_PASSWORD=" + SentinelPassword,
 		}, env...),
 	}, nil
 }
 
-// mountShipped makes the directory that a pod has of the ConfigMaps of a directory of deploy/redis, with further settings and
-// with the administrator.
+// mountShipped makes the directory that a pod has of the ConfigMaps of a directory of deploy/redis, with further
+// settings and with the administrator.
 func mountShipped(conf, from string, settings []string) error {
 	config, err := os.ReadFile(filepath.Join(from, "redis.conf"))
 	if err != nil {

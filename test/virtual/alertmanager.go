@@ -1,12 +1,12 @@
-// Package virtual has Prometheus' and Alertmanager's sides of a notification on virtual time, for tests and recordings that
-// last for hours.
+// Package virtual has Prometheus' and Alertmanager's sides of a notification on virtual time, for tests and
+// recordings that last for hours.
 //
 //	Prometheus     sends what fires every minute, and for 15 minutes what has ended
 //	Alertmanager   groups alerts, and says when a group is notified of and what the webhook gets
 //
-// Alertmanager is a model of the one of version 0.34: its dispatcher (group_wait, group_interval), its deduplication by the
-// notification log (repeat_interval, send_resolved) and its merging of alerts that overlap. It has one route and one receiver,
-// every notification arrives, and nothing is inhibited or silenced.
+// Alertmanager is a model of the one of version 0.34: its dispatcher (group_wait, group_interval), its deduplication
+// by the notification log (repeat_interval, send_resolved) and its merging of alerts that overlap. It has one route
+// and one receiver, every notification arrives, and nothing is inhibited or silenced.
 package virtual
 
 import (
@@ -81,7 +81,9 @@ type entry struct {
 
 // NewAlertmanager is one that has heard of nothing.
 func NewAlertmanager(route Route) *Alertmanager {
-	return &Alertmanager{route: route, alerts: map[model.Fingerprint]Alert{}, groups: map[string]*group{}, log: map[string]entry{}}
+	return &Alertmanager{
+		route: route, alerts: map[model.Fingerprint]Alert{}, groups: map[string]*group{}, log: map[string]entry{},
+	}
 }
 
 // Receive takes alerts at a time, which never goes back.
@@ -217,8 +219,8 @@ func (m *Alertmanager) document(key string, g *group, fires bool) json.RawMessag
 			ends = time.Time{}
 		}
 		listed[n] = map[string]any{
-			"status": status(!a.over(m.now)), "labels": a.Labels, "annotations": a.Annotations, "startsAt": a.StartsAt, "endsAt": ends,
-			"generatorURL": "", "fingerprint": Fingerprint(a.Labels),
+			"status": status(!a.over(m.now)), "labels": a.Labels, "annotations": a.Annotations,
+			"startsAt": a.StartsAt, "endsAt": ends, "generatorURL": "", "fingerprint": Fingerprint(a.Labels),
 		}
 		if n == 0 {
 			common = maps.Clone(a.Labels)
@@ -226,8 +228,9 @@ func (m *Alertmanager) document(key string, g *group, fires bool) json.RawMessag
 		maps.DeleteFunc(common, func(name, value string) bool { return a.Labels[name] != value })
 	}
 	data, err := json.Marshal(map[string]any{
-		"version": "4", "groupKey": key, "truncatedAlerts": 0, "status": status(fires), "receiver": "stormfold", "groupLabels": g.labels,
-		"commonLabels": common, "commonAnnotations": map[string]string{}, "externalURL": "http://alertmanager:9093", "alerts": listed,
+		"version": "4", "groupKey": key, "truncatedAlerts": 0, "status": status(fires),
+		"receiver": "stormfold", "externalURL": "http://alertmanager:9093", "groupLabels": g.labels,
+		"commonLabels": common, "commonAnnotations": map[string]string{}, "alerts": listed,
 	})
 	if err != nil {
 		panic(err) // Maps of strings and times are JSON.

@@ -11,11 +11,15 @@ import (
 
 var (
 	start = time.Date(2026, 3, 10, 14, 0, 0, 0, time.UTC)
-	own   = Route{GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: 4 * time.Hour}
+	own   = Route{
+		GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute,
+		RepeatInterval: 4 * time.Hour,
+	}
 )
 
 func firing(name string, from, to time.Duration) Firing {
-	return Firing{Labels: map[string]string{"alertname": name, "namespace": "shop"}, From: start.Add(from), To: start.Add(to)}
+	labels := map[string]string{"alertname": name, "namespace": "shop"}
+	return Firing{Labels: labels, From: start.Add(from), To: start.Add(to)}
 }
 
 // told says when the webhook was called, and for each alert its name with + when it fired and - when it was over.
@@ -41,8 +45,8 @@ func told(t *testing.T, until time.Duration, firings ...Firing) []string {
 	return out
 }
 
-// A group is told of after group_wait, again at the group_interval after something in it changed, and otherwise only once the
-// repeat_interval is over. What has ended is told once.
+// A group is told of after group_wait, again at the group_interval after something in it changed, and otherwise only
+// once the repeat_interval is over. What has ended is told once.
 func TestWhenAGroupIsToldOf(t *testing.T) {
 	require.Equal(t, []string{
 		"30s +A", "5m30s +A +B", "10m30s +A -B", "4h15m30s +A", "8h20m30s +A", "9h0m30s -A",

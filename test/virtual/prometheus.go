@@ -24,7 +24,8 @@ type Firing struct {
 	Silent time.Time
 }
 
-// Over is when the firing is over for an Alertmanager that Prometheus does not tell of its end: what was sent last ends.
+// Over is when the firing is over for an Alertmanager that Prometheus does not tell of its end: what was sent last
+// ends.
 func (f Firing) Over() time.Time {
 	last := f.From
 	for at := f.From; at.Before(f.To) && at.Before(f.Silent); at = at.Add(resendDelay) {

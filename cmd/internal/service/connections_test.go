@@ -26,8 +26,9 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestConnectionsOutliveThoseOfQueueProxy: queue-proxy keeps idle connections for 90 s, also those on which it has sent nothing
-// yet. A server that closes one first may do so while a request is on its way, which queue-proxy answers with 502.
+// TestConnectionsOutliveThoseOfQueueProxy: queue-proxy keeps idle connections for 90 s, also those on which it has sent
+// nothing yet. A server that closes one first may do so while a request is on its way, which queue-proxy answers with
+// 502.
 func TestConnectionsOutliveThoseOfQueueProxy(t *testing.T) {
 	s := New(&echo{})
 	synctest.Test(t, func(t *testing.T) {

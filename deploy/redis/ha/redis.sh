@@ -5,8 +5,8 @@
 # HOST and PORT are this server's, FIRST and FIRST_PORT the first server's, CONF and DATA directories, and BIND the addresses
 # to listen on, all of them when it is not set.
 #
-# Redis replays its append-only file as the default user, even when that user is off, and drops every transaction with a command
-# that this user may not use. So the default user may use every command, and nobody can log in as that user.
+# Redis replays its append-only file as the default user, even when that user is off, and drops every transaction with a
+# command that this user may not use. So the default user may use every command, and nobody can log in as that user.
 set -eu
 umask 077
 config="$DATA/redis.conf" users="$DATA/users.acl"

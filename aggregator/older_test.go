@@ -1,0 +1,87 @@
+package aggregator
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+// older folds an event the way the function does when the policies in force are others than those of open groups.
+func (l *lab) older(policies config.Policies, alerts ...Alert) []Folded {
+	l.t.Helper()
+	var kinds []Kind
+	for shard := range Shards {
+		swept, err := l.Sweep(l.ctx, shard)
+		require.NoError(l.t, err)
+		for _, text := range swept.Kinds {
+			kind, err := ParseKind(text)
+			require.NoError(l.t, err)
+			if kind.String() != KindOf(&policies.List[0]).String() {
+				kinds = append(kinds, kind)
+			}
+		}
+	}
+	out, err := l.FoldOlder(l.ctx, kinds, Split(policies, Batch{Alerts: alerts}))
+	require.NoError(l.t, err)
+	folded, err := l.Fold(l.ctx, out.Rest, func(Group) string { return "stormfold" })
+	require.NoError(l.t, err)
+	return append(out.Folded, folded...)
+}
+
+// What was open when the policies changed ends when its alerts do, and no alert is in two incidents.
+func TestPoliciesChangeWhileIncidentsAreOpen(t *testing.T) {
+	for name, forgets := range map[string]bool{"": false, "Redis emptied": true} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, func(p *config.Policy) { p.Threshold = 4 })
+			storm := l.pods(6, Firing)
+			f := l.fold(storm...)
+			l.flush(f.Group, f.Token)
+			lone := l.alert("db-0", Firing)
+			lone.Labels["alertname"], lone.Fingerprint = "DiskFull", "00000000000000d1"
+			f = l.fold(lone)
+			l.flush(f.Group, f.Token)
+			require.Len(t, l.open(), 2)
+
+			changed := l.policy
+			changed.GroupBy, changed.Route = []string{"namespace", "alertname"}, "1"
+			policies := config.Policies{List: []config.Policy{changed}}
+			if forgets {
+				require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+				for _, o := range l.open() {
+					labels := map[string]string{"alertname": o.CommonLabels["alertname"]}
+					i := Imported{Group: GroupID("default", labels), Policy: "default", Labels: labels, Object: o}
+					_, err := l.Import(l.ctx, i, &changed)
+					require.NoError(t, err)
+				}
+				l.imported()
+			}
+			l.pass(time.Minute)
+			again := append(l.pods(7, Firing), lone) // Six that are known, and a new one.
+			for i := range again {
+				again[i].NotifiedAt = l.now
+			}
+			l.older(policies, again...)
+			l.pass(time.Minute)
+			l.sweep()
+			require.Len(t, l.open(), 3)
+			over := l.pods(7, Resolved)
+			lone.Status, lone.NotifiedAt, lone.EndsAt = Resolved, l.now, l.now
+			l.older(policies, append(over, lone)...)
+			l.pass(time.Minute)
+			l.sweep()
+			require.Empty(t, l.open())
+			require.Len(t, l.in(Ended), 3)
+			for _, o := range l.in(Ended) {
+				require.Equal(t, "AllResolved", o.Reason)
+			}
+			for shard := range Shards {
+				swept, err := l.Sweep(l.ctx, shard)
+				require.NoError(t, err)
+				require.Empty(t, swept.Kinds, "nothing is open")
+			}
+		})
+	}
+}
