@@ -77,6 +77,12 @@ local function quieten()
   return over, false
 end
 local over, more = quieten()
+if more then -- Nothing is written before all of it has been looked at.
+  set(g, 'lu', 0)
+  local at = reschedule(g, due, gid, now)
+  save(g)
+  return {'busy', at}
+end
 -- An import, too, may find that all of a storm is over.
 if g.st == 'storm' and g.f == 0 and g.tr == 0 then end_storm(g, over > 0 and 'Quiet' or 'AllResolved', now, out) end
 age(g, now, out)
@@ -161,10 +167,9 @@ end
 if #objects == 0 then
   set(g, 'lu', 0)
   if skipped then set(g, 'nf', now + g.p.flushMin) end
-  local at = reschedule(g, due, gid, now)
+  reschedule(g, due, gid, now)
   save(g)
   if skipped then return {'busy', g.nf} end
-  if more then return {'busy', at} end
   if #out == 0 then return {'none'} end
 else
   -- The interval doubles while flushes follow each other closely, and falls back after a pause.
