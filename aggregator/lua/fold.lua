@@ -30,7 +30,8 @@
 local now = clock(ARGV[1])
 local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
 local token, gid, policy = ARGV[2], ARGV[4], ARGV[5]
-local truncated, complete = string.find(ARGV[11], '!', 1, true) ~= nil, ARGV[11] ~= ''
+local notified = ARGV[11]
+local truncated = string.find(notified, '!', 1, true) ~= nil
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
 local p = policy ~= '' and cjson.decode(ARGV[8])
 
@@ -42,7 +43,7 @@ local function all_words()
 end
 
 local g = load(k, due, gid, now, p)
-g.lu = math.min(g.lu, now + tonumber(ARGV[3]))
+set(g, 'lu', math.min(g.lu, now + tonumber(ARGV[3])))
 local storm = ARGV[13] ~= ''
 if storm and (g.obj ~= ARGV[13] or g.st ~= 'storm' or g.waits or late(g, now)) then
   if g.lost == '1' then save(g) end
@@ -97,7 +98,9 @@ local said = 0
 for _, a in ipairs(words) do said = math.max(said, a.at) end
 local shared, cut = waited(g, words)
 if ARGV[10] ~= '' then shared[#shared + 1] = ARGV[10] end
-truncated = truncated or cut
+if cut then -- Which notification that was is not known any more.
+  truncated, notified = true, notified .. '!* '
+end
 -- CUTS is how many of a sender's groups with alerts left out are remembered, before all of them count as one that stays so.
 local CUTS = 16
 
@@ -320,7 +323,7 @@ local function repeats(a, r)
   local e = g.st == 'calm' and get_entry(g, r.obj)
   if not e then return end
   e.h = now
-  local tr = truncated and 1 or not complete and e.tr or nil
+  local tr = truncated and 1 or notified == '' and e.tr or nil
   if tr ~= e.tr or e.bare then
     if e.bare then redis.call('HSET', k.objects, r.obj .. '#', a.facts) end
     e.tr, e.bare, e.lc, e.rev = tr, nil, now, bump(g, now)
@@ -390,9 +393,9 @@ for _, a in ipairs(words) do apply(a) end
 
 if #words > 0 then set(g, 'heard', now) end
 -- What a sender left out of one notification, it may tell in a later one of the same group.
-if g.st == 'storm' and complete and (truncated or g.tr == 1) then
+if g.st == 'storm' and notified ~= '' and (truncated or g.tr == 1) then
   local cut, n = cjson.decode(g.cut and g.cut ~= '' and g.cut or '{}'), 0
-  for mark, key in string.gmatch(ARGV[11], '(!?)(%w*) ') do
+  for mark, key in string.gmatch(notified, '(!?)([^ ]*) ') do
     if mark == '!' then
       cut[key] = math.max(cut[key] or 0, said)
     else

@@ -116,8 +116,8 @@ local function load(k, due, gid, now, p)
   end
   g.p = p or g.par and cjson.decode(g.par)
   -- After a step back of Redis' clock times may be ahead of it: none reaches further than its interval from now.
-  for _, f in ipairs({'heard', 'res', 'lf'}) do g[f] = math.min(g[f], now) end
-  if g.p then g.nf = math.min(g.nf, now + math.max(g.p.flushMax, g.p.hold, RETRY)) end
+  for _, f in ipairs({'heard', 'res', 'lf'}) do set(g, f, math.min(g[f], now)) end
+  if g.p then set(g, 'nf', math.min(g.nf, now + math.max(g.p.flushMax, g.p.hold, RETRY))) end
   return g
 end
 
