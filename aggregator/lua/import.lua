@@ -230,7 +230,7 @@ local function import_over(e)
     end
   end
   store(e, e.e + g.p.retention)
-  if e.t == 'S' and e.s == 'resolved' and e.why == 'AllResolved' and e.tr ~= 1 and now < e.e + g.p.cooldown and
+  if e.t == 'S' and e.s == 'resolved' and e.why == 'AllResolved' and e.tr ~= 1 and now < e.e + g.p.cooldown + LATE and
     g.st == 'calm' and redis.call('ZCARD', k.open) == 0 then
     set(g, 'st', 'cool')
     set(g, 'obj', name)
