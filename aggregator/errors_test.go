@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"syscall"
@@ -27,7 +28,7 @@ func (e serverError) Error() string { return string(e) }
 func (serverError) RedisError()     {}
 
 func TestErrorsAreClassifiedByWhatTheyAre(t *testing.T) {
-	_, cannotMarshal := json.Marshal(func() {})
+	_, cannotMarshal := json.Marshal(math.Inf(1))
 	dial := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	for want, all := range map[error][]error{
 		ErrOutOfMemory: {serverError("OOM command not allowed when used memory > 'maxmemory'.")},

@@ -112,6 +112,10 @@ func (l *lab) flush(group, token string) {
 			require.NoError(l.t, err)
 			continue
 		}
+		var busy *Busy
+		if errors.As(err, &busy) && !busy.Until.After(l.now) {
+			continue // A large storm is looked through page by page.
+		}
 		require.NoError(l.t, err)
 		if s == nil || len(s.Objects) == 0 {
 			return

@@ -187,7 +187,7 @@ func TestAStormEndsQuietly(t *testing.T) {
 }
 
 func TestAStormEndsAtItsMaximumDuration(t *testing.T) {
-	l := newLab(t, nil)
+	l := newLab(t, func(p *config.Policy) { p.MaxDuration = 24 * time.Hour })
 	pods := l.pods(6, Firing)
 	f := l.fold(pods...)
 	l.flush(f.Group, f.Token)

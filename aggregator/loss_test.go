@@ -508,7 +508,7 @@ func programs(t *testing.T, what harm, once bool) {
 	}
 	for range programs {
 		w := &losses{
-			lab: newLab(t, func(p *config.Policy) { p.Cooldown = time.Hour }), random: rand.New(rand.NewPCG(seed, 0)),
+			lab: newLab(t, func(p *config.Policy) { p.Cooldown, p.Threshold = time.Hour, []int{5, 1}[seed%2] }), random: rand.New(rand.NewPCG(seed, 0)),
 			standing: map[string]Object{}, labels: map[string]map[string]string{}, words: map[string][]Alert{}, fired: map[string]bool{},
 		}
 		w.run(150, what, once)

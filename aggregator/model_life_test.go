@@ -231,7 +231,7 @@ func (g *modelGroup) age(now time.Time) {
 		}
 	}
 	// The cooldown may have become another since.
-	if g.state() == "cool" && !now.Before(g.storm.ended.Add(g.p.Cooldown)) {
+	if g.state() == "cool" && !now.Before(g.storm.ended.Add(g.p.Cooldown+told)) {
 		g.calm()
 	}
 }

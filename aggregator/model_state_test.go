@@ -238,8 +238,9 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 	ev.sources, news = x.hear(w)
 	if x == nil {
 		switch {
+		case !w.over && ev.now.UnixMilli()-said >= g.p.Quiet.Milliseconds():
 		case !w.over:
-			g.fires(ev, w.alert, said)
+			g.fires(ev, w, said)
 		case fresh:
 			g.show(ev, w.alert, said)
 		case len(g.alerts) < 2*g.p.MaxAlerts:
@@ -248,12 +249,12 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 		return
 	}
 	firing := false
-	for id, s := range ev.sources {
-		firing = firing || s.fires() && (id == w.source || ev.now.UnixMilli()-s.firing < g.p.Quiet.Milliseconds())
+	for _, s := range ev.sources {
+		firing = firing || s.fires() && ev.now.UnixMilli()-s.firing < g.p.Quiet.Milliseconds()
 	}
 	at := max(said, x.at)
 	switch {
-	case x.firing() && !firing:
+	case x.firing() && !firing && w.over:
 		x.at, x.over, x.sources = at, true, ev.sources
 		if g.storm != nil {
 			g.changed(g.storm)
@@ -277,7 +278,7 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 	case x.firing():
 		return
 	case news && !w.over && firing:
-		g.fires(ev, w.alert, at)
+		g.fires(ev, w, at)
 		return
 	}
 	// A tombstone may learn from a word that there was something to show.
@@ -287,7 +288,7 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 		g.show(ev, w.alert, at)
 	case news:
 		if w.over {
-			if !x.hidden && !g.current(x, ev.now) {
+			if !x.hidden && !g.current(x, w, ev.now) {
 				// Its incident is a thing of the past: of a firing since, only a late word can tell.
 				x.since, x.hidden, x.in = x.at, true, nil
 			}
@@ -298,12 +299,21 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 }
 
 // current says whether an alert that is over is still part of an incident that goes on or may be reopened.
-func (g *modelGroup) current(x *modelAlert, now time.Time) bool {
+func (g *modelGroup) current(x *modelAlert, w modelWord, now time.Time) bool {
 	if x.in == nil || g.storm != nil {
 		return x.in != nil && x.in == g.storm
 	}
-	return g.lately(x.in, now)
+	return x.in.state == Ended && x.in.reason == "AllResolved" && g.reopens(w, x.in.ended, now)
 }
+
+// reopens says whether an alert that fires reopens what ended at that time: it began, or is told of, within the cooldown.
+func (g *modelGroup) reopens(w modelWord, ended, now time.Time) bool {
+	last := ended.Add(g.p.Cooldown)
+	return now.Before(last) || w.starts.Before(last) && now.Before(last.Add(told))
+}
+
+// told is how much later a sender may tell of a firing.
+const told = 5 * time.Minute
 
 // lately says whether an incident is over and may be reopened.
 func (g *modelGroup) lately(i *modelIncident, now time.Time) bool {
@@ -311,8 +321,12 @@ func (g *modelGroup) lately(i *modelIncident, now time.Time) bool {
 }
 
 // fires takes in an alert that begins to fire.
-func (g *modelGroup) fires(ev *modelEvent, alert string, at int64) {
+func (g *modelGroup) fires(ev *modelEvent, w modelWord, at int64) {
+	alert := w.alert
 	ev.newly++
+	if g.state() == "cool" && !g.reopens(w, g.storm.ended, ev.now) {
+		g.calm()
+	}
 	if g.state() == "cool" {
 		g.reopen(g.storm, ev.now)
 	}
@@ -322,7 +336,7 @@ func (g *modelGroup) fires(ev *modelEvent, alert string, at int64) {
 	}
 	x := g.alerts[alert]
 	var i *modelIncident
-	if x != nil && g.current(x, ev.now) {
+	if x != nil && g.current(x, w, ev.now) {
 		i = x.in
 		g.reopen(i, ev.now)
 	} else {

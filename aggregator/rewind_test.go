@@ -60,7 +60,9 @@ func TestRewindTakesEveryPage(t *testing.T) {
 	n, err := l.Rewind(l.ctx, 3, l.now)
 	require.NoError(t, err)
 	require.Equal(t, 2*sweepGroups+7, n)
-	late, err := l.rdb.ZRangeByScore(l.ctx, due, &redis.ZRangeBy{Min: fmt.Sprintf("(%d", l.now.UnixMilli()), Max: "+inf"}).Result()
+	late, err := l.rdb.ZRangeArgs(l.ctx, redis.ZRangeArgs{
+		Key: due, Start: fmt.Sprintf("(%d", l.now.UnixMilli()), Stop: "+inf", ByScore: true,
+	}).Result()
 	require.NoError(t, err)
 	require.Equal(t, []string{importedMark}, late)
 	oldest, err := l.rdb.ZRangeWithScores(l.ctx, due, 0, 0).Result()

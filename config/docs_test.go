@@ -35,7 +35,9 @@ func TestExamplesOfTheDocumentationAreValid(t *testing.T) {
 			examples++
 			policies, err := ParsePolicies([]byte("policies:" + text))
 			require.NoError(t, err)
-			assert.Equal(t, Default().List[4], policies.List[len(policies.List)-1])
+			want, have := Default().List[4], policies.List[len(policies.List)-1]
+			have.Route = want.Route // It has other policies before it.
+			assert.Equal(t, want, have)
 		}
 	}
 	assert.Equal(t, 1, examples)

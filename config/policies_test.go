@@ -22,9 +22,11 @@ func TestDefaultPolicies(t *testing.T) {
 	}
 	assert.Equal(t, []string{"heartbeats", "nodes", "workloads", "events", "default"}, names)
 	last := Default().List[4]
+	assert.Len(t, last.Route, 8)
+	last.Route = ""
 	assert.Equal(t, Policy{
 		Name: "default", GroupBy: []string{"cluster", "namespace", "alertname"}, Threshold: 5, Window: 15 * time.Minute,
-		Quiet: 13 * time.Hour, MaxDuration: 24 * time.Hour, Cooldown: 20 * time.Minute, Retention: 168 * time.Hour,
+		Quiet: 13 * time.Hour, MaxDuration: 168 * time.Hour, Cooldown: 20 * time.Minute, Retention: 168 * time.Hour,
 		Flush:     Flush{Min: time.Second, Max: 15 * time.Second},
 		MaxAlerts: 10000, MaxListed: 500, MaxGroups: 1000, Breakdown: []string{"namespace", "node", "severity", "workload"},
 		OnRedisFailure: OnRedisFailureRetry,

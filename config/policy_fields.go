@@ -68,7 +68,7 @@ func PolicyFields() []Field {
 			func(p *Policy) *time.Duration { return &p.Window }),
 		durationField("quiet", "13h", "1s", "30d", "", "An incident of which nothing was heard for that long ends with reason Quiet. "+
 			"Keep it above Alertmanager's `repeat_interval`.", func(p *Policy) *time.Duration { return &p.Quiet }),
-		durationField("maxDuration", "24h", "1s", "30d", "", "An incident that old ends with reason MaxDuration; what fires on is a new one.",
+		durationField("maxDuration", "168h", "1s", "30d", "", "An incident that old ends with reason MaxDuration; what still fires is in a new one at once.",
 			func(p *Policy) *time.Duration { return &p.MaxDuration }),
 		durationField("cooldown", "20m", "0s", "24h", "", "An alert that fires that soon after the resolution reopens the incident.",
 			func(p *Policy) *time.Duration { return &p.Cooldown }),

@@ -67,13 +67,13 @@ func (p *pod) explain(ctx context.Context, ev event.Event, groups []aggregator.G
 			continue
 		}
 		p.log.Debugw("group folded", append(fields, fieldGroup, fold.Group, "state", fold.State, "action", action(fold),
-			"newlyFiring", fold.NewlyFiring, "inWindow", fold.Window, "threshold", group.Policy.Threshold, "window", group.Policy.Window,
+			"newlyFiring", fold.NewlyFiring, "counted", fold.Window, "threshold", group.Policy.Threshold, "window", group.Policy.Window,
 			"windowLeft", windowLeft(fold), fieldTotal, fold.Total, fieldFiring, fold.Firing, fieldRevision, fold.Revision,
 			"leased", fold.Token != "", "due", fold.Due)...)
 	}
 }
 
-// windowLeft is how long the oldest alert of those that newly fired still counts towards a storm, 0 when none does.
+// windowLeft is how long the oldest alert of those that are over still counts towards a storm, 0 when there is none.
 func windowLeft(fold aggregator.Folded) time.Duration {
 	if fold.WindowUntil.IsZero() {
 		return 0

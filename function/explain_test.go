@@ -75,8 +75,9 @@ func life(t *testing.T, f *Function, lines *observer.ObservedLogs) []observer.Lo
 	}, 30*time.Second, time.Millisecond)
 	handled(t, f, withTrace(notification(t, 5, "firing")))
 	require.Eventually(t, func() bool { return len(transitions()) == 4 }, 30*time.Second, time.Millisecond)
-	back := withTrace(alertEvent(t, "web-0", "firing"))
-	back.SetTime(time.Now().Add(time.Minute)) // Later than the resolution, beyond doubt.
+	// It begins anew after the end, beyond doubt.
+	back := withTrace(alertEventSince(t, "web-0", "firing", time.Now().Add(time.Minute)))
+	back.SetTime(time.Now().Add(time.Minute))
 	handled(t, f, withTrace(notification(t, 5, "resolved")), back)
 	require.NoError(t, f.Stop(t.Context()))
 	return transitions()
@@ -159,7 +160,7 @@ func TestAnEventIsExplained(t *testing.T) {
 		require.Equal(t, zap.DebugLevel, line.Level)
 		for field, want := range map[string]any{
 			fieldEvent: "4b1d", fieldTrace: traceID, fieldPolicy: "default", "state": "calm", "action": "opened", "alerts": alerts,
-			"newlyFiring": alerts, "inWindow": alerts, "threshold": int64(5), "window": 2 * time.Minute, "windowLeft": 2 * time.Minute, "leased": true,
+			"newlyFiring": alerts, "counted": alerts, "threshold": int64(5), "window": 2 * time.Minute, "windowLeft": 0, "leased": true,
 		} {
 			require.EqualValues(t, want, fields[field], field)
 		}

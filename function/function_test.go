@@ -52,13 +52,17 @@ func startOn(t testing.TB, f *Function, settings ...string) *projector.Memory {
 }
 
 func alertEvent(t testing.TB, pod, status string) event.Event {
+	return alertEventSince(t, pod, status, time.Now())
+}
+
+func alertEventSince(t testing.TB, pod, status string, starts time.Time) event.Event {
 	ev := event.New()
 	ev.SetID(uuid.NewString())
 	ev.SetSource("/test")
 	ev.SetType("io.prometheus.alertmanager.alert.v1")
 	ev.SetTime(time.Now())
 	require.NoError(t, ev.SetData("application/json", map[string]any{
-		"status": status, "startsAt": time.Now().UTC().Format(time.RFC3339),
+		"status": status, "startsAt": starts.UTC().Format(time.RFC3339),
 		"labels": map[string]string{"alertname": "PodDown", "namespace": "shop", "pod": pod},
 	}))
 	return ev

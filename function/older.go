@@ -10,7 +10,9 @@ import (
 )
 
 // openKinds are the kinds of groups that have something open, as the last sweep found them.
-type openKinds struct{ seen atomic.Pointer[[]aggregator.Kind] }
+type openKinds struct {
+	seen atomic.Pointer[[]aggregator.Kind]
+}
 
 // saw takes what a sweep found in all shards.
 func (o *openKinds) saw(texts []string) error {

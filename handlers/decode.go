@@ -110,7 +110,9 @@ func decode(ev event.Event, receivedAt time.Time) (Request, *Invalid) {
 		return Request{Kind: Ignore}, nil
 	}
 	for i := range batch.Alerts {
-		batch.Alerts[i].NotifiedAt = at
+		if batch.Alerts[i].NotifiedAt.IsZero() {
+			batch.Alerts[i].NotifiedAt = at
+		}
 	}
 	return Request{Kind: Alerts, Batch: batch, NotifiedAt: at, LeftOut: left, Periods: periods(ev)}, nil
 }

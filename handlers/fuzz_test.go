@@ -59,7 +59,7 @@ func FuzzDecode(f *testing.F) {
 		seen := map[string]bool{}
 		for _, a := range got.Batch.Alerts {
 			checkLimits(t, a)
-			require.Equal(t, got.NotifiedAt, a.NotifiedAt)
+			require.False(t, a.NotifiedAt.IsZero() || a.NotifiedAt.After(got.NotifiedAt))
 			require.False(t, seen[a.Fingerprint])
 			seen[a.Fingerprint] = true
 		}

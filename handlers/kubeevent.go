@@ -23,13 +23,18 @@ type kubeEvent struct {
 	InvolvedObject kubeReference `json:"involvedObject"`
 	Message        string        `json:"message"`
 	FirstTimestamp string        `json:"firstTimestamp"`
+	LastTimestamp  string        `json:"lastTimestamp"`
 	Source         kubeSource    `json:"source"`
 
 	Regarding                kubeReference `json:"regarding"`
 	Note                     string        `json:"note"`
 	EventTime                string        `json:"eventTime"`
 	DeprecatedFirstTimestamp string        `json:"deprecatedFirstTimestamp"`
-	DeprecatedSource         kubeSource    `json:"deprecatedSource"`
+	DeprecatedLastTimestamp  string        `json:"deprecatedLastTimestamp"`
+	Series                   struct {
+		LastObservedTime string `json:"lastObservedTime"`
+	} `json:"series"`
+	DeprecatedSource kubeSource `json:"deprecatedSource"`
 }
 
 type kubeReference struct {
@@ -101,7 +106,23 @@ func decodeKubeEvent(data []byte, at time.Time) (aggregator.Batch, *Invalid) {
 	if invalid != nil {
 		return aggregator.Batch{}, invalid
 	}
+	a.NotifiedAt = e.saidAt(at)
 	return aggregator.Batch{Alerts: []aggregator.Alert{a}}, nil
+}
+
+// saidAt is when the Event last happened, at the latest when its CloudEvent came: a source that lists all Events anew tells
+// nothing new of them.
+func (e *kubeEvent) saidAt(at time.Time) time.Time {
+	last := time.Time{}
+	for _, text := range []string{e.LastTimestamp, e.DeprecatedLastTimestamp, e.Series.LastObservedTime, e.EventTime} {
+		if parsed, invalid := parseTime("", text); invalid == nil && parsed.After(last) {
+			last = parsed.Truncate(time.Millisecond)
+		}
+	}
+	if last.IsZero() || last.After(at) {
+		return at
+	}
+	return last
 }
 
 // labels are those of an alert about that object: the same ones for every repetition of the Event.

@@ -15,6 +15,8 @@ func TestKubernetesEvents(t *testing.T) {
 	for name, want := range map[string]struct {
 		alert    aggregator.Alert
 		resource subject.Resource
+		// said is when the Event last happened, the CloudEvent's time where that is later.
+		said time.Time
 	}{
 		"kubeevent-core": {
 			aggregator.Alert{
@@ -24,6 +26,7 @@ func TestKubernetesEvents(t *testing.T) {
 				StartsAt:    time.Date(2026, 3, 1, 10, 15, 30, 0, time.UTC),
 			},
 			subject.Resource{Kind: "Pod", Namespace: "shop", Name: "cart-7d9c6b8f4d-x2k8v"},
+			heard, // Before its lastTimestamp.
 		},
 		"kubeevent-new": {
 			aggregator.Alert{
@@ -33,12 +36,13 @@ func TestKubernetesEvents(t *testing.T) {
 				StartsAt:    time.Date(2026, 3, 1, 10, 15, 30, 123456e3, time.UTC),
 			},
 			subject.Resource{Kind: "Certificate", Namespace: "shop", Name: "tls"},
+			time.Date(2026, 3, 1, 10, 15, 30, 123e6, time.UTC),
 		},
 	} {
 		for _, eventType := range []string{TypeResourceAdd, TypeResourceUpdate} {
 			got, err := Decode(incoming(eventType, golden(t, name)), received)
 			require.NoError(t, err)
-			want.alert.Status, want.alert.NotifiedAt = aggregator.Firing, heard
+			want.alert.Status, want.alert.NotifiedAt = aggregator.Firing, want.said
 			want.alert.Fingerprint = fingerprint(want.alert.Labels)
 			require.Equal(t, Request{Kind: Alerts, NotifiedAt: heard, Batch: aggregator.Batch{Alerts: []aggregator.Alert{want.alert}}}, got)
 			require.Equal(t, want.resource, subject.Rules(nil).Read(got.Batch.Alerts[0].Labels).Subject)

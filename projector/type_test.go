@@ -9,6 +9,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/subject"
 )
 
 // With a threshold of 1 a group has one object from its first alert on: it is shown as an Alert until it has had a second.
@@ -65,9 +66,9 @@ func TestQuietAlertsAreCounted(t *testing.T) {
 	have := Render(s, o)
 	have.Status.Alerts.Quiet = 2
 	for i := range o.Members {
-		o.Members[i].Resource = aggregator.Resource{}
+		o.Members[i].Resource = subject.Resource{}
 	}
 	want := Render(s, o)
-	carry(want, have)
+	carry(want, have, s.Severities.Rank)
 	require.EqualValues(t, 2, want.Status.Alerts.Quiet)
 }

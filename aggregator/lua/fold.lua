@@ -30,7 +30,8 @@
 local now = clock(ARGV[1])
 local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
 local token, gid, policy = ARGV[2], ARGV[4], ARGV[5]
-local truncated, complete = string.find(ARGV[11], '!', 1, true) ~= nil, ARGV[11] ~= ''
+local notified = ARGV[11]
+local truncated = string.find(notified, '!', 1, true) ~= nil
 local k, labels, overflow = keys_at(4), ARGV[6], '0'
 local p = policy ~= '' and cjson.decode(ARGV[8])
 
@@ -42,7 +43,7 @@ local function all_words()
 end
 
 local g = load(k, due, gid, now, p)
-g.lu = math.min(g.lu, now + tonumber(ARGV[3]))
+set(g, 'lu', math.min(g.lu, now + tonumber(ARGV[3])))
 local storm = ARGV[13] ~= ''
 if storm and (g.obj ~= ARGV[13] or g.st ~= 'storm' or g.waits or late(g, now)) then
   if g.lost == '1' then save(g) end
@@ -97,7 +98,9 @@ local said = 0
 for _, a in ipairs(words) do said = math.max(said, a.at) end
 local shared, cut = waited(g, words)
 if ARGV[10] ~= '' then shared[#shared + 1] = ARGV[10] end
-truncated = truncated or cut
+if cut then -- Which notification that was is not known any more.
+  truncated, notified = true, notified .. '!* '
+end
 -- CUTS is how many of a sender's groups with alerts left out are remembered, before all of them count as one that stays so.
 local CUTS = 16
 
@@ -246,14 +249,15 @@ local function join_storm(a, r, s)
   end
 end
 
--- ended_lately returns the incident of a single alert that is over and may still be reopened.
-local function ended_lately(r)
+-- ended_lately returns the incident of a single alert that is over and that this alert would reopen.
+local function ended_lately(a, r)
   local e = g.st == 'calm' and r.m == '-' and r.obj ~= '' and r.gen == g.gen and get_entry(g, r.obj)
-  return e and e.s == 'resolved' and e.why == 'AllResolved' and now < e.e + p.cooldown and e or nil
+  return e and e.s == 'resolved' and e.why == 'AllResolved' and reopens(g, a, e.e, now) and e or nil
 end
 
 local function fires(a, r)
   newly = newly + 1
+  if g.st == 'cool' and not reopens(g, a, g.res, now) then close(g) end
   if g.st == 'cool' then
     local e = get_entry(g, g.obj)
     reopen(g.obj, e)
@@ -267,7 +271,7 @@ local function fires(a, r)
   if g.st == 'storm' then return join_storm(a, r, 'f') end
 
   local name, e
-  if r then name, e = r.obj, ended_lately(r) end
+  if r then name, e = r.obj, ended_lately(a, r) end
   if e then
     reopen(name, e)
     e.rev = bump(g, now)
@@ -319,7 +323,7 @@ local function repeats(a, r)
   local e = g.st == 'calm' and get_entry(g, r.obj)
   if not e then return end
   e.h = now
-  local tr = truncated and 1 or not complete and e.tr or nil
+  local tr = truncated and 1 or notified == '' and e.tr or nil
   if tr ~= e.tr or e.bare then
     if e.bare then redis.call('HSET', k.objects, r.obj .. '#', a.facts) end
     e.tr, e.bare, e.lc, e.rev = tr, nil, now, bump(g, now)
@@ -344,24 +348,23 @@ local function apply(a)
   a.known = sources(r)
   local x, later = hear(a.known, a)
   if not r then
-    if a.s == 'f' then return fires(a, nil) end
+    -- What was said longer ago than the quiet time is over: an Event of Kubernetes that is listed again, say.
+    if a.s == 'f' then return now - a.at < p.quiet and fires(a, nil) end
     if fresh then return shown(a, nil) end
     if redis.call('HLEN', k.alerts) < 2 * p.maxAlerts then record(a, nil, 'r', 't', '') end
     return
   end
-  local firing = fires_by(x)
-  for _, other in ipairs(a.known) do
-    -- One of several sources that fell silent keeps nothing firing.
-    firing = firing or other ~= x and fires_by(other) and now - other.f < p.quiet
+  local firing = false
+  for _, source in ipairs(a.known) do
+    -- One that fell silent keeps nothing firing.
+    firing = firing or fires_by(source) and now - source.f < p.quiet
   end
   local said = a.at
   a.at = math.max(a.at, r.at)
   if live(g, r) then
-    if firing then
-      if later then repeats(a, r) end
-      return
-    end
-    return resolves(a, r)
+    if not firing and a.s == 'r' then return resolves(a, r) end
+    if later then repeats(a, r) end
+    return
   end
   if later and a.s == 'f' and firing then return fires(a, r) end
 
@@ -372,7 +375,7 @@ local function apply(a)
   if not later then return end
   if a.s == 'r' then
     -- Its incident is a thing of the past. Whether it fired since, only a word that is still on its way can tell.
-    if r.m ~= 't' and not (g.st ~= 'calm' and member(g, r)) and not ended_lately(r) or r.m == 't' and r.at == 0 then
+    if r.m ~= 't' and not (g.st ~= 'calm' and member(g, r)) and not ended_lately(a, r) or r.m == 't' and r.at == 0 then
       -- What came out of Kubernetes knew nothing of when it was last spoken of.
       r.m, r.obj = 't', int(r.at > 0 and r.at or a.at)
     end
@@ -390,9 +393,9 @@ for _, a in ipairs(words) do apply(a) end
 
 if #words > 0 then set(g, 'heard', now) end
 -- What a sender left out of one notification, it may tell in a later one of the same group.
-if g.st == 'storm' and complete and (truncated or g.tr == 1) then
+if g.st == 'storm' and notified ~= '' and (truncated or g.tr == 1) then
   local cut, n = cjson.decode(g.cut and g.cut ~= '' and g.cut or '{}'), 0
-  for mark, key in string.gmatch(ARGV[11], '(!?)(%w*) ') do
+  for mark, key in string.gmatch(notified, '(!?)([^ ]*) ') do
     if mark == '!' then
       cut[key] = math.max(cut[key] or 0, said)
     else

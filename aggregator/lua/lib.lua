@@ -116,8 +116,8 @@ local function load(k, due, gid, now, p)
   end
   g.p = p or g.par and cjson.decode(g.par)
   -- After a step back of Redis' clock times may be ahead of it: none reaches further than its interval from now.
-  for _, f in ipairs({'heard', 'res', 'lf'}) do g[f] = math.min(g[f], now) end
-  if g.p then g.nf = math.min(g.nf, now + math.max(g.p.flushMax, g.p.hold, RETRY)) end
+  for _, f in ipairs({'heard', 'res', 'lf'}) do set(g, f, math.min(g[f], now)) end
+  if g.p then set(g, 'nf', math.min(g.nf, now + math.max(g.p.flushMax, g.p.hold, RETRY))) end
   return g
 end
 
@@ -492,6 +492,15 @@ local function expire(g, name, e, now, out)
   return true
 end
 
+-- LATE is how much later (ms) a sender tells of a firing than it began: Alertmanager's group_interval as it ships.
+local LATE = 300000
+
+-- reopens tells whether an alert that fires reopens what ended at that time: it began, or is told of, within the cooldown.
+local function reopens(g, a, ended, now)
+  local last = ended + g.p.cooldown
+  return now < last or a.starts < last and now < last + LATE
+end
+
 -- late says whether the storm's time may be up: overdue knows, and why.
 local function late(g, now)
   return now >= g.oat + g.p.maxDuration or g.f == 0 and now >= g.heard + g.p.quiet
@@ -504,7 +513,7 @@ local function age(g, now, out)
     local why = e and overdue(g, e, now)
     if why then end_storm(g, why, now, out) end
   end
-  if g.st == 'cool' and now >= g.res + g.p.cooldown then close(g) end
+  if g.st == 'cool' and now >= g.res + g.p.cooldown + LATE then close(g) end
 end
 
 -- reschedule writes the group's time in the due index. A group with nothing left to do stays until its tombstones

@@ -21,7 +21,7 @@ local OBJECTS, PAGE = 20, MOST
 
 if not imported(due, KEYS[3]) then return {'import'} end
 local g = load(k, due, gid, now)
-g.lu = math.min(g.lu, now + tonumber(ARGV[3]))
+set(g, 'lu', math.min(g.lu, now + tonumber(ARGV[3])))
 if g.lost == '1' then
   save(g)
   return {'lost'}
@@ -33,10 +33,10 @@ if not g.pol then
   return {'none'}
 end
 if g.waits then return {'waiting'} end
-if g.lu > now then
-  if g.lease ~= ARGV[2] then return {'busy', g.lu} end
-elseif g.nf > now and ARGV[5] ~= '1' then
-  return {'busy', g.nf}
+local held = g.lu > now
+if held and g.lease ~= ARGV[2] or not held and g.nf > now and ARGV[5] ~= '1' then
+  if next(g.d) then save(g) end -- Times that lay too far ahead.
+  return {'busy', held and g.lu or g.nf}
 end
 
 -- A lease that was given back ends at 0.
@@ -77,6 +77,12 @@ local function quieten()
   return over, false
 end
 local over, more = quieten()
+if more then -- Nothing is written before all of it has been looked at.
+  set(g, 'lu', 0)
+  reschedule(g, due, gid, now)
+  save(g)
+  return {'busy', now}
+end
 -- An import, too, may find that all of a storm is over.
 if g.st == 'storm' and g.f == 0 and g.tr == 0 then end_storm(g, over > 0 and 'Quiet' or 'AllResolved', now, out) end
 age(g, now, out)
@@ -161,10 +167,9 @@ end
 if #objects == 0 then
   set(g, 'lu', 0)
   if skipped then set(g, 'nf', now + g.p.flushMin) end
-  local at = reschedule(g, due, gid, now)
+  reschedule(g, due, gid, now)
   save(g)
   if skipped then return {'busy', g.nf} end
-  if more then return {'busy', at} end
   if #out == 0 then return {'none'} end
 else
   -- The interval doubles while flushes follow each other closely, and falls back after a pause.

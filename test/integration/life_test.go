@@ -150,6 +150,25 @@ func TestMaxDuration(t *testing.T) {
 	})
 }
 
+// An incident that someone made fire again is not deleted when its retention is over: its group takes it back, and ends it.
+func TestAReopenedObjectIsNotDeleted(t *testing.T) {
+	s := newScene(t, startPod(t, quickPolicy(t, "2s", "1h", "1s", "4s"), "STORMFOLD_SWEEP_INTERVAL=1s"))
+	s.notify(s.pods("PodDown", 6, "firing")...)
+	s.awaitOne(6, 6, 0)
+	i := s.ended(v1alpha1.ReasonQuiet)
+	i.Status.State, i.Status.Alerts, i.Status.MembersFiring = v1alpha1.StateFiring, v1alpha1.AlertCounts{Total: 6, Firing: 6}, 6
+	edited, err := incidents.UpdateStatus(t.Context(), &i)
+	require.NoError(t, err)
+	after := s.await(func(items []v1alpha1.Incident) error {
+		if len(items) != 1 || items[0].Status.ObservedRevision <= edited.Status.ObservedRevision {
+			return fmt.Errorf("want it taken back, have %s", summary(items))
+		}
+		return nil
+	})[0]
+	require.Equal(t, edited.UID, after.UID)
+	require.Equal(t, edited.UID, s.ended(v1alpha1.ReasonQuiet).UID)
+}
+
 func TestAnObjectDeletedByHandComesBack(t *testing.T) {
 	s := newScene(t, startPod(t, quickPolicy(t, "1h", "1h", "1m", "1h")))
 	s.notify(s.pods("PodDown", 6, "firing")...)
