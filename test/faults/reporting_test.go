@@ -60,6 +60,13 @@ func (b *bed) report(environ ...string) *reporting {
 	testbed.Start(b.t, "source", append([]string{
 		"STORMFOLD_SOURCE_ADDRESS=" + listen, "STORMFOLD_SOURCE_METRICS_ADDRESS=off",
 	}, environ...), binary)
+	b.await(20*time.Second, func() error {
+		response, err := http.Get("http://" + listen + "/healthz")
+		if err != nil {
+			return err
+		}
+		return response.Body.Close()
+	})
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: "http", Host: listen}) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
