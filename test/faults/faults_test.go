@@ -30,6 +30,8 @@ type fault struct {
 	masters int
 	// tls has the functions speak TLS with the Redis server.
 	tls bool
+	// clock gives the Redis server a clock that can be set.
+	clock bool
 	// options are those of the functions' URL of Redis: name=value&...
 	options string
 	// proxy puts one between the functions and Redis.
