@@ -59,7 +59,7 @@ func (x *modelAlert) hear(w modelWord) (map[string]modelSource, bool) {
 		s.firing, s.starts = max(s.firing, at), max(s.starts, w.starts.UnixMilli())
 	}
 	sources[w.source] = s
-	return sources, s.firing > before.firing || s.resolved > before.resolved
+	return sources, s != before
 }
 
 func (x *modelAlert) firing() bool { return !x.over && !x.closed }

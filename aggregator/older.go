@@ -101,7 +101,7 @@ func (a *Aggregator) FoldOlder(ctx context.Context, kinds []Kind, groups []Group
 				taken[places[i][n]] = true
 			}
 		}
-		if len(g.Alerts) == 0 {
+		if len(g.Alerts) == 0 && !f.Changed { // Time alone may have changed it.
 			continue
 		}
 		if f.Token != "" {

@@ -85,3 +85,18 @@ func TestPoliciesChangeWhileIncidentsAreOpen(t *testing.T) {
 		})
 	}
 }
+
+// A group of earlier policies that takes none of an event's alerts may have aged by it, and then what happened is followed up.
+func TestAnOlderGroupThatOnlyAgesIsFollowedUp(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Threshold, p.MaxDuration = 1, time.Hour })
+	f := l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	changed := l.policy
+	changed.GroupBy, changed.Route = []string{"namespace", "alertname"}, "1"
+	l.pass(time.Hour)
+	folded := l.older(config.Policies{List: []config.Policy{changed}}, l.alert("web-9", Firing))
+	require.Len(t, folded, 2)
+	require.Equal(t, f.Group, folded[0].Group)
+	require.NotEmpty(t, folded[0].Token)
+	require.Equal(t, []TransitionType{Closed, Opened}, types(folded[0]))
+}
