@@ -75,39 +75,48 @@ func (a *Aggregator) FoldOlder(ctx context.Context, kinds []Kind, groups []Group
 			}
 		}
 	}
-	calls := make([]call, len(out.Groups))
-	for i, g := range out.Groups {
-		calls[i] = a.olderCall(g, uuid.NewString())
+	older, left, err := a.foldLive(ctx, out.Groups)
+	if err != nil {
+		return Older{}, err
 	}
 	taken := map[place]bool{}
+	for i := range out.Groups {
+		for n, at := range places[i] {
+			taken[at] = taken[at] || !left[i][n]
+		}
+	}
+	// A pod that did not know of the older group yet may have let an alert fire in a group of the policies in force, too.
+	var both []Group
+	for g, group := range groups {
+		group.Alerts = nil
+		for n, alert := range groups[g].Alerts {
+			if taken[place{g, n}] && alert.Status == Resolved {
+				group.Alerts = append(group.Alerts, alert)
+			}
+		}
+		for from := 0; from < len(group.Alerts); from += foldAlerts {
+			part := group
+			part.Alerts = group.Alerts[from:min(from+foldAlerts, len(group.Alerts))]
+			both = append(both, part)
+		}
+	}
+	too, leftToo, err := a.foldLive(ctx, both)
+	if err != nil {
+		return Older{}, err
+	}
+	older, left, out.Groups = append(older, too...), append(left, leftToo...), append(out.Groups, both...)
 	var groupsOf []Group
-	for i, r := range a.run(ctx, a.scripts.fold, calls) {
-		if r.err != nil {
-			return Older{}, fmt.Errorf("folding into a group of earlier policies: %w", classify(r.err))
-		}
-		f, _, err := decodeFolded(r.reply, out.Groups[i])
-		if err != nil {
-			return Older{}, err
-		}
-		left := map[int]bool{}
-		for _, n := range f.elsewhere {
-			left[n-1] = true
-		}
+	for i, f := range older {
 		g := out.Groups[i]
 		g.Alerts = nil
 		for n, alert := range out.Groups[i].Alerts {
-			if !left[n] {
+			if !left[i][n] {
 				g.Alerts = append(g.Alerts, alert)
-				taken[places[i][n]] = true
 			}
 		}
-		if len(g.Alerts) == 0 && !f.Changed { // Time alone may have changed it.
-			continue
+		if len(g.Alerts) > 0 || f.Changed { // Time alone may have changed it.
+			groupsOf, out.Folded = append(groupsOf, g), append(out.Folded, f)
 		}
-		if f.Token != "" {
-			f.Token = calls[i].token
-		}
-		groupsOf, out.Folded = append(groupsOf, g), append(out.Folded, f)
 	}
 	out.Groups = groupsOf
 	for g, group := range groups {
@@ -122,6 +131,35 @@ func (a *Aggregator) FoldOlder(ctx context.Context, kinds []Kind, groups []Group
 		}
 	}
 	return out, nil
+}
+
+// foldLive folds alerts where they fire in an incident of their group. It returns which of each group's alerts do not.
+func (a *Aggregator) foldLive(ctx context.Context, groups []Group) (folded []Folded, left []map[int]bool, err error) {
+	if len(groups) == 0 {
+		return nil, nil, nil
+	}
+	calls := make([]call, len(groups))
+	for i, g := range groups {
+		calls[i] = a.olderCall(g, uuid.NewString())
+	}
+	for i, r := range a.run(ctx, a.scripts.fold, calls) {
+		if r.err != nil {
+			return nil, nil, fmt.Errorf("folding into a group of earlier policies: %w", classify(r.err))
+		}
+		f, _, err := decodeFolded(r.reply, groups[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		if f.Token != "" {
+			f.Token = calls[i].token
+		}
+		not := map[int]bool{}
+		for _, n := range f.elsewhere {
+			not[n-1] = true
+		}
+		folded, left = append(folded, f), append(left, not)
+	}
+	return folded, left, nil
 }
 
 // olderCall prepares one run of fold.lua for a group that goes on as it is, see its header.

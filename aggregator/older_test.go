@@ -100,3 +100,21 @@ func TestAnOlderGroupThatOnlyAgesIsFollowedUp(t *testing.T) {
 	require.NotEmpty(t, folded[0].Token)
 	require.Equal(t, []TransitionType{Closed, Opened}, types(folded[0]))
 }
+
+// Where a pod that knew nothing of the older group has let an alert fire in another, too, both end with it.
+func TestAnAlertThatFiresInAnOlderGroupAndInAnother(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Threshold = 1 })
+	f := l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	l.policy.GroupBy, l.policy.Route = []string{"namespace", "alertname"}, "1"
+	l.pass(time.Minute)
+	f = l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	require.Len(t, l.open(), 2)
+	l.pass(time.Minute)
+	folded := l.older(config.Policies{List: []config.Policy{l.policy}}, l.alert("web-0", Resolved))
+	require.Len(t, folded, 2)
+	l.pass(time.Minute)
+	l.sweep()
+	require.Len(t, l.in(Ended), 2)
+}
