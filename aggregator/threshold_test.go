@@ -147,3 +147,25 @@ func TestTwoImportedIncidentsOfOneGroupAreAStorm(t *testing.T) {
 	require.Equal(t, []int{2, 2}, []int{o.Total, o.Firing})
 	require.False(t, o.StormAt.IsZero())
 }
+
+// An alert that would have reopened its own incident, told of late, joins the storm, which absorbs that incident.
+func TestAStormTakesOverWhatALateWordWouldReopen(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Threshold, p.Cooldown = 3, 20*time.Minute })
+	f := l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	l.pass(time.Minute)
+	f = l.fold(l.alert("web-0", Resolved))
+	l.flush(f.Group, f.Token)
+	own := l.one(Ended).Name
+	l.pass(18 * time.Minute)
+	again := l.alert("web-0", Firing)
+	l.pass(4 * time.Minute)
+	again.NotifiedAt = l.now
+	f = l.fold(l.alert("web-1", Firing), l.alert("web-2", Firing), l.alert("web-3", Firing))
+	l.flush(f.Group, f.Token)
+	f = l.fold(again)
+	l.pass(time.Minute)
+	l.flush(f.Group, "")
+	require.Equal(t, []int{4, 4}, []int{l.one(Open).Total, l.one(Open).Firing})
+	require.Equal(t, own, l.one(TakenOver).Name)
+}
