@@ -32,12 +32,15 @@ func (e *OtherFormatError) Error() string {
 
 // checkFormat writes the number of our format into a Redis that holds none of our data, and refuses one that holds data in another.
 //
-// A Redis that is emptied under running pods has data without the number, until one of them has imported a shard again (see
-// FinishImport): seconds, while the API server answers. A pod that starts in between is refused, and then started again by Kubernetes.
+// A Redis that is full takes no number. One that holds none of our data is all right without: no shard is imported before it is
+// written, see FinishImport.
 func (a *Aggregator) checkFormat(ctx context.Context) error {
 	found, err := a.readFormat(ctx)
 	if err == nil && found == "" {
-		if err = a.markFormat(ctx); err == nil {
+		if err = a.markFormat(ctx); errors.Is(classify(err), ErrOutOfMemory) {
+			return nil
+		}
+		if err == nil {
 			found, err = a.readFormat(ctx) // Another version may have been faster.
 		}
 	}
@@ -50,12 +53,13 @@ func (a *Aggregator) checkFormat(ctx context.Context) error {
 	return nil
 }
 
-// readFormat is the format of the data that Redis holds, empty when it holds none. It looks for data before it looks for the number:
-// a pod that starts at the same time writes the number first.
+// readFormat is the format of the data that Redis holds, empty when it holds none. Data are what a shard has that was imported: in a
+// Redis that was emptied under running pods only words wait until then, and pods that start meanwhile have to bring the import. It
+// looks for data before it looks for the number: a pod that starts at the same time writes the number first.
 func (a *Aggregator) readFormat(ctx context.Context) (string, error) {
-	due, err := a.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	imported, err := a.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for shard := range Shards {
-			pipe.Exists(ctx, a.keys.due(shard))
+			pipe.Exists(ctx, a.keys.epoch(shard))
 		}
 		return nil
 	})
@@ -66,7 +70,7 @@ func (a *Aggregator) readFormat(ctx context.Context) (string, error) {
 	if !errors.Is(err, redis.Nil) {
 		return found, err
 	}
-	if slices.ContainsFunc(due, func(reply redis.Cmder) bool { return reply.(*redis.IntCmd).Val() > 0 }) {
+	if slices.ContainsFunc(imported, func(reply redis.Cmder) bool { return reply.(*redis.IntCmd).Val() > 0 }) {
 		return strconv.Itoa(unmarked), nil
 	}
 	return "", nil

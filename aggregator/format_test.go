@@ -39,10 +39,10 @@ func TestTheFormatIsWrittenAndCheckedAtTheStart(t *testing.T) {
 	refused("3")
 	require.Equal(t, "3", l.formatIn(), "it belongs to the other version")
 
-	// What version 0.1 left: data in any shard, and no number.
+	// What version 0.1 left: any shard that was imported, and no number.
 	for shard := range Shards {
 		require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
-		require.NoError(t, l.rdb.ZAdd(l.ctx, "{sf:"+ShardName(shard)+"}:due", redis.Z{Score: 1, Member: "g"}).Err())
+		require.NoError(t, l.rdb.Set(l.ctx, "{sf:"+ShardName(shard)+"}:epoch", "1", 0).Err())
 		refused("1")
 		require.Empty(t, l.formatIn())
 	}
@@ -52,20 +52,29 @@ func TestTheFormatIsWrittenAndCheckedAtTheStart(t *testing.T) {
 	require.Equal(t, "2", l.formatIn())
 }
 
-// A Redis that is emptied under a running pod has the number again when a shard has been imported, and a pod that was refused
-// meanwhile can start.
-func TestTheFormatComesBackWithAnImport(t *testing.T) {
+// A Redis that is emptied under a running pod, in which words wait for the import, keeps no pod from starting.
+func TestAPodStartsWhereWordsWaitForTheImport(t *testing.T) {
 	l := newLab(t, nil)
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
 	l.fold(l.pods(3, Firing)...)
-	var other *OtherFormatError
-	require.ErrorAs(t, l.Load(l.ctx), &other)
+	require.NoError(t, l.Load(l.ctx))
+	require.Equal(t, "2", l.formatIn())
+}
 
+// Nor does a Redis that is full. It has the number when it has the first shard.
+func TestAPodStartsWhereRedisIsFull(t *testing.T) {
+	l := newLab(t, nil)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	t.Cleanup(func() { l.rdb.ConfigSet(context.WithoutCancel(l.ctx), "maxmemory", "0") })
+	require.NoError(t, l.rdb.ConfigSet(l.ctx, "maxmemory", "1").Err())
+	require.NoError(t, l.Load(l.ctx))
+	require.Empty(t, l.formatIn())
+
+	require.NoError(t, l.rdb.ConfigSet(l.ctx, "maxmemory", "0").Err())
 	i, err := l.BeginImport(l.ctx, 7, "", 20*time.Second)
 	require.NoError(t, err)
 	require.NoError(t, l.FinishImport(l.ctx, i))
 	require.Equal(t, "2", l.formatIn())
-	require.NoError(t, l.Load(l.ctx))
 }
 
 // underACL is a client with the rules of deploy/redis/acl for a prefix, made as docs/install.md says.

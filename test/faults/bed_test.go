@@ -52,6 +52,7 @@ type bed struct {
 	sentinel  *testbed.RedisSentinel // Nil when the fault wants none.
 	ring      *testbed.RedisCluster  // Nil when the fault wants none.
 	tls       *testbed.RedisTLS      // Nil when the fault wants none.
+	clock     *testbed.WallClock     // Of the only server; nil when it is this machine's.
 	data      redis.UniversalClient  // Whatever it is, for a look at it.
 	options   string                 // Of the functions' URL of Redis.
 	proxy     *Proxy                 // Between the functions and Redis; nil when the fault wants none.
@@ -271,8 +272,12 @@ func (b *bed) settled(within time.Duration) (Verdict, time.Time) {
 
 // nothingDue looks into the due indexes of all shards.
 func (b *bed) nothingDue() error {
+	now, err := b.data.Time(b.t.Context()).Result()
+	if err != nil {
+		return err
+	}
 	for shard := range aggregator.Shards {
-		n, err := b.data.ZCount(b.t.Context(), fmt.Sprintf("{sf:%02d}:due", shard), "-inf", fmt.Sprint(time.Now().UnixMilli())).Result()
+		n, err := b.data.ZCount(b.t.Context(), fmt.Sprintf("{sf:%02d}:due", shard), "-inf", fmt.Sprint(now.UnixMilli())).Result()
 		if err != nil && err != redis.Nil {
 			return err
 		}

@@ -43,11 +43,14 @@ func (b *bed) all(do func(*pod)) {
 var plain = sync.OnceValues(func() (string, error) { return build(filepath.Join(filepath.Dir(program), "stormfold-plain")) })
 
 // build builds the function with further arguments of go build.
-func build(to string, args ...string) (string, error) {
-	command := exec.Command("go", append(append([]string{"build"}, args...), "-o", to, "./cmd/stormfold")...)
+func build(to string, args ...string) (string, error) { return buildCommand("stormfold", to, args...) }
+
+// buildCommand builds a command of cmd with further arguments of go build.
+func buildCommand(name, to string, args ...string) (string, error) {
+	command := exec.Command("go", append(append([]string{"build"}, args...), "-o", to, "./cmd/"+name)...)
 	command.Dir = root
 	if out, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building cmd/stormfold: %w\n%s", err, out)
+		return "", fmt.Errorf("building cmd/%s: %w\n%s", name, err, out)
 	}
 	return to, nil
 }

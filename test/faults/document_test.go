@@ -25,7 +25,7 @@ func TestTheDocumentHasEveryFault(t *testing.T) {
 		documented = append(documented, line[1])
 		require.Regexp(t, `\| 0 +\| 0 +\| 0 +\| [0-9.]+s +\|$`, line[3], "lost, doubled, wrong of %s", line[1])
 	}
-	for _, f := range append(sharedFaults(), apiServerFaults...) {
+	for _, f := range append(sharedFaults(), ownFaults()...) {
 		there = append(there, f.name)
 	}
 	slices.Sort(documented)

@@ -30,6 +30,8 @@ type fault struct {
 	masters int
 	// tls has the functions speak TLS with the Redis server.
 	tls bool
+	// clock gives the Redis server a clock that can be set.
+	clock bool
 	// options are those of the functions' URL of Redis: name=value&...
 	options string
 	// proxy puts one between the functions and Redis.
@@ -46,6 +48,8 @@ type fault struct {
 	apart bool
 	// skew is how far the clocks of senders are off.
 	skew time.Duration
+	// alone is true when nothing is sent but by the fault itself.
+	alone bool
 	// every is the pause between two events; 0 is 15 ms, at which all are sent in about 3 s.
 	every time.Duration
 	// before runs when the functions are ready and nothing was sent.
@@ -69,7 +73,7 @@ func TestFaults(t *testing.T) {
 		t.Parallel()
 		own := testbed.ControlPlane(t)
 		require.NoError(t, deploy(t.Context(), own))
-		for _, f := range chosen(apiServerFaults) {
+		for _, f := range chosen(ownFaults()) {
 			t.Run(f.name, func(t *testing.T) { f.run(t, own) })
 		}
 	})
@@ -81,10 +85,13 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// ownFaults have a control plane of their own, one after the other.
+func ownFaults() []fault { return slices.Concat(apiServerFaults, brokerFaults) }
+
 // sharedFaults leave the API server to the others.
 func sharedFaults() []fault {
 	return slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
-		namespaceFaults, podFaults)
+		namespaceFaults, podFaults, patienceFaults)
 }
 
 func (f fault) run(t *testing.T, c *testbed.Cluster) {
@@ -107,21 +114,7 @@ func (f fault) run(t *testing.T, c *testbed.Cluster) {
 	if f.before != nil {
 		f.before(b)
 	}
-	over := make(chan struct{})
-	var last, healed time.Time
-	b.sender.run(t.Context(), over, func(n, of int) {
-		last = time.Now()
-		if n == of/3 {
-			go func() {
-				defer close(over)
-				f.during(b)
-				healed = time.Now()
-			}()
-		}
-	})
-	if healed.Before(last) {
-		healed = last
-	}
+	healed := f.load(b)
 	if f.forgets {
 		healed = time.Now()
 		b.sender.repeat(t.Context())
@@ -151,4 +144,28 @@ func (f fault) run(t *testing.T, c *testbed.Cluster) {
 	if f.after != nil {
 		f.after(b)
 	}
+}
+
+// load sends the load with the fault in the middle of it, and returns when all was sent and works again.
+func (f fault) load(b *bed) time.Time {
+	if f.alone {
+		f.during(b)
+		return time.Now()
+	}
+	over := make(chan struct{})
+	var last, healed time.Time
+	b.sender.run(b.t.Context(), over, func(n, of int) {
+		last = time.Now()
+		if n == of/3 {
+			go func() {
+				defer close(over)
+				f.during(b)
+				healed = time.Now()
+			}()
+		}
+	})
+	if healed.Before(last) {
+		return last
+	}
+	return healed
 }

@@ -52,6 +52,8 @@ type Journal struct {
 type event struct {
 	words []Word
 	taken bool
+	// truth is what is known otherwise: no event.
+	truth bool
 }
 
 // NewJournal is an empty journal.
@@ -74,6 +76,14 @@ func (j *Journal) Sending(words ...Word) (answered func(code int, text string)) 
 		}
 		j.answers[answerKey(code, text)]++
 	}
+}
+
+// Truth notes what is known otherwise than by events: whoever tells of it has to have told of it in the end or, when it is not
+// certain that somebody has to, may have.
+func (j *Journal) Truth(certain bool, words ...Word) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.events = append(j.events, &event{words: words, taken: certain, truth: true})
 }
 
 // answerKey is how answers are counted: by code, and a refusal for now by its reason too.
@@ -155,5 +165,10 @@ func (j *Journal) alerts() map[string]*alert {
 func (j *Journal) counts() (events, refused int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.events), j.refused
+	for _, e := range j.events {
+		if !e.truth {
+			events++
+		}
+	}
+	return events, j.refused
 }

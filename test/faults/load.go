@@ -223,6 +223,9 @@ func (s *sender) prepare(e []planned) (map[string]string, []byte, func(int, stri
 			}
 			s.body[p.fingerprint] = a
 		}
+		if p.firing && !s.ended[p.fingerprint].IsZero() {
+			a["startsAt"] = now.Format(time.RFC3339Nano) // It fires anew; before that it would tell of what is over.
+		}
 		said := map[string]any{"status": word(p.firing), "endsAt": "0001-01-01T00:00:00Z"}
 		if p.firing {
 			delete(s.ended, p.fingerprint)
