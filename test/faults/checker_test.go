@@ -13,8 +13,8 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// said are words about alerts by number, all of one group.
-func said(firing bool, second int, alerts ...uint64) []Word {
+// saying are words about alerts by number, all of one group.
+func saying(firing bool, second int, alerts ...uint64) []Word {
 	var out []Word
 	for _, n := range alerts {
 		out = append(out, Word{
@@ -51,9 +51,9 @@ func TestCheckerFindsPlantedFaults(t *testing.T) {
 	// Alerts 1 to 5 fired; 5 is resolved, which was said first and delivered last; 6 was refused.
 	journal := func() *Journal {
 		j := NewJournal()
-		j.Sending(said(false, 20, 5)...)(202, "")
-		j.Sending(said(true, 10, 1, 2, 3, 4, 5)...)(202, "")
-		j.Sending(said(true, 30, 6)...)(503, "redis_oom: Redis is out of memory")
+		j.Sending(saying(false, 20, 5)...)(202, "")
+		j.Sending(saying(true, 10, 1, 2, 3, 4, 5)...)(202, "")
+		j.Sending(saying(true, 30, 6)...)(503, "redis_oom: Redis is out of memory")
 		return j
 	}
 	good := func() v1alpha1.Incident { return planted("a", storm, []uint64{1, 2, 3, 4}, []uint64{5}) }
@@ -133,7 +133,7 @@ func TestCheckerOnRandomLosses(t *testing.T) {
 	var all []uint64
 	for n := range uint64(50) {
 		all = append(all, 1+n*0x9e3779b97f4a7c15)
-		j.Sending(said(true, 10, all[n])...)(202, "")
+		j.Sending(saying(true, 10, all[n])...)(202, "")
 	}
 	require.NoError(t, Check(j, []v1alpha1.Incident{planted("a", v1alpha1.TypeStorm, all, nil)}).Err())
 	for n := range all {

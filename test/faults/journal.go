@@ -23,6 +23,8 @@ import (
 type Word struct {
 	// Fingerprint of the alert: 16 hex digits.
 	Fingerprint string
+	// Source tells apart those who speak about the alert: it fires while it does by the latest word of any.
+	Source string
 	// Group is the alert's group: the values of namespace and alertname.
 	Group string
 	// Firing is false for a resolution.
@@ -105,16 +107,18 @@ func (j *Journal) Answers() map[string]int {
 	return maps.Clone(j.answers)
 }
 
-// Latest are the newest words of taken events, one for each alert, in order of time.
+// Latest are the newest words of taken events, one for each source of each alert, in order of time.
 func (j *Journal) Latest() []Word {
 	var out []Word
 	for _, a := range j.alerts() {
-		if a.word != nil {
-			out = append(out, *a.word)
+		for _, s := range a.sources {
+			if s.word != nil {
+				out = append(out, *s.word)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b Word) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Fingerprint, b.Fingerprint))
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.Source, b.Source))
 	})
 	return out
 }
@@ -124,19 +128,39 @@ type alert struct {
 	group string
 	// word is the newest one of a taken event; nil when no event about it was taken.
 	word *Word
+	// sources are what each of them said.
+	sources map[string]*said
+}
+
+// said is what the journal knows of one source of an alert.
+type said struct {
+	// word is the newest one of a taken event; nil when there is none.
+	word *Word
 	// maybe are the words of events that were not taken, as far as the sender knows. A time-out tells nothing about what
 	// the function did, so their word may count or not.
 	maybe []Word
 }
 
-// mayBe tells whether the alert may be in that state.
-func (a *alert) mayBe(firing bool) bool {
-	if a.word != nil && a.word.Firing == firing {
+// mayBe tells whether the source may have said that last.
+func (s *said) mayBe(firing bool) bool {
+	if s.word != nil && s.word.Firing == firing {
 		return true
 	}
-	return slices.ContainsFunc(a.maybe, func(w Word) bool {
-		return w.Firing == firing && (a.word == nil || w.newer(*a.word))
+	return slices.ContainsFunc(s.maybe, func(w Word) bool {
+		return w.Firing == firing && (s.word == nil || w.newer(*s.word))
 	})
+}
+
+// mayBe tells whether the alert may be in that state: it fires by any source, and is over by all that are known.
+func (a *alert) mayBe(firing bool) bool {
+	may := false
+	for _, s := range a.sources {
+		may = may || s.mayBe(firing)
+		if !firing && s.word != nil && !s.mayBe(false) {
+			return false
+		}
+	}
+	return may
 }
 
 func (j *Journal) alerts() map[string]*alert {
@@ -147,13 +171,22 @@ func (j *Journal) alerts() map[string]*alert {
 		for _, w := range e.words {
 			a := out[w.Fingerprint]
 			if a == nil {
-				a = &alert{group: w.Group}
+				a = &alert{group: w.Group, sources: map[string]*said{}}
 				out[w.Fingerprint] = a
 			}
-			switch {
-			case !e.taken:
-				a.maybe = append(a.maybe, w)
-			case a.word == nil || w.newer(*a.word):
+			s := a.sources[w.Source]
+			if s == nil {
+				s = &said{}
+				a.sources[w.Source] = s
+			}
+			if !e.taken {
+				s.maybe = append(s.maybe, w)
+				continue
+			}
+			if s.word == nil || w.newer(*s.word) {
+				s.word = &w
+			}
+			if a.word == nil || w.newer(*a.word) {
 				a.word = &w
 			}
 		}
