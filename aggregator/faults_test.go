@@ -142,3 +142,29 @@ func TestTruncationEnds(t *testing.T) {
 	require.False(t, l.one(Open).Truncated)
 	require.Equal(t, "cool", send(false, "aa", l.pods(8, Resolved)...).State)
 }
+
+// An end that is told again after Redis lost its alert, and before the incident was imported, is that incident's: an alert that
+// fires within the cooldown reopens it.
+func TestAnEndToldAgainBeforeTheImport(t *testing.T) {
+	l := newLab(t, nil)
+	f := l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	l.pass(time.Minute)
+	over := l.alert("web-0", Resolved)
+	f = l.fold(over)
+	l.flush(f.Group, f.Token)
+	o := l.one(Ended)
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	l.imported()
+	l.pass(time.Minute)
+	over.NotifiedAt = l.now
+	l.fold(over)
+	labels := map[string]string{"alertname": "PodDown"}
+	_, err := l.Import(l.ctx, Imported{Group: f.Group, Policy: "default", Labels: labels, Object: o}, &l.policy)
+	require.NoError(t, err)
+	l.pass(time.Minute)
+	f = l.fold(l.alert("web-0", Firing))
+	require.Equal(t, []TransitionType{Reopened}, types(f))
+	l.flush(f.Group, f.Token)
+	require.Len(t, l.objects, 1)
+}

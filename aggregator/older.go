@@ -1,9 +1,11 @@
 package aggregator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -36,22 +38,23 @@ func ParseKind(text string) (Kind, error) {
 	return Kind{Route: parts[0], Policy: parts[1], GroupBy: parts[2:]}, nil
 }
 
-// Older is what FoldOlder did.
+// place is an alert of an event: the number of its group, and its own in that.
+type place struct{ group, alert int }
+
+// Older are the alerts of an event, by the groups of earlier policies that may still have them.
 type Older struct {
-	// Groups took alerts, and Folded is what became of them, side by side.
+	// Groups are those, and Folded is what FoldOlder made of each; empty where a group had none of the alerts.
 	Groups []Group
 	Folded []Folded
-	// Rest are the groups of the policies in force with the alerts that no older group took.
+	// Rest are the event's own groups, without the alerts that FoldOlder folded.
 	Rest []Group
+
+	places [][]place
 }
 
-// FoldOlder folds alerts into groups of earlier policies where they fire in an incident: it ends when they do, although the
-// policies in force would send them elsewhere. Alerts that no such group has are left. On an error the event has to be delivered
-// again.
-func (a *Aggregator) FoldOlder(ctx context.Context, kinds []Kind, groups []Group) (Older, error) {
-	type place struct{ group, alert int }
-	var out Older
-	var places [][]place
+// OlderGroups sorts the alerts of an event's groups by the groups that they would have under earlier policies.
+func OlderGroups(kinds []Kind, groups []Group) Older {
+	out := Older{Rest: groups}
 	index := map[string]int{}
 	for _, kind := range kinds {
 		policy := &config.Policy{Name: kind.Policy, GroupBy: kind.GroupBy}
@@ -67,61 +70,70 @@ func (a *Aggregator) FoldOlder(ctx context.Context, kinds []Kind, groups []Group
 				if !seen || len(out.Groups[at].Alerts) == foldAlerts {
 					at = len(out.Groups)
 					index[id] = at
-					out.Groups, places = append(out.Groups, Group{ID: id, Policy: policy, Labels: labels}), append(places, nil)
+					out.Groups = append(out.Groups, Group{ID: id, Policy: policy, Labels: labels, Notifications: groups[g].Notifications})
+					out.places = append(out.places, nil)
 				}
 				out.Groups[at].Alerts = append(out.Groups[at].Alerts, alert)
-				out.Groups[at].Notifications = groups[g].Notifications
-				places[at] = append(places[at], place{g, n})
+				out.places[at] = append(out.places[at], place{g, n})
 			}
 		}
 	}
-	calls := make([]call, len(out.Groups))
-	for i, g := range out.Groups {
+	return out
+}
+
+// FoldOlder folds alerts into groups of earlier policies where they fire in an incident: it ends when they do, although the
+// policies in force would send them elsewhere. Alerts that no such group has are left in Rest. On an error the event has to be
+// delivered again; each group's Err says which of them did not answer.
+func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
+	calls := make([]call, len(o.Groups))
+	for i, g := range o.Groups {
 		calls[i] = a.olderCall(g, uuid.NewString())
 	}
+	o.Folded = make([]Folded, len(o.Groups))
 	taken := map[place]bool{}
-	var groupsOf []Group
+	var failed error
 	for i, r := range a.run(ctx, a.scripts.fold, calls) {
-		if r.err != nil {
-			return Older{}, fmt.Errorf("folding into a group of earlier policies: %w", classify(r.err))
-		}
-		f, _, err := decodeFolded(r.reply, out.Groups[i])
+		f, err := decodeOlder(r, o.Groups[i])
 		if err != nil {
-			return Older{}, err
-		}
-		left := map[int]bool{}
-		for _, n := range f.elsewhere {
-			left[n-1] = true
-		}
-		g := out.Groups[i]
-		g.Alerts = nil
-		for n, alert := range out.Groups[i].Alerts {
-			if !left[n] {
-				g.Alerts = append(g.Alerts, alert)
-				taken[places[i][n]] = true
-			}
-		}
-		if len(g.Alerts) == 0 {
+			o.Folded[i].Err = err
+			failed = cmp.Or(failed, err)
 			continue
 		}
 		if f.Token != "" {
 			f.Token = calls[i].token
 		}
-		groupsOf, out.Folded = append(groupsOf, g), append(out.Folded, f)
+		if len(f.elsewhere) < len(o.Groups[i].Alerts) {
+			o.Folded[i] = f
+		}
+		for n, p := range o.places[i] {
+			taken[p] = taken[p] || !slices.Contains(f.elsewhere, n+1)
+		}
 	}
-	out.Groups = groupsOf
-	for g, group := range groups {
+	if failed != nil {
+		return failed
+	}
+	rest := o.Rest
+	o.Rest = nil
+	for g, group := range rest {
 		group.Alerts = nil
-		for n, alert := range groups[g].Alerts {
+		for n, alert := range rest[g].Alerts {
 			if !taken[place{g, n}] {
 				group.Alerts = append(group.Alerts, alert)
 			}
 		}
 		if len(group.Alerts) > 0 {
-			out.Rest = append(out.Rest, group)
+			o.Rest = append(o.Rest, group)
 		}
 	}
-	return out, nil
+	return nil
+}
+
+func decodeOlder(r result, g Group) (Folded, error) {
+	if r.err != nil {
+		return Folded{}, fmt.Errorf("folding into a group of earlier policies: %w", classify(r.err))
+	}
+	f, _, err := decodeFolded(r.reply, g)
+	return f, err
 }
 
 // olderCall prepares one run of fold.lua for a group that goes on as it is, see its header.

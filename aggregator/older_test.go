@@ -24,8 +24,8 @@ func (l *lab) older(policies config.Policies, alerts ...Alert) []Folded {
 			}
 		}
 	}
-	out, err := l.FoldOlder(l.ctx, kinds, Split(policies, Batch{Alerts: alerts}))
-	require.NoError(l.t, err)
+	out := OlderGroups(kinds, Split(policies, Batch{Alerts: alerts}))
+	require.NoError(l.t, l.FoldOlder(l.ctx, &out))
 	folded, err := l.Fold(l.ctx, out.Rest, func(Group) string { return "stormfold" })
 	require.NoError(l.t, err)
 	return append(out.Folded, folded...)

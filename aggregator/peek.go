@@ -28,7 +28,8 @@ type GroupState struct {
 	// Threshold, Period and Cooldown are the policy's threshold, window and cooldown as of the last fold.
 	Threshold        int
 	Period, Cooldown time.Duration
-	// Window counts the alerts that newly fired within the policy's window, and WindowUntil is when the oldest leaves it.
+	// Window counts the alerts that fire or newly fired within the policy's window, and WindowUntil is when the oldest that is over
+	// leaves it, zero when there is none.
 	Window      int
 	WindowUntil time.Time
 	// Storm is the storm's object; Total, Firing and Beyond count its alerts, Beyond those over maxAlerts.

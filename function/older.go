@@ -46,11 +46,21 @@ func (o *openKinds) earlier(policies config.Policies) []aggregator.Kind {
 	return out
 }
 
-// foldOlder folds alerts that fire in an incident of earlier policies into that, and returns the groups of the others.
+// foldOlder folds alerts that fire in an incident of earlier policies into that, past the breaker, and leaves the groups of the
+// others in Rest.
 func (p *pod) foldOlder(ctx context.Context, policies config.Policies, groups []aggregator.Group) (aggregator.Older, error) {
-	kinds := p.kinds.earlier(policies)
-	if len(kinds) == 0 {
-		return aggregator.Older{Rest: groups}, nil
+	older := aggregator.OlderGroups(p.kinds.earlier(policies), groups)
+	if len(older.Groups) == 0 {
+		return older, nil
 	}
-	return p.aggregator.FoldOlder(ctx, kinds, groups)
+	t := p.breaker.begin(older.Groups)
+	defer func() { t.end(older.Groups, older.Folded) }()
+	for _, group := range older.Groups {
+		if refused := t.refusal(group); refused != nil {
+			// Nothing is tried, which says nothing about the others.
+			older.Folded = slices.Repeat([]aggregator.Folded{{Err: context.Canceled}}, len(older.Groups))
+			return older, refused
+		}
+	}
+	return older, p.aggregator.FoldOlder(ctx, &older)
 }

@@ -230,7 +230,7 @@ local function import_over(e)
     end
   end
   store(e, e.e + g.p.retention)
-  if e.t == 'S' and e.s == 'resolved' and e.why == 'AllResolved' and e.tr ~= 1 and now < e.e + g.p.cooldown and
+  if e.t == 'S' and e.s == 'resolved' and e.why == 'AllResolved' and e.tr ~= 1 and now < e.e + g.p.cooldown + LATE and
     g.st == 'calm' and redis.call('ZCARD', k.open) == 0 then
     set(g, 'st', 'cool')
     set(g, 'obj', name)
@@ -314,6 +314,9 @@ local function past(e, fp)
   elseif not r then
     if redis.call('HLEN', k.alerts) >= 2 * g.p.maxAlerts then return end
     r = {s = 'r', m = single and '-' or 't', at = 0, gen = g.gen, obj = single and name or '1', starts = 0, rest = ''}
+  elseif r.m == 't' and r.obj == '' then
+    -- Its end was said again before it was known for what.
+    r.m, r.obj, r.gen = single and '-' or 't', single and name or int(r.at), g.gen
   elseif single and r.m == '-' and imported_only(r) then
     -- Two of one alert. The second would have been the first, reopened, had it been known: unless that was long ago.
     if open and open.rev >= e.rev then return part(name, e, open.at, at) end

@@ -90,7 +90,7 @@ type groupFacts struct {
 	Overflow string            `json:"overflow"`
 	// Drop: the alert makes nothing.
 	Drop bool `json:"drop,omitempty"`
-	// Threshold alerts that newly fire within Window make a storm.
+	// Threshold alerts that fire, or newly fired within Window, make a storm.
 	Threshold int    `json:"threshold"`
 	Window    string `json:"window"`
 }

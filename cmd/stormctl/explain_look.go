@@ -27,7 +27,7 @@ type groupStatus struct {
 	Known    bool   `json:"known"`
 	// State is calm, storm, cool, waiting, or unknown.
 	State string `json:"state"`
-	// Window of Threshold alerts newly fired within the policy's window; in WindowLeft the oldest leaves it.
+	// Window of Threshold alerts fire, or newly fired within the policy's window; in WindowLeft the oldest that is over leaves it.
 	Window            int    `json:"window"`
 	Threshold         int    `json:"threshold,omitempty"`
 	WindowLeftSeconds int64  `json:"windowLeftSeconds,omitempty"`

@@ -84,10 +84,16 @@ func TestExplainWithRedis(t *testing.T) {
 	s := ask()
 	require.Equal(t, "calm", s.State)
 	require.Equal(t, []int{3, 5, 3}, []int{s.Window, s.Threshold, s.Singles})
-	require.InDelta(t, 120, s.WindowLeftSeconds, 20)
+	require.Zero(t, s.WindowLeftSeconds, "they count as long as they fire")
 	require.Equal(t, "firing", s.Alert.Status)
 	require.NotEmpty(t, s.Alert.Incident)
-	require.Contains(t, text(), "3 of 5 alerts; the oldest leaves it in ")
+	require.Regexp(t, `towards a storm +3 of 5 alerts\n`, text())
+
+	fold(2, 3, aggregator.Resolved)
+	s = ask()
+	require.Equal(t, []int{3, 5, 2}, []int{s.Window, s.Threshold, s.Singles})
+	require.InDelta(t, 120, s.WindowLeftSeconds, 20)
+	require.Contains(t, text(), "3 of 5 alerts; the oldest that is over counts for ")
 
 	fold(0, 8, aggregator.Firing)
 	s = ask()

@@ -45,7 +45,7 @@ func (e explained) draw(w io.Writer) {
 	fields(w,
 		"  labels", labels,
 		"  grouped by", strings.Join(e.Group.GroupBy, ", "),
-		"  storm", fmt.Sprintf("%s that newly fire within %s", count(e.Group.Threshold, "alert"), e.Group.Window),
+		"  storm", e.Group.rule(),
 		"  keys", strings.Join(e.Group.Keys, "\n  \t"),
 	)
 	if e.Redis != nil {
@@ -72,6 +72,14 @@ func (e explained) draw(w io.Writer) {
 	}
 }
 
+// rule says when the group's alerts become a storm.
+func (g *groupFacts) rule() string {
+	if g.Threshold == 1 {
+		return "all alerts of the group are one incident, from the first on"
+	}
+	return fmt.Sprintf("%s that fire, or newly fired within %s", count(g.Threshold, "alert"), g.Window)
+}
+
 // draw writes how the group stands.
 func (s *groupStatus) draw(w io.Writer, asked string) {
 	fmt.Fprintf(w, "In Redis at %s UTC", clock(s.Now))
@@ -81,14 +89,14 @@ func (s *groupStatus) draw(w io.Writer, asked string) {
 	fmt.Fprintln(w)
 	rows := []string{"  state", s.meaning()}
 	if s.Known && s.State != "waiting" {
-		window := fmt.Sprintf("%d of %d alerts", s.Window, s.Threshold)
-		if s.Window > 0 {
-			window += fmt.Sprintf("; the oldest leaves it in %s", length(time.Duration(s.WindowLeftSeconds)*time.Second))
+		towards := fmt.Sprintf("%d of %d alerts", s.Window, s.Threshold)
+		if s.WindowLeftSeconds > 0 {
+			towards += fmt.Sprintf("; the oldest that is over counts for %s", length(time.Duration(s.WindowLeftSeconds)*time.Second))
 		}
 		if s.State == "calm" {
-			rows = append(rows, "  window", window, "  open", count(s.Singles, "incident")+" of single alerts")
+			rows = append(rows, "  towards a storm", towards, "  open", count(s.Singles, "incident")+" of single alerts")
 		} else {
-			rows = append(rows, "  storm", fmt.Sprintf("%s, %d of %s firing", s.Storm, s.Firing, count(s.Total, "alert")))
+			rows = append(rows, "  incident", fmt.Sprintf("%s, %d of %s firing", s.Storm, s.Firing, count(s.Total, "alert")))
 		}
 	}
 	if s.Waiting > 0 {
@@ -114,9 +122,12 @@ func (s *groupStatus) draw(w io.Writer, asked string) {
 func (s *groupStatus) meaning() string {
 	switch s.State {
 	case "storm":
+		if s.Threshold == 1 {
+			return "open: all its alerts are one incident"
+		}
 		return "storm: it crossed its threshold"
 	case "cool":
-		return "cool: its storm is over, and until " + clock(s.CooldownUntil) + " an alert that fires reopens it"
+		return "cool: its incident is over, and until " + clock(s.CooldownUntil) + " an alert that fires reopens it"
 	case "calm":
 		return "calm: below its threshold"
 	case "waiting":

@@ -1,0 +1,46 @@
+package function
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/config"
+)
+
+// Groups of the policies in force are no groups of earlier ones.
+func TestKindsOfEarlierPolicies(t *testing.T) {
+	now := config.Policies{List: []config.Policy{{Name: "a", Route: "1", GroupBy: []string{"x"}}, {Name: "b", Route: "2"}}}
+	was := aggregator.Kind{Route: "0", Policy: "a", GroupBy: []string{"x"}}
+	var kinds openKinds
+	require.Empty(t, kinds.earlier(now), "before the first sweep")
+	require.NoError(t, kinds.saw([]string{
+		aggregator.KindOf(&now.List[0]).String(), was.String(), aggregator.KindOf(&now.List[1]).String(), was.String(),
+	}))
+	require.Equal(t, []aggregator.Kind{was}, kinds.earlier(now))
+	require.Error(t, kinds.saw([]string{"x"}))
+}
+
+// While Redis does not answer, the breaker spares it the look for earlier groups too.
+func TestOlderGroupsArePastTheBreaker(t *testing.T) {
+	f := New()
+	startOn(t, f, "STORMFOLD_REDIS_TIMEOUT", "50ms", "STORMFOLD_REDIS_BREAKER", "1m")
+	p := f.pod.Load()
+	require.NoError(t, p.kinds.saw([]string{aggregator.Kind{Policy: "earlier", GroupBy: []string{"pod"}}.String()}))
+	require.NoError(t, f.Parts.Redis.Close())
+	refused := 0
+	for range 8 {
+		_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
+		require.Error(t, err)
+		older, err := p.foldOlder(context.Background(), p.policies.Current(), nil)
+		require.NoError(t, err)
+		require.Empty(t, older.Groups)
+		if p.breaker.state(allShards) == 2 {
+			refused++
+		}
+	}
+	require.Equal(t, 8-unansweredEvents+1, refused)
+	require.NoError(t, f.Stop(t.Context()))
+}
