@@ -146,3 +146,42 @@ func TestCheckerOnRandomLosses(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckerOnWhatRedisForgot: what is over need not stand, what fires has to.
+func TestCheckerOnWhatRedisForgot(t *testing.T) {
+	j := NewJournal()
+	j.Sending(saying(true, 10, 1, 2)...)(202, "")
+	j.Sending(saying(false, 20, 2)...)(202, "")
+	require.Equal(t, 2, Check(j, nil).Lost)
+	j.Forgot()
+	require.Equal(t, 1, Check(j, nil).Lost)
+	require.NoError(t, Check(j, []v1alpha1.Incident{planted("a", v1alpha1.TypeAlert, []uint64{1}, nil)}).Err())
+}
+
+// TestCheckerOnSources: an alert fires while any source says so.
+func TestCheckerOnSources(t *testing.T) {
+	j := NewJournal()
+	by := func(source string, words []Word) []Word {
+		words[0].Source = source
+		return words
+	}
+	firing, over := []v1alpha1.Incident{planted("a", v1alpha1.TypeAlert, []uint64{1}, nil)}, []v1alpha1.Incident{planted("a", v1alpha1.TypeAlert, nil, []uint64{1})}
+	wrong := func(want int, incidents []v1alpha1.Incident) {
+		t.Helper()
+		v := Check(j, incidents)
+		require.Equal(t, []int{0, 0, want}, []int{v.Lost, v.Doubled, v.Wrong})
+	}
+	j.Sending(by("x", saying(true, 10, 1))...)(202, "")
+	j.Sending(by("y", saying(true, 10, 1))...)(202, "")
+	j.Sending(by("x", saying(false, 20, 1))...)(202, "")
+	wrong(0, firing)
+	wrong(1, over)
+	refused := j.Sending(by("y", saying(false, 30, 1))...)
+	refused(503, "")
+	wrong(0, firing) // It may count or not.
+	wrong(0, over)
+	refused(202, "")
+	wrong(1, firing)
+	wrong(0, over)
+	require.Len(t, j.Latest(), 2)
+}

@@ -48,6 +48,7 @@ type Journal struct {
 	events  []*event
 	answers map[string]int
 	refused int
+	forgot  bool
 }
 
 // event is one that was sent at least once.
@@ -86,6 +87,13 @@ func (j *Journal) Truth(certain bool, words ...Word) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.events = append(j.events, &event{words: words, taken: certain, truth: true})
+}
+
+// Forgot notes that Redis forgot what it had acknowledged: of what is over by then nobody has to tell any more.
+func (j *Journal) Forgot() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.forgot = true
 }
 
 // answerKey is how answers are counted: by code, and a refusal for now by its reason too.
@@ -130,6 +138,8 @@ type alert struct {
 	word *Word
 	// sources are what each of them said.
 	sources map[string]*said
+	// forgotten is true when Redis may have forgotten it.
+	forgotten bool
 }
 
 // said is what the journal knows of one source of an alert.
@@ -171,7 +181,7 @@ func (j *Journal) alerts() map[string]*alert {
 		for _, w := range e.words {
 			a := out[w.Fingerprint]
 			if a == nil {
-				a = &alert{group: w.Group, sources: map[string]*said{}}
+				a = &alert{group: w.Group, sources: map[string]*said{}, forgotten: j.forgot}
 				out[w.Fingerprint] = a
 			}
 			s := a.sources[w.Source]
