@@ -18,6 +18,7 @@ package function
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -80,10 +81,12 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	p.noteLeftOut(ctx, ev, request.LeftOut)
 	policies := p.policies.Current()
 	older, err := p.foldOlder(ctx, policies, aggregator.Split(policies, request.Batch))
+	groups, dropped := aggregator.Keep(older.Rest)
 	if err != nil {
+		p.sawRedis(err)
+		p.passThrough(ctx, groups, slices.Repeat([]aggregator.Folded{{Err: err}}, len(groups)))
 		return nil, refusal(err, handlers.ReasonInternal)
 	}
-	groups, dropped := aggregator.Keep(older.Rest)
 	p.metrics.dropped.Add(float64(dropped))
 	p.checkPeriods(ctx, ev, request.Periods, groups)
 	folded, err := p.fold(ctx, groups)
