@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -83,7 +84,7 @@ func OlderGroups(kinds []Kind, groups []Group) Older {
 
 // FoldOlder folds alerts into groups of earlier policies where they fire in an incident: it ends when they do, although the
 // policies in force would send them elsewhere. Alerts that no such group has are left in Rest. On an error the event has to be
-// delivered again; each group's Err says which of them did not answer.
+// delivered again; each group's Err says which of them did not answer. With ErrReplicas all have been folded.
 func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
 	calls := make([]call, len(o.Groups))
 	for i, g := range o.Groups {
@@ -91,14 +92,16 @@ func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
 	}
 	o.Folded = make([]Folded, len(o.Groups))
 	taken := map[place]bool{}
-	var failed error
+	var failed, unsafe error
 	for i, r := range a.run(ctx, a.scripts.fold, calls) {
 		f, err := decodeOlder(r, o.Groups[i])
-		if err != nil {
+		f.Err = err
+		if err != nil && !errors.Is(err, ErrReplicas) {
 			o.Folded[i].Err = err
 			failed = cmp.Or(failed, err)
 			continue
 		}
+		unsafe = cmp.Or(unsafe, err)
 		if f.Token != "" {
 			f.Token = calls[i].token
 		}
@@ -125,15 +128,19 @@ func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
 			o.Rest = append(o.Rest, group)
 		}
 	}
-	return nil
+	return unsafe
 }
 
 func decodeOlder(r result, g Group) (Folded, error) {
+	var failed error
 	if r.err != nil {
-		return Folded{}, fmt.Errorf("folding into a group of earlier policies: %w", classify(r.err))
+		failed = fmt.Errorf("folding into a group of earlier policies: %w", classify(r.err))
+		if !errors.Is(failed, ErrReplicas) {
+			return Folded{}, failed
+		}
 	}
 	f, _, err := decodeFolded(r.reply, g)
-	return f, err
+	return f, cmp.Or(err, failed)
 }
 
 // olderCall prepares one run of fold.lua for a group that goes on as it is, see its header.
