@@ -210,9 +210,9 @@ local function record(a, r, s, m, obj)
 end
 
 -- takes_over makes the incident of an alert that ended lately a part of the storm: in a calm group it would be reopened.
-local function takes_over(r)
+local function takes_over(a, r)
   local e = r.m == '-' and r.obj ~= '' and get_entry(g, r.obj)
-  if not e or e.t ~= 'A' or e.s ~= 'resolved' or e.why ~= 'AllResolved' or now >= e.e + p.cooldown then return end
+  if not e or e.t ~= 'A' or e.s ~= 'resolved' or e.why ~= 'AllResolved' or not reopens(g, a, e.e, now) then return end
   if not e.a then return drop_object(g, r.obj) end
   e.s, e.why, e.by, e.lc, e.rev = 'absorbed', nil, g.obj, now, bump(g, now)
   put_entry(g, r.obj, e)
@@ -234,7 +234,7 @@ local function join_storm(a, r, s)
       return
     end
     set(g, 'n', g.n + 1)
-    if r then takes_over(r) end
+    if r then takes_over(a, r) end
   end
   if s == 'f' then set(g, 'f', g.f + 1) end
   record(a, r, s, 'm', '')

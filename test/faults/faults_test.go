@@ -50,6 +50,8 @@ type fault struct {
 	skew time.Duration
 	// alone is true when nothing is sent but by the fault itself.
 	alone bool
+	// replicas is how many replicas of Prometheus tell of each alert; 0 is one.
+	replicas int
 	// every is the pause between two events; 0 is 15 ms, at which all are sent in about 3 s.
 	every time.Duration
 	// before runs when the functions are ready and nothing was sent.
@@ -91,7 +93,7 @@ func ownFaults() []fault { return slices.Concat(apiServerFaults, brokerFaults) }
 // sharedFaults leave the API server to the others.
 func sharedFaults() []fault {
 	return slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
-		namespaceFaults, podFaults, patienceFaults)
+		namespaceFaults, podFaults, patienceFaults, sourceFaults, policyFaults)
 }
 
 func (f fault) run(t *testing.T, c *testbed.Cluster) {
@@ -110,13 +112,14 @@ func (f fault) run(t *testing.T, c *testbed.Cluster) {
 	}
 	b.awaitReady()
 	b.load(cmp.Or(f.every, 15*time.Millisecond))
-	b.sender.Skew = f.skew
+	b.sender.Skew, b.sender.Replicas = f.skew, f.replicas
 	if f.before != nil {
 		f.before(b)
 	}
 	healed := f.load(b)
 	if f.forgets {
 		healed = time.Now()
+		b.journal.Forgot()
 		b.sender.repeat(t.Context())
 	}
 	within := 40 * time.Second
