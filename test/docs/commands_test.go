@@ -136,12 +136,16 @@ func (b *bed) follow(t *testing.T, s shell, c command) {
 	process := s.start(t, c.text)
 	prints := func(lines []string, within time.Duration) {
 		t.Helper()
-		var log string
-		require.Eventually(t, func() bool {
-			var err error
-			log, err = process.Log()
-			return err == nil && shown(lines, true).MatchString(log)
-		}, within, 20*time.Millisecond, "%s: %s\nshould print\n%s\nand has printed\n%s", c.at, c.text, lines, lazy{&log})
+		want := shown(lines, true)
+		printed := func() string {
+			log, err := process.Log()
+			require.NoError(t, err)
+			return log
+		}
+		for deadline := time.Now().Add(within); !want.MatchString(printed()) && process.Running() && time.Now().Before(deadline); {
+			time.Sleep(20 * time.Millisecond)
+		}
+		require.Regexp(t, want, printed(), "%s: %s", c.at, c.text)
 	}
 	switch f := during[c.text]; {
 	case f != nil:
@@ -157,11 +161,6 @@ func (b *bed) follow(t *testing.T, s shell, c command) {
 		require.True(t, process.Running(), "%s has ended", c.text)
 	})
 }
-
-// lazy is a text that is not known before it is printed.
-type lazy struct{ text *string }
-
-func (l lazy) String() string { return *l.text }
 
 // serveBroker stands in for the port-forward to the Broker, and for the Broker: events go to the function.
 func (b *bed) serveBroker(t *testing.T) {

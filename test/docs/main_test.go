@@ -78,12 +78,16 @@ func newBed(t *testing.T) *bed {
 		path += ":" + filepath.Dir(program)
 	}
 	b.bare = []string{
-		"PATH=" + path + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "KUBECACHEDIR=" + t.TempDir(), "KUBECONFIG=", "STORMFOLD_REDIS_URL=",
+		"PATH=" + path + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "KUBECACHEDIR=" + t.TempDir(),
 		"LISTEN_ADDRESS=" + b.function, "DEV_WEBHOOK_ADDRESS=" + address(), "STORMFOLD_METRICS_ADDRESS=" + address(),
 		// Go's caches stay where they are, and packages that were compiled elsewhere count.
 		"GOCACHE=" + goEnv(t, "GOCACHE"), "GOMODCACHE=" + goEnv(t, "GOMODCACHE"), "GOPATH=" + goEnv(t, "GOPATH"), "GOFLAGS=-trimpath",
 	}
 	b.env = append(b.bare[:len(b.bare):len(b.bare)], "KUBECONFIG="+cluster.KubeconfigPath, "STORMFOLD_REDIS_URL="+b.redis.URL)
+	for _, name := range []string{"KUBECONFIG", "STORMFOLD_REDIS_URL"} {
+		t.Setenv(name, "") // So that it comes back after the test.
+		require.NoError(t, os.Unsetenv(name))
+	}
 	// What has to be compiled does not count against the time of a command.
 	b.shell(t, b.env).run(t, "go build -o /dev/null ./cmd/dev && go build -o /dev/null ./cmd/stormctl")
 	return b
