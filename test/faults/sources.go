@@ -39,34 +39,3 @@ func (s *sender) labels(p planned) map[string]string {
 
 // exporter is the job of one that tells of all objects of the API, so that the instance is not what an alert is about.
 const exporter = "kube-state-metrics"
-
-// move moves the exporter: what fires by the old one ends, and fires by the new one, said in one event or in two, in either order.
-func (b *bed) move(instance string) {
-	s := b.sender
-	s.mu.Lock()
-	s.exporter = instance
-	var over []planned
-	for source, p := range s.firing {
-		p.firing, p.source = false, map[string]string{}
-		p.labels = s.body[source]["labels"].(map[string]string)
-		over = append(over, p)
-	}
-	s.mu.Unlock()
-	for chunk := range slices.Chunk(over, 10) {
-		anew := slices.Clone(chunk)
-		for i := range anew {
-			labels := maps.Clone(anew[i].labels)
-			labels["instance"] = instance
-			anew[i].labels, anew[i].firing = labels, true
-		}
-		events := [][]planned{chunk, anew}
-		rand.Shuffle(2, func(i, j int) { events[i], events[j] = events[j], events[i] })
-		if rand.IntN(2) == 0 {
-			events = [][]planned{slices.Concat(events...)}
-		}
-		for _, e := range events {
-			header, body, answered := s.prepare(e)
-			s.deliver(b.t.Context(), header, body, answered)
-		}
-	}
-}
