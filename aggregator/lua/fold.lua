@@ -78,7 +78,9 @@ end
 local words = {}
 local elsewhere = {}
 for i = 14, #ARGV, 9 do
-  if policy == '' and not live(g, get_record(g, ARGV[i])) then
+  -- A group of earlier policies goes on with what fires in it, and hears again what it knows already.
+  local r = policy == '' and get_record(g, ARGV[i])
+  if policy == '' and not live(g, r) and not (r and tonumber(ARGV[i + 3]) <= r.at) then
     elsewhere[#elsewhere + 1] = (i - 5) / 9
   else
     words[#words + 1] = {fp = ARGV[i], src = ARGV[i + 1], s = ARGV[i + 2], at = tonumber(ARGV[i + 3]), starts = tonumber(ARGV[i + 4]),

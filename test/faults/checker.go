@@ -74,7 +74,7 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 	for i := range incidents {
 		names[incidents[i].Name] = true
 	}
-	where := map[string][]string{}
+	where := map[string][]place{}
 	for i := range incidents {
 		in := &incidents[i]
 		if in.Status.State == v1alpha1.StateAbsorbed {
@@ -90,20 +90,21 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 		}
 		members := v.incident(in, g)
 		for fingerprint, firing := range members {
-			where[fingerprint] = append(where[fingerprint], in.Name)
+			where[fingerprint] = append(where[fingerprint], place{in.Name, groupedBy(in), firing})
 			a := alerts[fingerprint]
 			switch {
 			case a == nil:
 				v.wrong("%s has alert %s, which was never sent", in.Name, fingerprint)
 			case a.group != groupOf(in):
 				v.wrong("%s of group %s has alert %s of group %s", in.Name, groupOf(in), fingerprint, a.group)
+			case !firing && j.regrouped && a.mayBe(true): // It may be over here, and fire in a group of other policies.
 			case !a.mayBe(firing):
 				v.wrong("%s has alert %s as %s, which is not the latest word", in.Name, fingerprint, word(firing))
 			}
 		}
 	}
 	v.groups(groups)
-	v.alerts(alerts, where, groups)
+	v.alerts(alerts, where, groups, j.regrouped)
 	slices.Sort(v.Problems)
 	return v
 }
@@ -129,6 +130,22 @@ func groupedBy(in *v1alpha1.Incident) string {
 		parts = append(parts, name+"="+in.Spec.GroupLabels[name])
 	}
 	return strings.Join(parts, ",")
+}
+
+// place is where an alert is listed: in which incident, of which group, and whether as firing.
+type place struct {
+	name, group string
+	firing      bool
+}
+
+// present leaves out where an alert is over when it fires in another group.
+func present(in []place) []place {
+	i := slices.IndexFunc(in, func(p place) bool { return p.firing })
+	if i < 0 {
+		return in[:min(1, len(in))]
+	}
+	group := in[i].group
+	return slices.DeleteFunc(slices.Clone(in), func(p place) bool { return !p.firing && p.group != group })
 }
 
 // incident looks at one incident by itself and returns its alerts, with true for those that fire.
@@ -182,7 +199,7 @@ func (v *Verdict) groups(groups map[string]*standing) {
 }
 
 // alerts looks for every alert of the journal in what stands.
-func (v *Verdict) alerts(alerts map[string]*alert, where map[string][]string, groups map[string]*standing) {
+func (v *Verdict) alerts(alerts map[string]*alert, where map[string][]place, groups map[string]*standing, regrouped bool) {
 	beyond := map[string]int{}
 	for _, g := range groups {
 		beyond[g.name] += g.beyond
@@ -191,7 +208,13 @@ func (v *Verdict) alerts(alerts map[string]*alert, where map[string][]string, gr
 		if a.word != nil {
 			v.Alerts++
 		}
-		switch in := where[fingerprint]; {
+		in := where[fingerprint]
+		if regrouped {
+			in = present(in)
+		}
+		switch {
+		case len(in) == 1 && regrouped && !a.mayBe(in[0].firing):
+			v.wrong("alert %s of group %s is only in %s, as %s", fingerprint, a.group, in[0].name, word(in[0].firing))
 		case len(in) > 1:
 			v.doubled("alert %s of group %s is in %v", fingerprint, a.group, in)
 		case len(in) == 1 || a.word == nil:

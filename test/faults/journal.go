@@ -49,6 +49,8 @@ type Journal struct {
 	answers map[string]int
 	refused int
 	forgot  bool
+	// regrouped is set before anything is sent.
+	regrouped bool
 }
 
 // event is one that was sent at least once.
@@ -95,6 +97,9 @@ func (j *Journal) Forgot() {
 	defer j.mu.Unlock()
 	j.forgot = true
 }
+
+// Regrouped notes that policies change: an alert that ended and fires anew may stand as over in one group and fire in another.
+func (j *Journal) Regrouped() { j.regrouped = true }
 
 // answerKey is how answers are counted: by code, and a refusal for now by its reason too.
 func answerKey(code int, text string) string {
