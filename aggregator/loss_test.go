@@ -422,7 +422,7 @@ func (w *losses) run(steps int, what harm, once bool) {
 		at = w.random.IntN(steps)
 	}
 	for step := range steps {
-		w.pass(time.Duration(w.random.IntN(1500)) * time.Millisecond)
+		w.pass(time.Duration(1+w.random.IntN(1500)) * time.Millisecond)
 		n := w.random.IntN(100)
 		for once && what != meddled && n >= 95 && !(back && n >= 97) {
 			n = w.random.IntN(100)

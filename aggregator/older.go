@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -83,12 +84,12 @@ func OlderGroups(kinds []Kind, groups []Group) Older {
 
 // FoldOlder folds alerts into groups of earlier policies where they fire in an incident: it ends when they do, although the
 // policies in force would send them elsewhere. Alerts that no such group has are left in Rest. On an error the event has to be
-// delivered again; each group's Err says which of them did not answer.
+// delivered again; each group's Err says which of them did not answer. With ErrReplicas all have been folded.
 func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
 	taken := map[place]bool{}
-	err := a.foldLive(ctx, o, 0, taken)
-	if err != nil {
-		return err
+	unsafe := a.foldLive(ctx, o, 0, taken)
+	if unsafe != nil && !errors.Is(unsafe, ErrReplicas) {
+		return unsafe
 	}
 	rest, older := o.Rest, len(o.Groups)
 	o.Rest = nil
@@ -116,10 +117,11 @@ func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
 			both.Alerts, places = both.Alerts[n:], places[n:]
 		}
 	}
-	return a.foldLive(ctx, o, older, taken)
+	return cmp.Or(a.foldLive(ctx, o, older, taken), unsafe)
 }
 
-// foldLive folds the alerts of the groups from a number on where they fire in an incident of their group, and notes which do.
+// foldLive folds the alerts of the groups from a number on where they fire in an incident of their group, and notes which do. Its
+// error is ErrReplicas only where all have been folded.
 func (a *Aggregator) foldLive(ctx context.Context, o *Older, from int, taken map[place]bool) error {
 	calls := make([]call, len(o.Groups)-from)
 	for i, g := range o.Groups[from:] {
@@ -128,14 +130,15 @@ func (a *Aggregator) foldLive(ctx context.Context, o *Older, from int, taken map
 	if len(calls) == 0 {
 		return nil
 	}
-	var failed error
+	var failed, unsafe error
 	for i, r := range a.run(ctx, a.scripts.fold, calls) {
 		f, err := decodeOlder(r, o.Groups[from+i])
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrReplicas) {
 			o.Folded = append(o.Folded, Folded{Err: err})
 			failed = cmp.Or(failed, err)
 			continue
 		}
+		unsafe = cmp.Or(unsafe, err)
 		if f.Token != "" {
 			f.Token = calls[i].token
 		}
@@ -145,17 +148,22 @@ func (a *Aggregator) foldLive(ctx context.Context, o *Older, from int, taken map
 		if len(f.elsewhere) == len(o.Groups[from+i].Alerts) && !f.Changed { // Time alone may have changed it.
 			f = Folded{}
 		}
+		f.Err = err
 		o.Folded = append(o.Folded, f)
 	}
-	return failed
+	return cmp.Or(failed, unsafe)
 }
 
 func decodeOlder(r result, g Group) (Folded, error) {
+	var failed error
 	if r.err != nil {
-		return Folded{}, fmt.Errorf("folding into a group of earlier policies: %w", classify(r.err))
+		failed = fmt.Errorf("folding into a group of earlier policies: %w", classify(r.err))
+		if !errors.Is(failed, ErrReplicas) {
+			return Folded{}, failed
+		}
 	}
 	f, _, err := decodeFolded(r.reply, g)
-	return f, err
+	return f, cmp.Or(err, failed)
 }
 
 // olderCall prepares one run of fold.lua for a group that goes on as it is, see its header.

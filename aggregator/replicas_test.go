@@ -68,6 +68,13 @@ func TestFoldWaitsForReplicas(t *testing.T) {
 	require.NotEmpty(t, folded[0].Token)
 	require.NotEmpty(t, folded[0].Transitions)
 
+	// So has a group of earlier policies that has none of them, and the others go on to their own.
+	other := Kind{Policy: "earlier", GroupBy: []string{"pod"}}
+	older := OlderGroups([]Kind{other}, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: many[:2]}))
+	require.ErrorIs(t, l.FoldOlder(l.ctx, &older), ErrReplicas)
+	require.Len(t, older.Rest, 1)
+	require.Len(t, older.Rest[0].Alerts, 2)
+
 	// The same event in the same millisecond changes nothing, on whatever connection: there is something to wait for all the same.
 	for range 3 {
 		folded, err = l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: many[:1]}), namespace)

@@ -16,8 +16,10 @@
 package function
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -79,14 +81,14 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	}
 	p.noteLeftOut(ctx, ev, request.LeftOut)
 	policies := p.policies.Current()
-	older, err := p.foldOlder(ctx, policies, aggregator.Split(policies, request.Batch))
-	if err != nil {
-		return nil, refusal(err, handlers.ReasonInternal)
-	}
+	groups := aggregator.Split(policies, request.Batch)
+	foldCtx, folding := p.foldBudget(ctx, groups)
+	defer folding()
+	older, olderErr := p.foldOlder(foldCtx, policies, groups)
 	groups, dropped := aggregator.Keep(older.Rest)
 	p.metrics.dropped.Add(float64(dropped))
 	p.checkPeriods(ctx, ev, request.Periods, groups)
-	folded, err := p.fold(ctx, groups)
+	folded, err := p.fold(foldCtx, groups, olderErr)
 	p.takeOver(ctx, groups, folded)
 	p.explain(ctx, ev, groups, folded)
 	transitions, writing := p.follow(ctx, ev, append(older.Folded, folded...))
@@ -106,16 +108,20 @@ func (p *pod) decode(ctx context.Context, ev event.Event) (handlers.Request, err
 	return request, err
 }
 
-// fold joins the groups' alerts with Redis.
-func (p *pod) fold(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+// fold joins the groups' alerts with Redis. Where groups of earlier policies could not be asked for them, these fail likewise: the
+// alerts may be in an incident of those.
+func (p *pod) fold(ctx context.Context, groups []aggregator.Group, older error) (folded []aggregator.Folded, err error) {
 	if len(groups) == 0 {
-		return nil, nil
+		return nil, older
 	}
-	ctx, cancel := p.foldBudget(ctx, groups)
-	defer cancel()
 	ctx, span := p.traces.Start(ctx, spanFold)
 	start := time.Now()
-	folded, err := p.foldOpen(ctx, groups)
+	if older == nil || errors.Is(older, aggregator.ErrReplicas) {
+		folded, err = p.foldOpen(ctx, groups)
+		err = cmp.Or(err, older)
+	} else {
+		folded, err = slices.Repeat([]aggregator.Folded{{Err: older}}, len(groups)), older
+	}
 	foldedSpan(span, groups, folded, err)
 	p.metrics.folded(groups, folded, time.Since(start))
 	p.sawRedis(err)

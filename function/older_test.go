@@ -2,11 +2,16 @@ package function
 
 import (
 	"context"
+	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
 )
 
@@ -42,5 +47,23 @@ func TestOlderGroupsArePastTheBreaker(t *testing.T) {
 		}
 	}
 	require.Equal(t, 8-unansweredEvents+1, refused)
+	require.NoError(t, f.Stop(t.Context()))
+}
+
+// An alert that must not wait for Redis gets its incident also where it is a group of earlier policies that Redis does not answer for.
+func TestAlertsPassThroughPastEarlierGroups(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policies.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("policies: [{name: default, onRedisFailure: passthrough}]"), 0o600))
+	f := New()
+	memory := startOn(t, f, "STORMFOLD_REDIS_TIMEOUT", "50ms", "STORMFOLD_POLICIES", path)
+	p := f.pod.Load()
+	require.NoError(t, p.kinds.saw([]string{aggregator.Kind{Policy: "earlier", GroupBy: []string{"pod"}}.String()}))
+	require.NoError(t, f.Parts.Redis.Close())
+	_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
+	require.Equal(t, http.StatusServiceUnavailable, code(t, err))
+	list, err := memory.List(t.Context(), "stormfold", metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, list.Items, 1)
+	require.Equal(t, v1alpha1.OriginPassthrough, list.Items[0].Labels[v1alpha1.LabelOrigin])
 	require.NoError(t, f.Stop(t.Context()))
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -136,7 +138,8 @@ func (s stream) batch(n, size int, now time.Time) aggregator.Batch {
 	for i := range alerts {
 		alerts[i] = s.alert(s.inBatch(n, i, size), now)
 	}
-	return aggregator.Batch{Alerts: alerts}
+	key := sha256.Sum256([]byte(`{}:{alertname="` + s.alertname(n%s.groups) + `"}`))
+	return aggregator.Batch{Alerts: alerts, GroupKey: hex.EncodeToString(key[:8])}
 }
 
 // load makes the n-th event of its kind: its type and data.

@@ -93,7 +93,7 @@ func ownFaults() []fault { return slices.Concat(apiServerFaults, brokerFaults) }
 // sharedFaults leave the API server to the others.
 func sharedFaults() []fault {
 	return slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
-		namespaceFaults, podFaults, patienceFaults, sourceFaults, policyFaults)
+		namespaceFaults, podFaults, patienceFaults, sourceFaults)
 }
 
 func (f fault) run(t *testing.T, c *testbed.Cluster) {

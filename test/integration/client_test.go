@@ -63,6 +63,15 @@ func (s *scene) pods(name string, n int, status string) []map[string]any {
 	return out
 }
 
+// again are alerts that resolved and now begin to fire anew: in a later millisecond, the unit in which times are compared.
+func again(alerts ...map[string]any) []map[string]any {
+	time.Sleep(2 * time.Millisecond)
+	for _, a := range alerts {
+		a["startsAt"] = time.Now().UTC().Format(time.RFC3339Nano)
+	}
+	return alerts
+}
+
 // notification is a webhook of Alertmanager with these alerts.
 func notification(alerts ...map[string]any) map[string]any {
 	return map[string]any{"version": "4", "groupKey": "{}", "status": "firing", "receiver": "stormfold", "alerts": alerts}

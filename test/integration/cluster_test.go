@@ -98,17 +98,21 @@ func TestPoliciesAreReloaded(t *testing.T) {
 	loads("ok", 1)
 	a := s.notify(s.pods("Third", 2, "firing")...)
 	require.Equal(t, "io.stormfold.incident.storm.v1", a.reply)
-	// The group that stands goes on under the new policy.
+	// The group that stands goes on under the new policy, whose threshold it has crossed.
 	s.notify(s.pods("PodDown", 3, "resolved")...)
 	s.await(func(items []v1alpha1.Incident) error {
-		resolved := 0
+		states := map[v1alpha1.State]int{}
 		for _, i := range items {
-			if i.Spec.AlertName == "PodDown" && i.Status.State == "Resolved" {
-				resolved++
+			if i.Spec.AlertName != "PodDown" {
+				continue
+			}
+			states[i.Status.State]++
+			if i.Status.State == v1alpha1.StateResolved && i.Status.Alerts != (v1alpha1.AlertCounts{Total: 3, Resolved: 3}) {
+				return fmt.Errorf("want a storm of 3, have %s", summary(items))
 			}
 		}
-		if resolved != 3 {
-			return fmt.Errorf("want 3 resolved, have %s", summary(items))
+		if states[v1alpha1.StateResolved] != 1 || states[v1alpha1.StateAbsorbed] != 2 || len(states) != 2 {
+			return fmt.Errorf("want a storm that is over and absorbed two, have %s", summary(items))
 		}
 		return nil
 	})

@@ -112,7 +112,7 @@ func TestResolutionAndReopening(t *testing.T) {
 	i := s.ended(v1alpha1.ReasonAllResolved)
 	require.Equal(t, v1alpha1.AlertCounts{Total: 6, Resolved: 6}, i.Status.Alerts)
 	require.NotNil(t, i.Status.ResolvedAt)
-	s.notify(s.pods("PodDown", 1, "firing")...)
+	s.notify(again(s.pods("PodDown", 1, "firing")...)...)
 	i = s.awaitOne(6, 1, 5)
 	require.Equal(t, before.UID, i.UID)
 	require.EqualValues(t, 1, i.Status.Reopened)

@@ -14,12 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/test/testbed"
 )
 
 // TestStormctl sends a storm and two lone alerts to the function, with real servers and by their clocks, and the same documents
 // through the replay: both tell of the same incidents. Then stormctl explains an alert of the storm, and draws it.
 func TestStormctl(t *testing.T) {
-	s := newScene(t, startPod(t))
+	policies := testbed.OnePolicyFile(t)
+	s := newScene(t, startPod(t, "STORMFOLD_POLICIES="+policies))
 	stormctl := filepath.Join(t.TempDir(), "kubectl-stormfold")
 	build := exec.Command("go", "build", "-o", stormctl, "./cmd/stormctl")
 	build.Dir = root
@@ -88,7 +90,7 @@ func TestStormctl(t *testing.T) {
 	var replayed struct {
 		Runs []struct{ Incidents []shown }
 	}
-	require.NoError(t, json.Unmarshal(run("replay", file, "--until", "1m", "-o", "json"), &replayed))
+	require.NoError(t, json.Unmarshal(run("replay", file, "--policies", policies, "--until", "1m", "-o", "json"), &replayed))
 	require.ElementsMatch(t, real, replayed.Runs[0].Incidents)
 
 	var explained struct {
@@ -102,7 +104,7 @@ func TestStormctl(t *testing.T) {
 			Firing bool
 		}
 	}
-	look := []string{"--redis", redis.URL, "--kubeconfig", kubeconfig, "-n", "stormfold"}
+	look := []string{"--policies", policies, "--redis", redis.URL, "--kubeconfig", kubeconfig, "-n", "stormfold"}
 	for pod, status := range map[string]string{"web-2": "resolved", "web-7": "firing"} {
 		labels := []string{"alertname=KubePodCrashLooping", "namespace=" + s.namespace, "severity=critical", "pod=" + pod}
 		require.NoError(t, json.Unmarshal(run(slices.Concat([]string{"explain", "-o", "json"}, labels, look)...), &explained))
