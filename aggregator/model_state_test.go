@@ -41,8 +41,9 @@ func (s modelSource) fires() bool {
 	return s.starts > s.ends && s.resolved-s.firing <= peers
 }
 
-// hear is what is known of the senders after a word, and whether it was news. Of more than six senders one is forgotten.
-func (x *modelAlert) hear(w modelWord) (map[string]modelSource, bool) {
+// hear is what is known of the senders after a word, whether it was news, and whether it told of a later start or end. Of more
+// than six senders one is forgotten.
+func (x *modelAlert) hear(w modelWord) (known map[string]modelSource, news, moved bool) {
 	sources := map[string]modelSource{}
 	if x != nil {
 		sources = maps.Clone(x.sources)
@@ -59,7 +60,7 @@ func (x *modelAlert) hear(w modelWord) (map[string]modelSource, bool) {
 		s.firing, s.starts = max(s.firing, at), max(s.starts, w.starts.UnixMilli())
 	}
 	sources[w.source] = s
-	return sources, s.firing > before.firing || s.resolved > before.resolved
+	return sources, s.firing > before.firing || s.resolved > before.resolved, s.starts > before.starts || s.ends > before.ends
 }
 
 func (x *modelAlert) firing() bool { return !x.over && !x.closed }
@@ -234,8 +235,8 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 		g.expire(x.in, ev.now)
 	}
 	said := w.at.UnixMilli()
-	var news bool
-	ev.sources, news = x.hear(w)
+	var news, moved bool
+	ev.sources, news, moved = x.hear(w)
 	if x == nil {
 		switch {
 		case !w.over && ev.now.UnixMilli()-said >= g.p.Quiet.Milliseconds():
@@ -265,7 +266,7 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 		}
 		g.endSingle(x.in, "AllResolved", ev.now)
 		return
-	case x.firing() && news:
+	case x.firing() && (news || moved):
 		x.at, x.sources = at, ev.sources
 		if g.storm == nil {
 			x.in.heard = ev.now
@@ -277,7 +278,7 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 		return
 	case x.firing():
 		return
-	case news && !w.over && firing:
+	case (news || moved && x.over) && !w.over && firing:
 		g.fires(ev, w, at)
 		return
 	}
@@ -295,6 +296,8 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 			x.closed, x.over = false, true
 		}
 		x.at, x.sources = at, ev.sources
+	case moved:
+		x.sources = ev.sources
 	}
 }
 

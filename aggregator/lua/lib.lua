@@ -284,7 +284,8 @@ local function fires_by(x)
   return x.s > x.e and x.r - x.f <= PEERS
 end
 
--- hear puts a word among those of its source, and tells whether it is later than what was known of its kind.
+-- hear puts a word among those of its source, and tells whether it is later than what was known of its kind, and whether it tells
+-- of a later start or end.
 local function hear(known, a)
   local x
   for _, k in ipairs(known) do
@@ -303,17 +304,19 @@ local function hear(known, a)
     known[#known + 1] = x
   end
   if a.s == 'f' then
-    x.s = math.max(x.s or a.starts, a.starts)
-    if x.f and x.f >= a.at then return x, false end
+    local moved = not x.s or a.starts > x.s
+    if moved then x.s = a.starts end
+    if x.f and x.f >= a.at then return x, false, moved end
     x.f = a.at
-    return x, true
+    return x, true, moved
   end
   local e = a.at
   if a.ends > 0 and a.ends >= a.starts then e = math.min(e, a.ends) end
-  x.e = math.max(x.e or e, e)
-  if x.r and x.r >= a.at then return x, false end
+  local moved = not x.e or e > x.e
+  if moved then x.e = e end
+  if x.r and x.r >= a.at then return x, false, moved end
   x.r = a.at
-  return x, true
+  return x, true, moved
 end
 
 -- live tells whether the alert of a record fires and is in an incident that is open.
