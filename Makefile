@@ -26,11 +26,11 @@ help: ## Say what there is to make.
 
 .PHONY: run
 run: ## Run the function on embedded servers and show its incidents.
-	go run ./cmd/dev run
+	@go run ./cmd/dev run
 
 .PHONY: storm
 storm: ## Send 15 alerts at once to what make run has started.
-	go run ./cmd/dev storm
+	@go run ./cmd/dev storm
 
 .PHONY: testbed
 testbed: ## Start the real servers, print where they are, run until interrupted.

@@ -262,6 +262,8 @@ func (g *modelGroup) snapshot(now time.Time, token string, force, leased bool, l
 		if looked(i) && !i.storm {
 			g.expire(i, now)
 		}
+	}
+	for _, i := range g.incidents {
 		switch {
 		case !looked(i):
 			continue

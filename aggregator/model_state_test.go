@@ -41,9 +41,8 @@ func (s modelSource) fires() bool {
 	return s.starts > s.ends && s.resolved-s.firing <= peers
 }
 
-// hear is what is known of the senders after a word, whether it was news, and whether it told of a later start or end. Of more
-// than six senders one is forgotten.
-func (x *modelAlert) hear(w modelWord) (known map[string]modelSource, news, moved bool) {
+// hear is what is known of the senders after a word, and whether it was news. Of more than six senders one is forgotten.
+func (x *modelAlert) hear(w modelWord) (map[string]modelSource, bool) {
 	sources := map[string]modelSource{}
 	if x != nil {
 		sources = maps.Clone(x.sources)
@@ -60,7 +59,7 @@ func (x *modelAlert) hear(w modelWord) (known map[string]modelSource, news, move
 		s.firing, s.starts = max(s.firing, at), max(s.starts, w.starts.UnixMilli())
 	}
 	sources[w.source] = s
-	return sources, s.firing > before.firing || s.resolved > before.resolved, s.starts > before.starts || s.ends > before.ends
+	return sources, s != before
 }
 
 func (x *modelAlert) firing() bool { return !x.over && !x.closed }
@@ -126,6 +125,7 @@ type modelEvent struct {
 	beyond    map[string]bool        // Its alerts beyond maxAlerts.
 	newly     int                    // Its alerts that begin to fire by it.
 	sources   map[string]modelSource // What is known of the senders of the alert at hand.
+	word      modelWord              // What is said of it.
 }
 
 func newGroupModel(p config.Policy) *modelGroup {
@@ -235,8 +235,9 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 		g.expire(x.in, ev.now)
 	}
 	said := w.at.UnixMilli()
-	var news, moved bool
-	ev.sources, news, moved = x.hear(w)
+	var news bool
+	ev.sources, news = x.hear(w)
+	ev.word = w
 	if x == nil {
 		switch {
 		case !w.over && ev.now.UnixMilli()-said >= g.p.Quiet.Milliseconds():
@@ -266,7 +267,7 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 		}
 		g.endSingle(x.in, "AllResolved", ev.now)
 		return
-	case x.firing() && (news || moved):
+	case x.firing() && news:
 		x.at, x.sources = at, ev.sources
 		if g.storm == nil {
 			x.in.heard = ev.now
@@ -278,7 +279,7 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 		return
 	case x.firing():
 		return
-	case (news || moved && x.over) && !w.over && firing:
+	case news && !w.over && firing:
 		g.fires(ev, w, at)
 		return
 	}
@@ -296,8 +297,6 @@ func (g *modelGroup) word(ev *modelEvent, w modelWord) {
 			x.closed, x.over = false, true
 		}
 		x.at, x.sources = at, ev.sources
-	case moved:
-		x.sources = ev.sources
 	}
 }
 
@@ -306,7 +305,7 @@ func (g *modelGroup) current(x *modelAlert, w modelWord, now time.Time) bool {
 	if x.in == nil || g.storm != nil {
 		return x.in != nil && x.in == g.storm
 	}
-	return x.in.state == Ended && x.in.reason == "AllResolved" && g.reopens(w, x.in.ended, now)
+	return g.lately(x.in, w, now)
 }
 
 // reopens says whether an alert that fires reopens what ended at that time: it began, or is told of, within the cooldown.
@@ -318,9 +317,9 @@ func (g *modelGroup) reopens(w modelWord, ended, now time.Time) bool {
 // told is how much later a sender may tell of a firing.
 const told = 5 * time.Minute
 
-// lately says whether an incident is over and may be reopened.
-func (g *modelGroup) lately(i *modelIncident, now time.Time) bool {
-	return i.state == Ended && i.reason == "AllResolved" && now.Before(i.ended.Add(g.p.Cooldown))
+// lately says whether an incident is over and would be reopened by a word.
+func (g *modelGroup) lately(i *modelIncident, w modelWord, now time.Time) bool {
+	return i.state == Ended && i.reason == "AllResolved" && g.reopens(w, i.ended, now)
 }
 
 // fires takes in an alert that begins to fire.
@@ -367,7 +366,7 @@ func (g *modelGroup) join(ev *modelEvent, alert string, at int64, over bool) {
 		}
 		return
 	}
-	if x != nil && x.in != nil && !x.in.storm && g.lately(x.in, ev.now) {
+	if x != nil && x.in != nil && !x.in.storm && g.lately(x.in, ev.word, ev.now) {
 		g.takeOver(x.in)
 	}
 	g.alerts[alert] = &modelAlert{at: at, over: over, in: g.storm, sources: ev.sources}

@@ -86,18 +86,55 @@ func OlderGroups(kinds []Kind, groups []Group) Older {
 // policies in force would send them elsewhere. Alerts that no such group has are left in Rest. On an error the event has to be
 // delivered again; each group's Err says which of them did not answer. With ErrReplicas all have been folded.
 func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
-	calls := make([]call, len(o.Groups))
-	for i, g := range o.Groups {
+	taken := map[place]bool{}
+	unsafe := a.foldLive(ctx, o, 0, taken)
+	if unsafe != nil && !errors.Is(unsafe, ErrReplicas) {
+		return unsafe
+	}
+	rest, older := o.Rest, len(o.Groups)
+	o.Rest = nil
+	for g, group := range rest {
+		both := group
+		group.Alerts, both.Alerts = nil, nil
+		var places []place
+		for n, alert := range rest[g].Alerts {
+			switch at := (place{g, n}); {
+			case !taken[at]:
+				group.Alerts = append(group.Alerts, alert)
+			case alert.Status == Resolved:
+				both.Alerts, places = append(both.Alerts, alert), append(places, at)
+			}
+		}
+		if len(group.Alerts) > 0 {
+			o.Rest = append(o.Rest, group)
+		}
+		// A pod that did not know of the older group may have let an alert fire here, too: then it ends in both.
+		for len(both.Alerts) > 0 {
+			n := min(len(both.Alerts), foldAlerts)
+			part := both
+			part.Alerts = both.Alerts[:n]
+			o.Groups, o.places = append(o.Groups, part), append(o.places, places[:n])
+			both.Alerts, places = both.Alerts[n:], places[n:]
+		}
+	}
+	return cmp.Or(a.foldLive(ctx, o, older, taken), unsafe)
+}
+
+// foldLive folds the alerts of the groups from a number on where they fire in an incident of their group, and notes which do. Its
+// error is ErrReplicas only where all have been folded.
+func (a *Aggregator) foldLive(ctx context.Context, o *Older, from int, taken map[place]bool) error {
+	calls := make([]call, len(o.Groups)-from)
+	for i, g := range o.Groups[from:] {
 		calls[i] = a.olderCall(g, uuid.NewString())
 	}
-	o.Folded = make([]Folded, len(o.Groups))
-	taken := map[place]bool{}
+	if len(calls) == 0 {
+		return nil
+	}
 	var failed, unsafe error
 	for i, r := range a.run(ctx, a.scripts.fold, calls) {
-		f, err := decodeOlder(r, o.Groups[i])
-		f.Err = err
+		f, err := decodeOlder(r, o.Groups[from+i])
 		if err != nil && !errors.Is(err, ErrReplicas) {
-			o.Folded[i].Err = err
+			o.Folded = append(o.Folded, Folded{Err: err})
 			failed = cmp.Or(failed, err)
 			continue
 		}
@@ -105,30 +142,16 @@ func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
 		if f.Token != "" {
 			f.Token = calls[i].token
 		}
-		if len(f.elsewhere) < len(o.Groups[i].Alerts) {
-			o.Folded[i] = f
+		for n, at := range o.places[from+i] {
+			taken[at] = taken[at] || !slices.Contains(f.elsewhere, n+1)
 		}
-		for n, p := range o.places[i] {
-			taken[p] = taken[p] || !slices.Contains(f.elsewhere, n+1)
+		if len(f.elsewhere) == len(o.Groups[from+i].Alerts) && !f.Changed { // Time alone may have changed it.
+			f = Folded{}
 		}
+		f.Err = err
+		o.Folded = append(o.Folded, f)
 	}
-	if failed != nil {
-		return failed
-	}
-	rest := o.Rest
-	o.Rest = nil
-	for g, group := range rest {
-		group.Alerts = nil
-		for n, alert := range rest[g].Alerts {
-			if !taken[place{g, n}] {
-				group.Alerts = append(group.Alerts, alert)
-			}
-		}
-		if len(group.Alerts) > 0 {
-			o.Rest = append(o.Rest, group)
-		}
-	}
-	return unsafe
+	return cmp.Or(failed, unsafe)
 }
 
 func decodeOlder(r result, g Group) (Folded, error) {

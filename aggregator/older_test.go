@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ func (l *lab) older(policies config.Policies, alerts ...Alert) []Folded {
 	require.NoError(l.t, l.FoldOlder(l.ctx, &out))
 	folded, err := l.Fold(l.ctx, out.Rest, func(Group) string { return "stormfold" })
 	require.NoError(l.t, err)
+	out.Folded = slices.DeleteFunc(out.Folded, func(f Folded) bool { return f.Group == "" })
 	return append(out.Folded, folded...)
 }
 
@@ -84,4 +86,37 @@ func TestPoliciesChangeWhileIncidentsAreOpen(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A group of earlier policies that takes none of an event's alerts may have aged by it, and then what happened is followed up.
+func TestAnOlderGroupThatOnlyAgesIsFollowedUp(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Threshold, p.MaxDuration = 1, time.Hour })
+	f := l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	changed := l.policy
+	changed.GroupBy, changed.Route = []string{"namespace", "alertname"}, "1"
+	l.pass(time.Hour)
+	folded := l.older(config.Policies{List: []config.Policy{changed}}, l.alert("web-9", Firing))
+	require.Len(t, folded, 2)
+	require.Equal(t, f.Group, folded[0].Group)
+	require.NotEmpty(t, folded[0].Token)
+	require.Equal(t, []TransitionType{Closed, Opened}, types(folded[0]))
+}
+
+// Where a pod that knew nothing of the older group has let an alert fire in another, too, both end with it.
+func TestAnAlertThatFiresInAnOlderGroupAndInAnother(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Threshold = 1 })
+	f := l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	l.policy.GroupBy, l.policy.Route = []string{"namespace", "alertname"}, "1"
+	l.pass(time.Minute)
+	f = l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	require.Len(t, l.open(), 2)
+	l.pass(time.Minute)
+	folded := l.older(config.Policies{List: []config.Policy{l.policy}}, l.alert("web-0", Resolved))
+	require.Len(t, folded, 2)
+	l.pass(time.Minute)
+	l.sweep()
+	require.Len(t, l.in(Ended), 2)
 }

@@ -104,3 +104,23 @@ func TestManySources(t *testing.T) {
 	record := l.rdb.HGet(l.ctx, l.keys.group(last.Group).alerts, l.one(Ended).Fingerprint).Val()
 	require.Less(t, len(record), 500)
 }
+
+// Of a source the latest start and the latest end count, also where an earlier word told of them.
+func TestAnEarlierWordOfALaterStart(t *testing.T) {
+	const s = time.Second
+	merged := func(l *lab) []Alert {
+		r := l.from("", Resolved, 50*s, 95*s)
+		r.EndsAt = epoch.Add(70 * s)
+		return []Alert{l.from("", Firing, 50*s, 100*s), l.from("", Firing, 80*s, 90*s), r}
+	}
+	for order := range permutations(3) {
+		l := newLab(t, nil)
+		l.pass(2 * time.Minute)
+		for _, i := range order {
+			l.fold(merged(l)[i])
+		}
+		l.pass(time.Minute)
+		l.sweep()
+		require.Len(t, l.open(), 1, "%v", order)
+	}
+}

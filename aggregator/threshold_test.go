@@ -115,3 +115,57 @@ func TestOnlyEverResolved(t *testing.T) {
 	l.flush(f.Group, f.Token)
 	require.Equal(t, []int{6, 5}, []int{l.one(Open).Total, l.one(Open).Firing})
 }
+
+// A storm that may still be reopened by a word that comes late is left alone until that is over.
+func TestACoolGroupIsDueWhenItsCooldownIsOverForGood(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Threshold, p.Quiet, p.Cooldown = 1, 10*time.Minute, 20*time.Minute })
+	f := l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	f = l.fold(l.alert("web-0", Resolved))
+	l.pass(time.Minute)
+	l.flush(f.Group, f.Token)
+	ended := l.one(Ended).EndedAt
+	l.pass(21 * time.Minute)
+	l.sweep()
+	due := l.rdb.ZScore(l.ctx, l.keys.due(ShardOf(f.Group)), f.Group).Val()
+	require.Equal(t, ended.Add(25*time.Minute).UnixMilli(), int64(due))
+}
+
+// With a threshold of 1, incidents of one alert each that are found in Kubernetes are one storm, and say so.
+func TestTwoImportedIncidentsOfOneGroupAreAStorm(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Threshold = 5 })
+	f := l.fold(l.alert("web-0", Firing), l.alert("web-1", Firing))
+	l.pass(time.Minute)
+	l.flush(f.Group, "")
+	require.Len(t, l.open(), 2)
+	l.policy.Threshold = 1
+	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+	l.reimport()
+	l.pass(time.Minute)
+	l.flush(f.Group, "")
+	o := l.one(Open)
+	require.Equal(t, []int{2, 2}, []int{o.Total, o.Firing})
+	require.False(t, o.StormAt.IsZero())
+}
+
+// An alert that would have reopened its own incident, told of late, joins the storm, which absorbs that incident.
+func TestAStormTakesOverWhatALateWordWouldReopen(t *testing.T) {
+	l := newLab(t, func(p *config.Policy) { p.Threshold, p.Cooldown = 3, 20*time.Minute })
+	f := l.fold(l.alert("web-0", Firing))
+	l.flush(f.Group, f.Token)
+	l.pass(time.Minute)
+	f = l.fold(l.alert("web-0", Resolved))
+	l.flush(f.Group, f.Token)
+	own := l.one(Ended).Name
+	l.pass(18 * time.Minute)
+	again := l.alert("web-0", Firing)
+	l.pass(4 * time.Minute)
+	again.NotifiedAt = l.now
+	f = l.fold(l.alert("web-1", Firing), l.alert("web-2", Firing), l.alert("web-3", Firing))
+	l.flush(f.Group, f.Token)
+	f = l.fold(again)
+	l.pass(time.Minute)
+	l.flush(f.Group, "")
+	require.Equal(t, []int{4, 4}, []int{l.one(Open).Total, l.one(Open).Firing})
+	require.Equal(t, own, l.one(TakenOver).Name)
+}

@@ -62,11 +62,11 @@ func PolicyFields() []Field {
 			"Alerts with the same values of these labels make a group; without any, all alerts of the policy do. Derived labels count.",
 			func(p *Policy) *[]string { return &p.GroupBy }),
 		numberField("threshold", "5", "alerts", 1, 1000,
-			"So many alerts that newly fire within `window` make a storm. With 1 the group has one incident from its first alert on.",
+			"So many alerts that fire, or newly fired within `window`, make a storm. With 1 the group has one incident from its first alert on.",
 			func(p *Policy) *int { return &p.Threshold }),
 		durationField("window", "15m", "1s", "1h", "at most `quiet`", "The time in which `threshold` is counted.",
 			func(p *Policy) *time.Duration { return &p.Window }),
-		durationField("quiet", "13h", "1s", "30d", "", "An incident of which nothing was heard for that long ends with reason Quiet. "+
+		durationField("quiet", "13h", "1s", "30d", "", "An alert of which nothing was heard for that long is over; an incident without any other ends with reason Quiet. "+
 			"Keep it above Alertmanager's `repeat_interval`.", func(p *Policy) *time.Duration { return &p.Quiet }),
 		durationField("maxDuration", "168h", "1s", "30d", "", "An incident that old ends with reason MaxDuration; what still fires is in a new one at once.",
 			func(p *Policy) *time.Duration { return &p.MaxDuration }),

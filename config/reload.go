@@ -22,7 +22,7 @@ type Source struct {
 	failed string
 }
 
-// NewSource reads the policies file at a path, and is an error when that is not possible. An empty path is the built-in policy.
+// NewSource reads the policies file at a path, and is an error when that is not possible. An empty path is the built-in policies.
 // Run then looks at the file again every interval. onError hears of every content that is broken, and every new reason why the
 // file cannot be read, once each; onLoad of every other content that is good. Both may be nil, and are called from Run only.
 func NewSource(path string, interval time.Duration, onError func(error), onLoad func(Policies)) (*Source, error) {

@@ -50,7 +50,7 @@ type Settings struct {
 	KubeTimeout time.Duration
 	// KubeQPS and KubeBurst are the client's own limit: requests per second in the long run, and at once.
 	KubeQPS, KubeBurst int
-	// Policies is the path of the policies file; empty is the built-in policy.
+	// Policies is the path of the policies file; empty is the built-in policies.
 	Policies string
 	// PoliciesReload is how often the policies file is looked at.
 	PoliciesReload time.Duration

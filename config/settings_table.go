@@ -67,7 +67,7 @@ func SettingsTable() []Setting {
 			func(s *Settings) *int { return &s.KubeQPS }),
 		numberSetting("KUBE_BURST", "100", "requests", 1, 2000, "How many calls may come at once before that limit holds.",
 			func(s *Settings) *int { return &s.KubeBurst }),
-		pathSetting(prefix+"POLICIES", "The policies file. Empty is the built-in policy.", func(s *Settings) *string { return &s.Policies }),
+		pathSetting(prefix+"POLICIES", "The policies file. Empty is the built-in policies.", func(s *Settings) *string { return &s.Policies }),
 		durationSetting("POLICIES_RELOAD", "10s", "1s", "1h", "How often the policies file is looked at.",
 			func(s *Settings) *time.Duration { return &s.PoliciesReload }),
 		durationSetting("REQUEST_TIMEOUT", "15s", "1s", "25s", "Bounds the work on one event, Redis with all retries and Kubernetes together. "+

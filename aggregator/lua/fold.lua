@@ -210,9 +210,9 @@ local function record(a, r, s, m, obj)
 end
 
 -- takes_over makes the incident of an alert that ended lately a part of the storm: in a calm group it would be reopened.
-local function takes_over(r)
+local function takes_over(a, r)
   local e = r.m == '-' and r.obj ~= '' and get_entry(g, r.obj)
-  if not e or e.t ~= 'A' or e.s ~= 'resolved' or e.why ~= 'AllResolved' or now >= e.e + p.cooldown then return end
+  if not e or e.t ~= 'A' or e.s ~= 'resolved' or e.why ~= 'AllResolved' or not reopens(g, a, e.e, now) then return end
   if not e.a then return drop_object(g, r.obj) end
   e.s, e.why, e.by, e.lc, e.rev = 'absorbed', nil, g.obj, now, bump(g, now)
   put_entry(g, r.obj, e)
@@ -234,7 +234,7 @@ local function join_storm(a, r, s)
       return
     end
     set(g, 'n', g.n + 1)
-    if r then takes_over(r) end
+    if r then takes_over(a, r) end
   end
   if s == 'f' then set(g, 'f', g.f + 1) end
   record(a, r, s, 'm', '')
@@ -346,7 +346,7 @@ local function apply(a)
   end
   local fresh = g.st ~= 'calm' and a.s == 'r' and (a.ends == 0 or now - a.ends <= p.cooldown)
   a.known = sources(r)
-  local x, later, moved = hear(a.known, a)
+  local x, later = hear(a.known, a)
   if not r then
     -- What was said longer ago than the quiet time is over: an Event of Kubernetes that is listed again, say.
     if a.s == 'f' then return now - a.at < p.quiet and fires(a, nil) end
@@ -363,22 +363,16 @@ local function apply(a)
   a.at = math.max(a.at, r.at)
   if live(g, r) then
     if not firing and a.s == 'r' then return resolves(a, r) end
-    if later or moved then repeats(a, r) end
+    if later then repeats(a, r) end
     return
   end
-  if a.s == 'f' and firing and (later or moved and r.s == 'r') then return fires(a, r) end
+  if later and a.s == 'f' and firing then return fires(a, r) end
 
   -- It does not fire. A tombstone is shown all the same, whatever the order, when a word tells that there was something to
   -- show: that the alert fired since its last incident, or, in a storm, that it is over only now.
   local since = r.m == 't' and (tonumber(r.obj) or 0)
   if since and (a.s == 'f' and said > since and (since == 0 or said <= (x.r or 0)) or fresh and since == 0) then return shown(a, r) end
-  if not later then
-    if moved then
-      keep_sources(r, a.known)
-      put_record(g, a.fp, r)
-    end
-    return
-  end
+  if not later then return end
   if a.s == 'r' then
     -- Its incident is a thing of the past. Whether it fired since, only a word that is still on its way can tell.
     if r.m ~= 't' and not (g.st ~= 'calm' and member(g, r)) and not ended_lately(a, r) or r.m == 't' and r.at == 0 then

@@ -340,15 +340,15 @@ if into then
       past(into, ARGV[i])
     end
   end
-  if storm and g.n ~= n then
+  local e = storm and get_entry(g, g.obj)
+  local second = e and g.n > 1 and not e.st -- With a threshold of 1, two incidents of one alert each are a storm.
+  if storm and (g.n ~= n or second) then
     set(g, 'srev', bump(g, now))
     set(g, 'lch', now)
     redis.call('ZADD', k.todo, 0, g.obj)
-    local e = get_entry(g, g.obj)
-    if e.s ~= 'open' then
-      e.rev, e.lc, e.n = g.srev, now, g.n
-      put_entry(g, g.obj, e)
-    end
+    if second then e.st = now end
+    if e.s ~= 'open' then e.rev, e.lc, e.n = g.srev, now, g.n end
+    put_entry(g, g.obj, e)
   end
 end
 local at = reschedule(g, due, gid, now)

@@ -284,8 +284,8 @@ local function fires_by(x)
   return x.s > x.e and x.r - x.f <= PEERS
 end
 
--- hear puts a word among those of its source, and tells whether it is later than what was known of its kind, and whether it tells
--- of a later start or end.
+-- hear puts a word among those of its source, and tells whether it is news: later than what was known of its kind, or about
+-- a later start or end.
 local function hear(known, a)
   local x
   for _, k in ipairs(known) do
@@ -304,19 +304,15 @@ local function hear(known, a)
     known[#known + 1] = x
   end
   if a.s == 'f' then
-    local moved = not x.s or a.starts > x.s
-    if moved then x.s = a.starts end
-    if x.f and x.f >= a.at then return x, false, moved end
-    x.f = a.at
-    return x, true, moved
+    local news = not x.f or a.at > x.f or a.starts > x.s
+    x.f, x.s = math.max(x.f or a.at, a.at), math.max(x.s or a.starts, a.starts)
+    return x, news
   end
   local e = a.at
   if a.ends > 0 and a.ends >= a.starts then e = math.min(e, a.ends) end
-  local moved = not x.e or e > x.e
-  if moved then x.e = e end
-  if x.r and x.r >= a.at then return x, false, moved end
-  x.r = a.at
-  return x, true, moved
+  local news = not x.r or a.at > x.r or e > x.e
+  x.r, x.e = math.max(x.r or a.at, a.at), math.max(x.e or e, e)
+  return x, news
 end
 
 -- live tells whether the alert of a record fires and is in an incident that is open.
@@ -532,7 +528,7 @@ local function reschedule(g, due, gid, now)
   if redis.call('ZCOUNT', g.k.open, '-inf', int(g.pr)) > 0 then at = math.min(at or g.nf, g.nf) end
   if g.st ~= 'storm' and redis.call('ZCARD', g.k.open) == 0 and
     (not at or redis.call('EXISTS', g.k.alerts) == 1) then
-    at = math.min(at or math.huge, math.max(g.heard + g.p.quiet, g.res + g.p.cooldown))
+    at = math.min(at or math.huge, math.max(g.heard + g.p.quiet, g.st == 'cool' and g.res + g.p.cooldown + LATE or 0))
   end
   if g.waits then at = 0 end
   if g.lu > now then at = math.max(at or 0, g.lu) end

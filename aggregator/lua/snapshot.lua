@@ -114,12 +114,18 @@ local function write(name, op, e)
     e.n or 1, e.f or (e.s == 'open' and 1 or 0), e.x or 0, e.tr or 0, e.com or ''}
 end
 
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', k.todo, '-inf', int(now), 'LIMIT', 0, OBJECTS)) do
+-- attention is what wants some by now, the objects that have to be written first.
+local function attention() return redis.call('ZRANGEBYSCORE', k.todo, '-inf', int(now), 'LIMIT', 0, OBJECTS) end
+
+for _, name in ipairs(attention()) do -- Before the rest, so that what follows an incident is written with its end.
+  local e = get_entry(g, name)
+  if e and e.s == 'open' and e.t == 'A' then expire(g, name, e, now, out) end
+end
+for _, name in ipairs(attention()) do
   local e = get_entry(g, name)
   if not e then
     drop_object(g, name)
   else
-    if e.s == 'open' and e.t == 'A' then expire(g, name, e, now, out) end
     local rev = e.t == 'S' and name == g.obj and g.srev or e.rev
     if rev > e.frev then
       if upto == 0 or e.a or e.t == 'S' or e.s ~= 'open' or e.rev <= upto then write(name, 'write', e) else skipped = true end

@@ -17,7 +17,7 @@ import (
 // TestTrialIsOneApply: one command on a cluster that has Knative and nothing of ours, and again without a change.
 func TestTrialIsOneApply(t *testing.T) {
 	fresh := testbed.ControlPlane(t)
-	require.NoError(t, installDefinitions(t.Context(), fresh))
+	require.NoError(t, testbed.InstallDefinitions(t.Context(), fresh))
 	trial := filepath.Join(root, "deploy/trial")
 	out := fresh.Kubectl(t, "apply", "--kustomize", trial)
 	for line := range strings.Lines(out) {

@@ -22,6 +22,9 @@ func (b *bed) startRedis(f fault) {
 	case f.masters > 0:
 		b.ring = testbed.RedisClusterOf(b.t, f.masters, 1)
 		b.data = b.ring.Client
+	case f.clock:
+		b.redis, b.clock = testbed.TrialRedisWithClock(b.t, f.redis...)
+		b.data = b.redis.Client()
 	default:
 		settings := f.redis
 		if f.tls {

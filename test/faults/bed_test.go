@@ -52,12 +52,14 @@ type bed struct {
 	sentinel  *testbed.RedisSentinel // Nil when the fault wants none.
 	ring      *testbed.RedisCluster  // Nil when the fault wants none.
 	tls       *testbed.RedisTLS      // Nil when the fault wants none.
+	clock     *testbed.WallClock     // Of the only server; nil when it is this machine's.
 	data      redis.UniversalClient  // Whatever it is, for a look at it.
 	options   string                 // Of the functions' URL of Redis.
 	proxy     *Proxy                 // Between the functions and Redis; nil when the fault wants none.
 	api       *APIProxy              // Between the functions and the API server; nil when the fault wants none.
 	other     *rest.Config           // Whoever shares the functions' level at the API server; nil when nobody does.
 	program   string                 // The functions' program when it is not that of all tests.
+	policies  string                 // The functions' policies file.
 	pods      []*pod
 	journal   *Journal
 	sender    *sender
@@ -127,8 +129,10 @@ type pod struct {
 // addPods starts that many functions; env comes on top.
 func (b *bed) addPods(n int, env ...string) {
 	b.t.Helper()
-	path := filepath.Join(b.t.TempDir(), "policies.yaml")
-	require.NoError(b.t, os.WriteFile(path, []byte(policies), 0o644))
+	if b.policies == "" {
+		b.policies = filepath.Join(b.t.TempDir(), "policies.yaml")
+		b.setPolicies(policies)
+	}
 	kubeconfig := b.kubeconfig()
 	if b.tls != nil {
 		env = append([]string{"SSL_CERT_FILE=" + b.tls.CA}, env...)
@@ -138,7 +142,7 @@ func (b *bed) addPods(n int, env ...string) {
 		p := &pod{url: "http://" + listen, command: testbed.Command{
 			Name: "stormfold", Path: cmp.Or(b.program, program), Dir: b.t.TempDir(), Env: append([]string{
 				"LISTEN_ADDRESS=" + listen, "STORMFOLD_METRICS_ADDRESS=off", "STORMFOLD_REDIS_URL=" + b.redisURL(),
-				"STORMFOLD_NAMESPACE=" + b.namespace, "STORMFOLD_POLICIES=" + path, "KUBECONFIG=" + kubeconfig,
+				"STORMFOLD_NAMESPACE=" + b.namespace, "STORMFOLD_POLICIES=" + b.policies, "KUBECONFIG=" + kubeconfig,
 				"STORMFOLD_SWEEP_INTERVAL=1s", "STORMFOLD_LEASE=5s", "STORMFOLD_REQUEST_TIMEOUT=5s",
 			}, env...),
 		}}
@@ -155,6 +159,14 @@ func (b *bed) addPods(n int, env ...string) {
 			}
 		})
 	}
+}
+
+// setPolicies changes the functions' policies file, which they look at in their own time.
+func (b *bed) setPolicies(text string) {
+	b.t.Helper()
+	next := b.policies + ".next"
+	require.NoError(b.t, os.WriteFile(next, []byte(text), 0o644))
+	require.NoError(b.t, os.Rename(next, b.policies))
 }
 
 // kubeconfig is the functions' way to the API server.
@@ -271,8 +283,12 @@ func (b *bed) settled(within time.Duration) (Verdict, time.Time) {
 
 // nothingDue looks into the due indexes of all shards.
 func (b *bed) nothingDue() error {
+	now, err := b.data.Time(b.t.Context()).Result()
+	if err != nil {
+		return err
+	}
 	for shard := range aggregator.Shards {
-		n, err := b.data.ZCount(b.t.Context(), fmt.Sprintf("{sf:%02d}:due", shard), "-inf", fmt.Sprint(time.Now().UnixMilli())).Result()
+		n, err := b.data.ZCount(b.t.Context(), fmt.Sprintf("{sf:%02d}:due", shard), "-inf", fmt.Sprint(now.UnixMilli())).Result()
 		if err != nil && err != redis.Nil {
 			return err
 		}

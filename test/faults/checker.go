@@ -63,7 +63,8 @@ func (v *Verdict) wrong(format string, args ...any) {
 // Check compares the incidents that stand in Kubernetes with the journal.
 //
 // Every alert of every taken event is in exactly one incident that is not absorbed, with the status of the latest word about
-// it; only a truncated incident may count alerts that it does not list. An event that was not taken may count or not.
+// it; only a truncated incident may count alerts that it does not list. An event that was not taken may count or not. An alert that
+// Redis forgot and that is over need not be in any.
 func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 	v := Verdict{Answers: j.Answers()}
 	v.Events, v.Refused = j.counts()
@@ -82,10 +83,10 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 			}
 			continue
 		}
-		g := groups[groupOf(in)]
+		g := groups[groupedBy(in)]
 		if g == nil {
-			g = &standing{}
-			groups[groupOf(in)] = g
+			g = &standing{name: groupOf(in)}
+			groups[groupedBy(in)] = g
 		}
 		members := v.incident(in, g)
 		for fingerprint, firing := range members {
@@ -109,6 +110,8 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 
 // standing is what stands in Kubernetes of one group.
 type standing struct {
+	// name of the group, as a Word has it. After the policies have changed there may be several of one name.
+	name                            string
 	storms, openStorms, openSingles []string
 	// beyond is how many alerts the group's incidents count without listing them.
 	beyond int
@@ -117,6 +120,15 @@ type standing struct {
 // groupOf is the group of an incident, as a Word names it.
 func groupOf(in *v1alpha1.Incident) string {
 	return in.Spec.GroupLabels["namespace"] + "/" + in.Spec.GroupLabels["alertname"]
+}
+
+// groupedBy tells groups of one name apart.
+func groupedBy(in *v1alpha1.Incident) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(in.Spec.GroupLabels)) {
+		parts = append(parts, name+"="+in.Spec.GroupLabels[name])
+	}
+	return strings.Join(parts, ",")
 }
 
 // incident looks at one incident by itself and returns its alerts, with true for those that fire.
@@ -171,6 +183,10 @@ func (v *Verdict) groups(groups map[string]*standing) {
 
 // alerts looks for every alert of the journal in what stands.
 func (v *Verdict) alerts(alerts map[string]*alert, where map[string][]string, groups map[string]*standing) {
+	beyond := map[string]int{}
+	for _, g := range groups {
+		beyond[g.name] += g.beyond
+	}
 	for fingerprint, a := range alerts {
 		if a.word != nil {
 			v.Alerts++
@@ -179,8 +195,9 @@ func (v *Verdict) alerts(alerts map[string]*alert, where map[string][]string, gr
 		case len(in) > 1:
 			v.doubled("alert %s of group %s is in %v", fingerprint, a.group, in)
 		case len(in) == 1 || a.word == nil:
-		case groups[a.group] != nil && groups[a.group].beyond > 0:
-			groups[a.group].beyond--
+		case a.forgotten && !a.word.Firing: // A word that only ever says resolved makes no incident.
+		case beyond[a.group] > 0:
+			beyond[a.group]--
 		default:
 			v.lost("alert %s of group %s, %s at %s", fingerprint, a.group, word(a.word.Firing), a.word.At.Format("15:04:05.000"))
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// said are words about alerts by number, all of one group.
-func said(firing bool, second int, alerts ...uint64) []Word {
+// saying are words about alerts by number, all of one group.
+func saying(firing bool, second int, alerts ...uint64) []Word {
 	var out []Word
 	for _, n := range alerts {
 		out = append(out, Word{
@@ -51,9 +51,9 @@ func TestCheckerFindsPlantedFaults(t *testing.T) {
 	// Alerts 1 to 5 fired; 5 is resolved, which was said first and delivered last; 6 was refused.
 	journal := func() *Journal {
 		j := NewJournal()
-		j.Sending(said(false, 20, 5)...)(202, "")
-		j.Sending(said(true, 10, 1, 2, 3, 4, 5)...)(202, "")
-		j.Sending(said(true, 30, 6)...)(503, "redis_oom: Redis is out of memory")
+		j.Sending(saying(false, 20, 5)...)(202, "")
+		j.Sending(saying(true, 10, 1, 2, 3, 4, 5)...)(202, "")
+		j.Sending(saying(true, 30, 6)...)(503, "redis_oom: Redis is out of memory")
 		return j
 	}
 	good := func() v1alpha1.Incident { return planted("a", storm, []uint64{1, 2, 3, 4}, []uint64{5}) }
@@ -133,7 +133,7 @@ func TestCheckerOnRandomLosses(t *testing.T) {
 	var all []uint64
 	for n := range uint64(50) {
 		all = append(all, 1+n*0x9e3779b97f4a7c15)
-		j.Sending(said(true, 10, all[n])...)(202, "")
+		j.Sending(saying(true, 10, all[n])...)(202, "")
 	}
 	require.NoError(t, Check(j, []v1alpha1.Incident{planted("a", v1alpha1.TypeStorm, all, nil)}).Err())
 	for n := range all {
@@ -145,4 +145,43 @@ func TestCheckerOnRandomLosses(t *testing.T) {
 			require.Equal(t, []int{0, 0, 1}, []int{v.Lost, v.Doubled, v.Wrong})
 		})
 	}
+}
+
+// TestCheckerOnWhatRedisForgot: what is over need not stand, what fires has to.
+func TestCheckerOnWhatRedisForgot(t *testing.T) {
+	j := NewJournal()
+	j.Sending(saying(true, 10, 1, 2)...)(202, "")
+	j.Sending(saying(false, 20, 2)...)(202, "")
+	require.Equal(t, 2, Check(j, nil).Lost)
+	j.Forgot()
+	require.Equal(t, 1, Check(j, nil).Lost)
+	require.NoError(t, Check(j, []v1alpha1.Incident{planted("a", v1alpha1.TypeAlert, []uint64{1}, nil)}).Err())
+}
+
+// TestCheckerOnSources: an alert fires while any source says so.
+func TestCheckerOnSources(t *testing.T) {
+	j := NewJournal()
+	by := func(source string, words []Word) []Word {
+		words[0].Source = source
+		return words
+	}
+	firing, over := []v1alpha1.Incident{planted("a", v1alpha1.TypeAlert, []uint64{1}, nil)}, []v1alpha1.Incident{planted("a", v1alpha1.TypeAlert, nil, []uint64{1})}
+	wrong := func(want int, incidents []v1alpha1.Incident) {
+		t.Helper()
+		v := Check(j, incidents)
+		require.Equal(t, []int{0, 0, want}, []int{v.Lost, v.Doubled, v.Wrong})
+	}
+	j.Sending(by("x", saying(true, 10, 1))...)(202, "")
+	j.Sending(by("y", saying(true, 10, 1))...)(202, "")
+	j.Sending(by("x", saying(false, 20, 1))...)(202, "")
+	wrong(0, firing)
+	wrong(1, over)
+	refused := j.Sending(by("y", saying(false, 30, 1))...)
+	refused(503, "")
+	wrong(0, firing) // It may count or not.
+	wrong(0, over)
+	refused(202, "")
+	wrong(1, firing)
+	wrong(0, over)
+	require.Len(t, j.Latest(), 2)
 }

@@ -33,6 +33,19 @@ var clockFaults = []fault{
 		during: func(b *bed) { b.kill(3) },
 		after:  clocksAreOff,
 	},
+	{
+		// Every time that Redis holds by then lies an hour ahead: when a group may be written and ends, until when a lease is held.
+		name: "Redis' clock set back by an hour", long: true, clock: true,
+		during: func(b *bed) {
+			b.clock.Set(-time.Hour)
+			b.awaitAnswers(taken, 60)
+		},
+		after: func(b *bed) {
+			now, err := b.data.Time(b.t.Context()).Result()
+			assert.NoError(b.t, err)
+			assert.WithinDuration(b.t, time.Now().Add(-time.Hour), now, time.Minute)
+		},
+	},
 }
 
 // clocksAreOff checks what the row says, by the times in the functions' logs.

@@ -80,7 +80,7 @@ func TestNoRedis(t *testing.T) {
 
 // sendOne sends one alert once.
 func (b *bed) sendOne() (int, string) {
-	header, body, answered := b.sender.prepare([]planned{{b.sender.subject("Lone", 0), true, 0}})
+	header, body, answered := b.sender.prepare([]planned{{subject: b.sender.subject("Lone", 0), firing: true}})
 	code, text := b.sender.post(b.t.Context(), b.pods[0].url, header, body)
 	answered(code, text)
 	return code, text

@@ -30,6 +30,8 @@ type fault struct {
 	masters int
 	// tls has the functions speak TLS with the Redis server.
 	tls bool
+	// clock gives the Redis server a clock that can be set.
+	clock bool
 	// options are those of the functions' URL of Redis: name=value&...
 	options string
 	// proxy puts one between the functions and Redis.
@@ -48,6 +50,8 @@ type fault struct {
 	skew time.Duration
 	// alone is true when nothing is sent but by the fault itself.
 	alone bool
+	// replicas is how many replicas of Prometheus tell of each alert; 0 is one.
+	replicas int
 	// every is the pause between two events; 0 is 15 ms, at which all are sent in about 3 s.
 	every time.Duration
 	// before runs when the functions are ready and nothing was sent.
@@ -89,7 +93,7 @@ func ownFaults() []fault { return slices.Concat(apiServerFaults, brokerFaults) }
 // sharedFaults leave the API server to the others.
 func sharedFaults() []fault {
 	return slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
-		namespaceFaults, podFaults, patienceFaults)
+		namespaceFaults, podFaults, patienceFaults, sourceFaults)
 }
 
 func (f fault) run(t *testing.T, c *testbed.Cluster) {
@@ -108,13 +112,14 @@ func (f fault) run(t *testing.T, c *testbed.Cluster) {
 	}
 	b.awaitReady()
 	b.load(cmp.Or(f.every, 15*time.Millisecond))
-	b.sender.Skew = f.skew
+	b.sender.Skew, b.sender.Replicas = f.skew, f.replicas
 	if f.before != nil {
 		f.before(b)
 	}
 	healed := f.load(b)
 	if f.forgets {
 		healed = time.Now()
+		b.journal.Forgot()
 		b.sender.repeat(t.Context())
 	}
 	within := 40 * time.Second

@@ -23,6 +23,8 @@ import (
 type Word struct {
 	// Fingerprint of the alert: 16 hex digits.
 	Fingerprint string
+	// Source tells apart those who speak about the alert: it fires while it does by the latest word of any.
+	Source string
 	// Group is the alert's group: the values of namespace and alertname.
 	Group string
 	// Firing is false for a resolution.
@@ -46,6 +48,7 @@ type Journal struct {
 	events  []*event
 	answers map[string]int
 	refused int
+	forgot  bool
 }
 
 // event is one that was sent at least once.
@@ -86,6 +89,13 @@ func (j *Journal) Truth(certain bool, words ...Word) {
 	j.events = append(j.events, &event{words: words, taken: certain, truth: true})
 }
 
+// Forgot notes that Redis forgot what it had acknowledged: of what is over by then nobody has to tell any more.
+func (j *Journal) Forgot() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.forgot = true
+}
+
 // answerKey is how answers are counted: by code, and a refusal for now by its reason too.
 func answerKey(code int, text string) string {
 	switch reason, _, found := strings.Cut(text, ":"); {
@@ -105,16 +115,18 @@ func (j *Journal) Answers() map[string]int {
 	return maps.Clone(j.answers)
 }
 
-// Latest are the newest words of taken events, one for each alert, in order of time.
+// Latest are the newest words of taken events, one for each source of each alert, in order of time.
 func (j *Journal) Latest() []Word {
 	var out []Word
 	for _, a := range j.alerts() {
-		if a.word != nil {
-			out = append(out, *a.word)
+		for _, s := range a.sources {
+			if s.word != nil {
+				out = append(out, *s.word)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b Word) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Fingerprint, b.Fingerprint))
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.Source, b.Source))
 	})
 	return out
 }
@@ -124,19 +136,41 @@ type alert struct {
 	group string
 	// word is the newest one of a taken event; nil when no event about it was taken.
 	word *Word
+	// sources are what each of them said.
+	sources map[string]*said
+	// forgotten is true when Redis may have forgotten it.
+	forgotten bool
+}
+
+// said is what the journal knows of one source of an alert.
+type said struct {
+	// word is the newest one of a taken event; nil when there is none.
+	word *Word
 	// maybe are the words of events that were not taken, as far as the sender knows. A time-out tells nothing about what
 	// the function did, so their word may count or not.
 	maybe []Word
 }
 
-// mayBe tells whether the alert may be in that state.
-func (a *alert) mayBe(firing bool) bool {
-	if a.word != nil && a.word.Firing == firing {
+// mayBe tells whether the source may have said that last.
+func (s *said) mayBe(firing bool) bool {
+	if s.word != nil && s.word.Firing == firing {
 		return true
 	}
-	return slices.ContainsFunc(a.maybe, func(w Word) bool {
-		return w.Firing == firing && (a.word == nil || w.newer(*a.word))
+	return slices.ContainsFunc(s.maybe, func(w Word) bool {
+		return w.Firing == firing && (s.word == nil || w.newer(*s.word))
 	})
+}
+
+// mayBe tells whether the alert may be in that state: it fires by any source, and is over by all that are known.
+func (a *alert) mayBe(firing bool) bool {
+	may := false
+	for _, s := range a.sources {
+		may = may || s.mayBe(firing)
+		if !firing && s.word != nil && !s.mayBe(false) {
+			return false
+		}
+	}
+	return may
 }
 
 func (j *Journal) alerts() map[string]*alert {
@@ -147,13 +181,22 @@ func (j *Journal) alerts() map[string]*alert {
 		for _, w := range e.words {
 			a := out[w.Fingerprint]
 			if a == nil {
-				a = &alert{group: w.Group}
+				a = &alert{group: w.Group, sources: map[string]*said{}, forgotten: j.forgot}
 				out[w.Fingerprint] = a
 			}
-			switch {
-			case !e.taken:
-				a.maybe = append(a.maybe, w)
-			case a.word == nil || w.newer(*a.word):
+			s := a.sources[w.Source]
+			if s == nil {
+				s = &said{}
+				a.sources[w.Source] = s
+			}
+			if !e.taken {
+				s.maybe = append(s.maybe, w)
+				continue
+			}
+			if s.word == nil || w.newer(*s.word) {
+				s.word = &w
+			}
+			if a.word == nil || w.newer(*a.word) {
 				a.word = &w
 			}
 		}

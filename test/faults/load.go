@@ -34,6 +34,9 @@ type Load struct {
 	Every time.Duration
 	// Tries is how often an event is tried until it is given up.
 	Tries int
+	// Replicas is how many replicas of Prometheus tell of each alert, whose labels then name the replica and the exporter too;
+	// 0 is one that names nothing.
+	Replicas int
 	// Skew is how far the clock of a sender is off: every event is from one whose clock is ahead, or behind, or right.
 	Skew time.Duration
 	// Seed of what is random.
@@ -51,15 +54,19 @@ type sender struct {
 	sent    atomic.Int64
 	gaveUp  atomic.Int64
 
-	mu    sync.Mutex
-	body  map[string]map[string]any // What is sent about each alert, whatever its status.
-	ended map[string]time.Time      // When its last resolution was first sent.
+	mu       sync.Mutex
+	exporter string                    // Its instance.
+	body     map[string]map[string]any // What is sent about each alert by each source, whatever its status.
+	firing   map[string]planned        // What was sent last, where that was firing.
+	ended    map[string]time.Time      // When the last resolution was first sent.
 }
 
 func newSender(l Load, j *Journal) *sender {
-	return &sender{Load: l, journal: j, body: map[string]map[string]any{}, ended: map[string]time.Time{}, client: &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: deliveries}, Timeout: 10 * time.Second,
-	}}
+	return &sender{
+		Load: l, journal: j, exporter: "10.0.0.1:8080",
+		body: map[string]map[string]any{}, firing: map[string]planned{}, ended: map[string]time.Time{},
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: deliveries}, Timeout: 10 * time.Second},
+	}
 }
 
 // subject is one alert of the plan.
@@ -71,6 +78,9 @@ type subject struct {
 func (s *sender) subject(name string, n int) subject {
 	labels := map[string]string{
 		"alertname": name, "namespace": s.Namespace, "pod": fmt.Sprintf("web-%d", n), "severity": []string{"critical", "warning"}[n%2],
+	}
+	if s.Replicas > 0 {
+		labels["job"] = exporter
 	}
 	return subject{group: s.Namespace + "/" + name, fingerprint: fingerprintOf(labels), labels: labels}
 }
@@ -89,6 +99,9 @@ type planned struct {
 	subject
 	firing bool
 	place  float64
+	source map[string]string // Labels on top of the alert's own; nil when the exporter of the time is to be among them.
+	// replica is who tells of it; 0 is all.
+	replica int
 }
 
 // plan is the events in order, each with what it says about one to four alerts.
@@ -97,24 +110,24 @@ func (s *sender) plan() [][]planned {
 	var fires, later []planned
 	for g := range s.Storms {
 		for n := range s.StormAlerts {
-			a := planned{s.subject(fmt.Sprintf("Storm%d", g), n), true, 0}
+			a := planned{subject: s.subject(fmt.Sprintf("Storm%d", g), n), firing: true}
 			a.place = random.Float64() * 100
 			fires = append(fires, a)
 			if g%4 == 0 || random.IntN(10) < 4 {
-				later = append(later, planned{a.subject, false, a.place + 2 + random.Float64()*30})
+				later = append(later, planned{subject: a.subject, place: a.place + 2 + random.Float64()*30})
 			}
 		}
 	}
 	for g := range s.Singles {
 		for n := range 3 {
-			a := planned{s.subject(fmt.Sprintf("Single%d", g), n), true, 0}
+			a := planned{subject: s.subject(fmt.Sprintf("Single%d", g), n), firing: true}
 			a.place = random.Float64() * 100
 			fires = append(fires, a)
 			if random.IntN(2) == 0 {
 				over := a.place + 2 + random.Float64()*30
-				later = append(later, planned{a.subject, false, over})
+				later = append(later, planned{subject: a.subject, place: over})
 				if random.IntN(2) == 0 {
-					later = append(later, planned{a.subject, true, over + 2 + random.Float64()*30})
+					later = append(later, planned{subject: a.subject, firing: true, place: over + 2 + random.Float64()*30})
 				}
 			}
 		}
@@ -165,7 +178,9 @@ func (s *sender) run(ctx context.Context, over <-chan struct{}, reached func(n, 
 			if random.IntN(10) == 0 {
 				times = 2
 			}
-			send(events[i], times)
+			for _, e := range s.told(events[i], random) {
+				send(e, times)
+			}
 			continue
 		}
 		select {
@@ -185,8 +200,8 @@ func (s *sender) run(ctx context.Context, over <-chan struct{}, reached func(n, 
 func (s *sender) again(w Word) planned {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	labels, _ := s.body[w.Fingerprint]["labels"].(map[string]string)
-	return planned{subject{w.Group, w.Fingerprint, labels}, w.Firing, 0}
+	labels, _ := s.body[w.Source]["labels"].(map[string]string)
+	return planned{subject: subject{w.Group, w.Fingerprint, labels}, firing: w.Firing, source: map[string]string{}}
 }
 
 // repeat sends the latest word about every alert once more, as new notifications, and returns when all are taken or given up.
@@ -215,31 +230,35 @@ func (s *sender) prepare(e []planned) (map[string]string, []byte, func(int, stri
 	var alerts []map[string]any
 	s.mu.Lock()
 	for _, p := range e {
-		a := s.body[p.fingerprint]
+		labels := s.labels(p)
+		source := fingerprintOf(labels)
+		a := s.body[source]
 		if a == nil {
 			a = map[string]any{
-				"labels": p.labels, "fingerprint": p.fingerprint, "startsAt": now.Format(time.RFC3339Nano),
+				"labels": labels, "fingerprint": source, "startsAt": now.Format(time.RFC3339Nano),
 				"annotations": map[string]string{"summary": p.labels["pod"] + " is in trouble"},
 			}
-			s.body[p.fingerprint] = a
+			s.body[source] = a
 		}
-		if p.firing && !s.ended[p.fingerprint].IsZero() {
+		if p.firing && !s.ended[source].IsZero() {
 			a["startsAt"] = now.Format(time.RFC3339Nano) // It fires anew; before that it would tell of what is over.
 		}
 		said := map[string]any{"status": word(p.firing), "endsAt": "0001-01-01T00:00:00Z"}
 		if p.firing {
-			delete(s.ended, p.fingerprint)
+			delete(s.ended, source)
+			s.firing[source] = p
 		} else {
-			if s.ended[p.fingerprint].IsZero() {
-				s.ended[p.fingerprint] = now
+			delete(s.firing, source)
+			if s.ended[source].IsZero() {
+				s.ended[source] = now
 			}
-			said["endsAt"] = s.ended[p.fingerprint].Format(time.RFC3339Nano)
+			said["endsAt"] = s.ended[source].Format(time.RFC3339Nano)
 		}
 		for k, v := range a {
 			said[k] = v
 		}
 		alerts = append(alerts, said)
-		words = append(words, Word{Fingerprint: p.fingerprint, Group: p.group, Firing: p.firing, At: now})
+		words = append(words, Word{Fingerprint: p.fingerprint, Source: source, Group: p.group, Firing: p.firing, At: now})
 	}
 	s.mu.Unlock()
 	body, err := json.Marshal(map[string]any{

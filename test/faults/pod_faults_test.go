@@ -43,7 +43,7 @@ var networkFaults = []fault{
 		name: "pool of two connections, Redis 200 ms away", proxy: true, long: true, options: "pool_size=2",
 		during: func(b *bed) {
 			b.slow(200 * time.Millisecond)
-			b.awaitAnswers("503 ", 40)
+			b.awaitAnswers("503 ", 10)
 			b.awaitAnswers(taken, 20)
 			b.restore()
 		},

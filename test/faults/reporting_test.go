@@ -111,6 +111,9 @@ func (r *reporting) note(w http.ResponseWriter, q *http.Request, to http.Handler
 	r.mu.Unlock()
 	got := httptest.NewRecorder()
 	to.ServeHTTP(got, q)
+	if q.Context().Err() != nil {
+		got.Code = 0 // Alertmanager has gone and saw none.
+	}
 	_, said, theSinks := strings.Cut(got.Body.String(), "Service Unavailable: ")
 	if !theSinks {
 		said = "source: " + got.Body.String()
@@ -119,6 +122,9 @@ func (r *reporting) note(w http.ResponseWriter, q *http.Request, to http.Handler
 	r.mu.Lock()
 	r.last[notification.GroupKey] = answer{got.Code, time.Now()}
 	r.mu.Unlock()
+	if got.Code == 0 {
+		return
+	}
 	w.WriteHeader(got.Code)
 	_, _ = w.Write(got.Body.Bytes()) // Alertmanager may have gone.
 }

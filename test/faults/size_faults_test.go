@@ -65,7 +65,7 @@ func (b *bed) giants() {
 			a := b.sender.subject(name, n)
 			label(n, a.labels)
 			a.fingerprint = fingerprintOf(a.labels)
-			alerts = append(alerts, planned{a, true, 0})
+			alerts = append(alerts, planned{subject: a, firing: true})
 		}
 		events = slices.AppendSeq(events, slices.Chunk(alerts, size))
 	}

@@ -121,7 +121,7 @@ func (w *writer) stop() {
 // everyStorm lets one more alert of every storm's group fire; rounds tell several calls apart.
 func (b *bed) everyStorm(round int) {
 	for g := range b.sender.Storms {
-		header, body, answered := b.sender.prepare([]planned{{b.sender.subject(fmt.Sprintf("Storm%d", g), 1000+round), true, 0}})
+		header, body, answered := b.sender.prepare([]planned{{subject: b.sender.subject(fmt.Sprintf("Storm%d", g), 1000+round), firing: true}})
 		b.sender.deliver(b.t.Context(), header, body, answered)
 	}
 }

@@ -8,12 +8,15 @@ import (
 	"strings"
 )
 
-// programs are the servers that come with the system, each with its Debian package.
+// programs are those that come with the system, servers and what the documentation uses, each with its Debian package.
 var programs = map[string]string{
 	"redis-server":            "redis-server",
 	"prometheus-alertmanager": "prometheus-alertmanager",
 	"prometheus":              "prometheus",
 	"promtool":                "prometheus",
+	"redis-cli":               "redis-tools",
+	"openssl":                 "openssl",
+	"jq":                      "jq",
 }
 
 // redisVariable names the executable to run instead of redis-server, for instance a valkey-server.
@@ -29,7 +32,7 @@ func Programs() []string {
 	return names
 }
 
-// Program returns the path of a server of the system. When it is not in PATH, it is installed by apt-get where that is
+// Program returns the path of a program of the system. When it is not in PATH, it is installed by apt-get where that is
 // possible without touching what is not ours: as root, and where no systemd runs, which would start the packages'
 // services at once. Elsewhere the error says what to install.
 func Program(name string) (string, error) {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// CopyTree copies the project, from its root, to a directory of the test and returns that: without hidden directories,
-// tests' data and bin. It is for programs that write beside the sources, like func.
+// CopyTree copies the project, from its root, to a directory of the test and returns that: without hidden directories
+// and bin. It is for programs that write beside the sources, like func.
 func CopyTree(t testing.TB, root string) string {
 	t.Helper()
 	to := t.TempDir()
@@ -22,7 +22,7 @@ func CopyTree(t testing.TB, root string) string {
 			return err
 		}
 		switch name := d.Name(); {
-		case d.IsDir() && relative != "." && (strings.HasPrefix(name, ".") || name == "testdata" || relative == "bin"):
+		case d.IsDir() && relative != "." && (strings.HasPrefix(name, ".") || relative == "bin"):
 			return fs.SkipDir
 		case d.IsDir():
 			return os.MkdirAll(filepath.Join(to, relative), 0o755)
