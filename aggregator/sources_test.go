@@ -35,10 +35,15 @@ func TestTwoSourcesOfOneAlert(t *testing.T) {
 		l.from("aaaaaaaa", Firing, 0, 0), l.from("bbbbbbbb", Firing, 0, m), l.from("aaaaaaaa", Resolved, 0, 20*m),
 	}
 	both := append(slices.Clone(replicas), l.from("bbbbbbbb", Resolved, 0, 21*m))
+	anew := []Alert{ // What is said last is about the firing before.
+		l.from("aaaaaaaa", Firing, 0, 0), l.from("aaaaaaaa", Resolved, 0, 20*m),
+		l.from("aaaaaaaa", Firing, 20*m+m/4, 20*m+m/2), l.from("aaaaaaaa", Firing, 0, 21*m),
+	}
 	for name, c := range map[string]struct {
 		words  []Alert
 		firing bool
 	}{
+		"one peer tells of a new firing, the other late of the old one": {anew, true},
 		"the source moved":                           {moved, true},
 		"the old one's end is told late":             {movedLate, true},
 		"one of two replicas is over":                {replicas, true},

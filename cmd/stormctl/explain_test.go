@@ -21,6 +21,7 @@ func TestExplainGolden(t *testing.T) {
 		"explain.json.golden":    {"alertname=KubePodNotReady", "namespace=shop", "service=checkout", policies, "-o", "json"},
 		"explain-first.golden":   {"alertname=HighLatency", "namespace=shop", policies},
 		"explain-builtin.golden": {"alertname=HighLatency", "namespace=shop"},
+		"explain-pod.golden":     {"alertname=KubePodNotReady", "cluster=prod-1", "namespace=shop", "pod=cart-7d9f8b6c5d-gx87d"},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, call(t, "", append([]string{"explain"}, args...)...)) })
 	}
