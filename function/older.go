@@ -3,15 +3,27 @@ package function
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/config"
 )
 
-// openKinds are the kinds of groups that have something open, as the last sweep found them.
+// replaced is for how long the policies that were in force before a reload count as earlier ones, whatever a sweep finds: other pods
+// load theirs within a minute or two, and make groups by the old ones until then.
+const replaced = 10 * time.Minute
+
+// openKinds are the kinds of groups that have something open, as the last sweep found them, and those that were in force in this
+// process a while ago.
 type openKinds struct {
 	seen atomic.Pointer[[]aggregator.Kind]
+
+	mu      sync.Mutex
+	inForce []config.Policy
+	former  []aggregator.Kind
+	until   time.Time
 }
 
 // saw takes what a sweep found in all shards.
@@ -31,19 +43,42 @@ func (o *openKinds) saw(texts []string) error {
 
 // earlier are those that are not of the policies in force.
 func (o *openKinds) earlier(policies config.Policies) []aggregator.Kind {
-	seen := o.seen.Load()
-	if seen == nil {
-		return nil
+	all := o.loaded(policies.List)
+	if seen := o.seen.Load(); seen != nil {
+		all = append(slices.Clone(*seen), all...)
 	}
 	var out []aggregator.Kind
-	for _, kind := range *seen {
-		if !slices.ContainsFunc(policies.List, func(p config.Policy) bool {
+	for n, kind := range all {
+		same := func(other aggregator.Kind) bool { return other.String() == kind.String() }
+		inForce := slices.ContainsFunc(policies.List, func(p config.Policy) bool {
 			return p.Route == kind.Route && p.Name == kind.Policy && slices.Equal(p.GroupBy, kind.GroupBy)
-		}) {
+		})
+		if !inForce && !slices.ContainsFunc(all[:n], same) {
 			out = append(out, kind)
 		}
 	}
 	return out
+}
+
+// loaded takes note of the policies in force, and returns the kinds of those that they replaced lately.
+func (o *openKinds) loaded(policies []config.Policy) []aggregator.Kind {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case len(policies) == 0:
+	case len(o.inForce) > 0 && &o.inForce[0] != &policies[0]:
+		for i := range o.inForce {
+			o.former = append(o.former, aggregator.KindOf(&o.inForce[i]))
+		}
+		o.until = time.Now().Add(replaced)
+		fallthrough
+	default:
+		o.inForce = policies
+	}
+	if time.Now().After(o.until) {
+		o.former = nil
+	}
+	return o.former
 }
 
 // foldOlder folds alerts that fire in an incident of earlier policies into that, past the breaker, and leaves the groups of the

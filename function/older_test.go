@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +27,14 @@ func TestKindsOfEarlierPolicies(t *testing.T) {
 	}))
 	require.Equal(t, []aggregator.Kind{was}, kinds.earlier(now))
 	require.Error(t, kinds.saw([]string{"x"}))
+
+	// After a reload those that were in force are earlier ones at once, before any sweep.
+	require.NoError(t, kinds.saw(nil))
+	next := config.Policies{List: []config.Policy{{Name: "a", Route: "3", GroupBy: []string{"y"}}, now.List[1]}}
+	require.Equal(t, []aggregator.Kind{aggregator.KindOf(&now.List[0])}, kinds.earlier(next))
+	require.Equal(t, []aggregator.Kind{aggregator.KindOf(&now.List[0])}, kinds.earlier(next))
+	kinds.until = time.Now().Add(-time.Second)
+	require.Empty(t, kinds.earlier(next))
 }
 
 // While Redis does not answer, the breaker spares it the look for earlier groups too.
