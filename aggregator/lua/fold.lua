@@ -3,29 +3,36 @@
 -- opened, a storm, an end, a reopening. One script, so no other pod sees half of it. It carries no flag: Redis refuses
 -- it whole when it is out of memory.
 --
--- Before a group's incidents have been imported from Kubernetes nothing can be decided: its alerts wait, the latest word
--- about each, and the first fold after the import (or one without alerts of its own) applies them, at most 256 a call.
+-- Before a group's incidents have been imported from Kubernetes nothing can be decided: its alerts wait, see wait, and the
+-- first fold after the import (or one without alerts of its own) applies them, at most 256 a call.
 --
--- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua), 11-17 the policy's overflow group (none with
---      argument 13)
--- ARGV 1 clock (ms, 0: Redis' own), 2 lease token ('': no lease wanted), 3 lease (ms), 4 group id, 5 policy ('': only
---      apply what waits, and of the alerts given those that fire in an incident of the group; 6 to 10 and 12 are empty then, and
---      there are no KEYS from 11),
---      6 group labels (JSON), 7 overflow group id, 8 the policy's numbers (JSON), 9 settings for the projection (JSON),
---      10 labels common to the alerts (JSON; '': those of the storm are among them), 11 the notifications that the alerts came
---      with, each as the sender's group key and a space, with ! before it when the sender left alerts out ('': not known),
---      12 namespace for new objects, 13 the storm's object, when the call is made for a storm that goes on ('': for any state),
---      then for each alert: fingerprint, source (hex digits of the sender's fingerprint; '' when that is the first), f or r, notifiedAt (ms), startsAt (ms), endsAt (ms, 0: unknown), what the
---      record holds for Go, slug of the object's name, facts for Go (JSON); the last two are empty with 13: what they are for
---      does not happen in a storm
--- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1|2 (2: somebody else's had run
---      out), due (ms), state (waiting: they wait for the import), alerts that count towards a storm, when the oldest of them that is over
---      leaves the window (ms, 0: there is none), members, firing, newly firing,
---      transitions {kind, name, namespace, revision, total, firing, reason, type A|S, told 0|1: a pod was told to write
---      the object before}..., the open storm's object (''), its common labels (JSON; ''), numbers of the alerts that were not
---      applied, since none of them fires in the group {n...}}; {'other'}: there is no such storm as 13
---      says, and nothing was done; kind is opened, storm, resolved, reopened or absorbed. An error WAITING: too many alerts wait
---      already.
+-- KEYS 1 due index, 2 groups per policy, 3 epoch, 4-10 the group (see lib.lua), 11-17 the policy's overflow group (none
+--      with argument 13, or without 5)
+-- ARGV 1 clock (ms, 0: Redis' own)
+--      2 lease token ('': no lease wanted), 3 lease (ms)
+--      4 group id
+--      5 policy ('': only apply what waits, and of the alerts given those that fire in an incident of the group; 6 to 10
+--        and 12 are empty then)
+--      6 group labels (JSON), 7 overflow group id
+--      8 the policy's numbers (JSON), 9 settings for the projection (JSON)
+--      10 labels common to the alerts (JSON; '': those of the storm are among them)
+--      11 the notifications that the alerts came with, each as the sender's group key and a space, with ! before it when the
+--         sender left alerts out ('': not known)
+--      12 namespace for new objects
+--      13 the storm's object, when the call is made for a storm that goes on ('': for any state)
+--      then for each alert: fingerprint, source (hex digits of the fingerprint that was sent; '' when that is the first), f or r,
+--      notifiedAt, startsAt, endsAt (ms, 0: unknown), what the record holds for Go, slug of the object's name, facts for Go
+--      (JSON); the last two are empty with 13: what they are for does not happen in a storm
+-- Returns {now, id of the group that took the alerts, revision, changed 0|1,
+--      lease granted 0|1|2 (2: somebody else's had run out), due (ms), state (waiting: they wait for the import),
+--      alerts that count towards a storm, when the oldest of them that is over leaves the window (ms, 0: there is none),
+--      members, firing, newly firing,
+--      transitions {kind, name, namespace, revision, total, firing, reason, type A|S, told 0|1: a pod was told to write the
+--      object before}..., where kind is opened, storm, resolved, reopened or absorbed,
+--      the open storm's object (''), its common labels (JSON; ''),
+--      numbers of the alerts that were not applied, since none of them fires in the group {n...}};
+--      {'other'}: there is no such storm as 13 says, and nothing was done.
+--      An error WAITING: too many alerts wait already.
 
 local now = clock(ARGV[1])
 local due, groups, epoch = KEYS[1], KEYS[2], KEYS[3]
@@ -57,8 +64,8 @@ if not p then
 else
   if not g.pol and g.lost ~= '1' then
     -- While the overflow group has something open, alerts that it counts stay there: no group comes to be beside it.
-    if tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups or (redis.call('HGET', KEYS[11], 'st') or 'calm') ~= 'calm' or
-      redis.call('EXISTS', KEYS[15]) == 1 then
+    local overflows = (redis.call('HGET', KEYS[11], 'st') or 'calm') ~= 'calm' or redis.call('EXISTS', KEYS[15]) == 1
+    if overflows or tonumber(redis.call('HGET', groups, policy) or 0) >= p.maxGroups then
       k, gid, labels, overflow = keys_at(11), ARGV[7], '{}', '1'
       g = load(k, due, gid, now, p)
     else
@@ -83,8 +90,9 @@ for i = 14, #ARGV, 9 do
   if policy == '' and not live(g, r) and not (r and tonumber(ARGV[i + 3]) <= r.at) then
     elsewhere[#elsewhere + 1] = (i - 5) / 9
   else
-    words[#words + 1] = {fp = ARGV[i], src = ARGV[i + 1], s = ARGV[i + 2], at = tonumber(ARGV[i + 3]), starts = tonumber(ARGV[i + 4]),
-      ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7], facts = ARGV[i + 8], ns = ARGV[12]}
+    words[#words + 1] = {fp = ARGV[i], src = ARGV[i + 1], s = ARGV[i + 2], at = tonumber(ARGV[i + 3]),
+      starts = tonumber(ARGV[i + 4]), ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7],
+      facts = ARGV[i + 8], ns = ARGV[12]}
   end
 end
 if g.lost == '1' or not imported(due, epoch) then
@@ -373,7 +381,8 @@ local function apply(a)
   -- It does not fire. A tombstone is shown all the same, whatever the order, when a word tells that there was something to
   -- show: that the alert fired since its last incident, or, in a storm, that it is over only now.
   local since = r.m == 't' and (tonumber(r.obj) or 0)
-  if since and (a.s == 'f' and said > since and (since == 0 or said <= (x.r or 0)) or fresh and since == 0) then return shown(a, r) end
+  local tells = a.s == 'f' and said > (since or 0) and (since == 0 or said <= (x.r or 0)) or fresh and since == 0
+  if since and tells then return shown(a, r) end
   if not later then return end
   if a.s == 'r' then
     -- Its incident is a thing of the past. Whether it fired since, only a word that is still on its way can tell.

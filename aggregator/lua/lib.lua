@@ -2,36 +2,53 @@
 --
 -- A group has seven keys, always passed side by side in this order, see keys.go:
 --   g        hash   the group itself, fields below
---   alerts   hash   fingerprint -> record, see unpack_record
+--   alerts   hash   fingerprint -> record, see get_record
 --   recent   zset   fingerprints of alerts that are over, by when they newly fired (calm groups only): see crowd
 --   objects  hash   object name -> entry (JSON, see below); name .. '#' -> facts (JSON, written and read by Go)
 --   open     zset   open incidents of single alerts, by the revision that opened them
 --   todo     zset   object name by the time (ms) it wants attention; 0 and 1: it has to be written now
 --   waiting  hash   fingerprint, source, f or r -> latest such word (JSON) about an alert that waits for the import, see wait
 --
--- Fields of g: pol policy, lab group labels (JSON), ovf 1 if this is a policy's overflow group, opt settings of the policy for the projection (JSON), par the policy's numbers
--- (JSON, see params in Go; durations in ms), rev revision, st state (calm, storm, cool: resolved and still within the cooldown), gen generation of
--- the records, obj name of the storm's object, n members, f firing ones, x members beyond maxAlerts (a lower bound),
--- tr 1 if counts are lower bounds, srev and lch revision and time (ms) of the storm's last change, heard last word (ms), res end of the storm
--- (ms), since lowest generation of which firing alerts are still members, qat when the storm's alerts are next looked
--- through for quiet ones (ms), qmin while that goes on: the earliest last word of a firing one (ms), cut the sender's groups
--- of which it left alerts out (JSON: group key -> notifiedAt; '*' for one that is not known any more), lost 1 until the group has been imported, imp last import (ms), there how many of the other keys but waiting exist, oat when the
--- storm's object was opened (ms), cur where the search for old tombstones goes on, pn and pr: what was open at
--- revision pr is absorbed by pn, com common labels (JSON), lease and lu lease token and its end (ms), lrev
--- revision for which a fold granted it, iv flush interval (ms), nf no flush before (ms), lf last flush (ms).
+-- Fields of g, times in ms on Redis' clock:
+--   pol lab ovf   policy, group labels (JSON), 1 for a policy's overflow group
+--   par opt       the policy's numbers (JSON, see textOf in Go; durations in ms), its settings for the projection (JSON)
+--   rev st        revision; state: calm, storm, or cool (resolved and still within the cooldown)
+--   gen since     generation of the records, and the lowest one of which firing alerts are still members
+--   obj oat       name of the storm's object, when it was opened
+--   n f x tr      members, firing ones, alerts beyond maxAlerts (a lower bound), 1 if counts are lower bounds
+--   cut           the sender's groups of which it left alerts out (JSON: group key -> notifiedAt; '*': not known any more)
+--   srev lch      revision and time of the storm's last change
+--   heard res     last event of the group, end of the storm
+--   qat qmin      when the storm is next looked through for quiet alerts; while that goes on, the earliest last word
+--   cur           where that, or the search for old tombstones, goes on
+--   pn pr         what was open at revision pr is absorbed by pn
+--   com           labels that all alerts have in common (JSON)
+--   lease lu lrev lease token, its end, the revision for which a fold granted it
+--   iv nf lf      flush interval, no flush before, last flush
+--   there         how many of the other keys but waiting exist
+--   lost imp      1 until the group has been imported, last import
+--   ca cs co      what the group has added to the shard's numbers, see count
+--   kind          the kind under which it is counted, '' while nothing is open, see place
 --
--- An entry: t A(lert) or S(torm), fp fingerprint of the alert that opened it, s open|resolved|absorbed, at opened (ms), st stormed (ms),
--- e ended (ms), why reason of the end, by absorbed by, ro reopened (times), ra last reopened (ms), rev and frev revision wanted and confirmed,
--- a 1 once a pod was told to write it, rv resourceVersion, ns namespace, h last heard (ms), lc last change (ms),
--- gen generation (of an S), n, f, x, tr, com: counts and common labels when it ended, bare 1 until the facts of the alert
--- are known again (of an A that was imported without a status).
+-- An entry, times in ms:
+--   t fp          A(lert) or S(torm), fingerprint of the alert that opened it
+--   s why by      open, resolved or absorbed; reason of the end; absorbed by
+--   at st e       opened, stormed, ended
+--   ro ra         times reopened, last reopened
+--   rev frev      revision wanted and confirmed
+--   a             1 once a pod was told to write it
+--   rv ns         resourceVersion, namespace
+--   h lc          last heard, last change
+--   gen since     generations of a storm's members
+--   n f x tr com  counts and common labels of a storm that ended
+--   bare          1 until the facts of the alert are known again (of an A that was imported without a status)
 --
 -- The hash of groups per policy also has fields that no policy can be named like: #A open incidents of single alerts in the
--- shard, #S open storms, #O overflow groups. ca, cs and co of a group are what it has added to them. @ and a kind counts the
--- groups of that kind that have something open; a kind says by which policy and labels alerts came to a group, see Kind in
--- Go. kind of a group is the one under which it is counted, '' while nothing is open.
+-- shard, #S open storms, #O overflow groups; @ and a kind counts the groups of that kind that have something open. A kind
+-- says by which policy and labels alerts came to a group, see Kind in Go.
 
-local NUMBERS = {'rev', 'imp', 'oat', 'gen', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'pr', 'lu', 'lrev', 'iv', 'nf', 'lf', 'since', 'qat', 'qmin'}
+local NUMBERS = {'rev', 'gen', 'since', 'oat', 'n', 'f', 'x', 'tr', 'srev', 'lch', 'heard', 'res', 'qat', 'qmin', 'pr', 'lu',
+  'lrev', 'iv', 'nf', 'lf', 'imp'}
 
 -- int writes a number the way every script and Go reads it: whole, no exponent.
 local format = string.format
@@ -346,7 +363,8 @@ end
 -- overdue is the reason for which an open object has to end by now, or nil. The alerts of a storm become quiet one by one, see
 -- comb; a storm of which none fires is over when its group is quiet.
 local function overdue(g, e, now)
-  if e.t == 'A' and now >= e.h + g.p.quiet or e.t == 'S' and g.f == 0 and now >= g.heard + g.p.quiet then return 'Quiet' end
+  if e.t == 'A' and now >= e.h + g.p.quiet then return 'Quiet' end
+  if e.t == 'S' and g.f == 0 and now >= g.heard + g.p.quiet then return 'Quiet' end
   if now >= e.at + g.p.maxDuration then return 'MaxDuration' end
   return nil
 end
@@ -398,7 +416,8 @@ end
 -- follow opens the object that goes on in the place of one that has come to its maximum duration.
 local function follow(g, name, e, now)
   local rev = bump(g, now)
-  local new = {t = e.t, fp = e.t == 'A' and e.fp or nil, s = 'open', at = now, rev = rev, frev = 0, ns = e.ns, h = e.h, lc = now, ro = 0}
+  local new = {t = e.t, fp = e.t == 'A' and e.fp or nil, s = 'open', at = now, rev = rev, frev = 0, ns = e.ns, h = e.h,
+    lc = now, ro = 0}
   local next = object_name(g, string.sub(name, 1, -12), rev)
   redis.call('HSET', g.k.objects, next .. '#', redis.call('HGET', g.k.objects, name .. '#') or '{}')
   redis.call('ZADD', g.k.todo, e.t == 'S' and 0 or 1, next)
