@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ type shell struct {
 }
 
 func (b *bed) shell(t *testing.T, env []string) shell {
+	// A reader's shell is not one that make started, in which another make says where it works.
+	env = append(slices.Clone(env), "MAKELEVEL=", "MAKEFLAGS=", "MFLAGS=")
 	return shell{b.tree, filepath.Join(t.TempDir(), "variables"), env}
 }
 
