@@ -3,6 +3,7 @@
 // An event's way through it:
 //
 //	Split      alerts to groups, by policy (pure)
+//	FoldOlder  where alerts fire in a group of earlier policies, join them there (fold.lua)
 //	Fold       join them with what Redis knows; decide: opened, storm, resolved (fold.lua)
 //	Snapshot   take the lease of a group, read what has to be written (snapshot.lua)
 //	Settle     tell Redis what was written, give the lease back (settle.lua)

@@ -4,7 +4,9 @@
 //
 //	gate                 not more at once than the pod can bear, or 503
 //	handlers.Decode      CloudEvent to alerts, or 400 and nothing happens
-//	aggregator.Split     alerts to groups, by policy; what a policy drops goes no further
+//	aggregator.Split     alerts to groups, by policy
+//	foldOlder            alerts that fire in an incident of earlier policies stay there
+//	aggregator.Keep      what a policy drops goes no further
 //	together             what comes at the same moment goes in one round trip
 //	aggregator.Fold      join with Redis, past the breaker; from here on the alerts are safe
 //	passthrough          alerts that must not wait for a Redis that fails get their incident; 503 all the same
