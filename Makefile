@@ -105,7 +105,7 @@ verify: ## Check generated files, formatting, imports, documented tables and go.
 generate: ## Write what is generated: deepcopy, CRD, tables in docs, the policies that are mounted, dashboard and rules.
 	go tool controller-gen object paths=./api/...
 	go tool controller-gen crd paths=./api/... output:crd:dir=deploy/crd
-	go test ./config ./source ./function ./cmd/dead-letters -run TestDocumentationHoldsTheTables -update
+	go test ./config ./internal/source ./function ./cmd/dead-letters -run TestDocumentationHoldsTheTables -update
 	cp config/policies.yaml deploy/policies/policies.yaml
 	go run ./cmd/observability
 

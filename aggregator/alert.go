@@ -3,7 +3,7 @@ package aggregator
 import (
 	"time"
 
-	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
 // Status is the word a sender has about an alert.

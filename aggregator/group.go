@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"github.com/stormfold/stormfold/config"
-	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
 // Group is what one event says about one group: the alerts that share the values of a policy's groupBy labels.

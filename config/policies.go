@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/alertmanager/pkg/labels"
 
-	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
 // The values of Policy.OnRedisFailure: what becomes of a firing alert that cannot be folded because Redis fails.

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"knative.dev/pkg/apis"
 
-	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
 func TestDefaultPolicies(t *testing.T) {

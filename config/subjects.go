@@ -8,7 +8,7 @@ import (
 
 	"knative.dev/pkg/apis"
 
-	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
 // Bounds of the rules about subjects. Each alert is tried against all of them.

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/internal/projector"
 	"github.com/stormfold/stormfold/test/testbed"
 )
 

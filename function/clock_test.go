@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/internal/projector"
 )
 
 // An event is too far ahead when it is so by both clocks, Redis' and the pod's: a Redis whose clock is behind refuses nothing.

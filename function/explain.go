@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/tracing"
+	"github.com/stormfold/stormfold/internal/tracing"
 )
 
 // The names of fields that several lines of the log share. docs/traces-and-logs.md has all fields, and a test holds it to the

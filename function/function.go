@@ -17,8 +17,8 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/config"
-	"github.com/stormfold/stormfold/projector"
-	"github.com/stormfold/stormfold/tracing"
+	"github.com/stormfold/stormfold/internal/projector"
+	"github.com/stormfold/stormfold/internal/tracing"
 )
 
 // Function is what func-go serves: one instance a process.

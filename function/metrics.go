@@ -7,7 +7,7 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/handlers"
-	"github.com/stormfold/stormfold/meter"
+	"github.com/stormfold/stormfold/internal/meter"
 )
 
 // metrics are what an operator sees. What counts them is in counted.go, what tells of Redis in metrics_redis.go.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
-	"github.com/stormfold/stormfold/meter"
+	"github.com/stormfold/stormfold/internal/meter"
 )
 
 // watchRedis exports the connection pool.

@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/internal/projector"
 )
 
 // A function keeps to its prefix, and one that meets another format under its own ends with a sentence and not by waiting for Redis.

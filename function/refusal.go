@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stormfold/stormfold/handlers"
-	"github.com/stormfold/stormfold/tracing"
+	"github.com/stormfold/stormfold/internal/tracing"
 )
 
 // maxLogged is how much of an event's attributes a log line repeats, in bytes.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/handlers"
-	"github.com/stormfold/stormfold/meter"
-	"github.com/stormfold/stormfold/tracing"
+	"github.com/stormfold/stormfold/internal/meter"
+	"github.com/stormfold/stormfold/internal/tracing"
 )
 
 // The spans of a function:

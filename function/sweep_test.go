@@ -17,7 +17,7 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
-	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/internal/projector"
 )
 
 // moody is a Kubernetes whose lists and creates a test can replace once it has begun.

@@ -37,7 +37,7 @@ check "gofmt" formatted
 check "go vet" go vet ./...
 check "staticcheck" go tool staticcheck ./...
 check "import rules" go test ./test -run '^TestImports$'
-check "documented tables" go test ./config ./source ./function ./cmd/dead-letters ./api/... -run 'Documentation|Definition|Default'
+check "documented tables" go test ./config ./internal/source ./function ./cmd/dead-letters ./api/... -run 'Documentation|Definition|Default'
 check "go.mod" go mod tidy -diff
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
 func TestKubernetesEvents(t *testing.T) {

@@ -32,8 +32,9 @@ var mayImport = map[string][]string{
 	"source":     {"meter", "tracing"},
 	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject"},
 	"":           {"function"}, // the root package
-	"cmd":        {"cmd", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing"},
-	"test":       {"test", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
+	"service":    {"handlers"},
+	"cmd":        {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing"},
+	"test":       {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
 }
 
 // mayNotImport says what a package has nothing to do with, tests aside: each side of the fold knows its own server.
@@ -98,9 +99,9 @@ func inside(path string) (string, bool) {
 	return strings.CutPrefix(path, module+"/")
 }
 
-// areaOf is the first part of a path below the root.
+// areaOf is the first part of a path below the root, or below internal.
 func areaOf(name string) string {
-	area, _, _ := strings.Cut(name, "/")
+	area, _, _ := strings.Cut(strings.TrimPrefix(name, "internal/"), "/")
 	return area
 }
 

@@ -14,7 +14,7 @@ import (
 	"runtime"
 	"syscall"
 
-	"github.com/stormfold/stormfold/source"
+	"github.com/stormfold/stormfold/internal/source"
 )
 
 func main() {

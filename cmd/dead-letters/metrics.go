@@ -7,7 +7,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/stormfold/stormfold/meter"
+	"github.com/stormfold/stormfold/internal/meter"
 )
 
 // metrics say how many events could not be delivered, and why.

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/stormfold/stormfold/meter"
+	"github.com/stormfold/stormfold/internal/meter"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated table of docs/metrics.md")

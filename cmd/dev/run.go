@@ -15,7 +15,7 @@ import (
 	"knative.dev/func-go/cloudevents"
 
 	"github.com/stormfold/stormfold/function"
-	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/internal/projector"
 )
 
 // Where dev run listens, unless LISTEN_ADDRESS and DEV_WEBHOOK_ADDRESS say otherwise.

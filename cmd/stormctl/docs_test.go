@@ -23,7 +23,7 @@ func TestDocumentationShowsWhatIsPrinted(t *testing.T) {
 		for text := range strings.SplitSeq("\n"+block, "\n$ ") {
 			command, want, shown := strings.Cut(text, "\n")
 			args, ours := strings.CutPrefix(command, "kubectl stormfold ")
-			if !ours || !shown || !strings.Contains(args, "replay/testdata/") || strings.Contains(args, "|") {
+			if !ours || !shown || !strings.Contains(args, "docs/recordings/") || strings.Contains(args, "|") {
 				continue
 			}
 			ran++

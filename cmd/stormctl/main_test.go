@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "write what the golden files should hold")
 
 // recordings are those of the package replay, which the documentation names too.
-const recordings = "../../replay/testdata/"
+const recordings = "../../docs/recordings/"
 
 // outcome is what one call of the program left.
 type outcome struct {

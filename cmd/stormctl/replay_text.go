@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stormfold/stormfold/replay"
+	"github.com/stormfold/stormfold/internal/replay"
 )
 
 // draw writes a replay for people: one run in full, or two side by side.

@@ -14,8 +14,8 @@ import (
 
 	"knative.dev/func-go/cloudevents"
 
-	"github.com/stormfold/stormfold/cmd/internal/service"
 	"github.com/stormfold/stormfold/function"
+	"github.com/stormfold/stormfold/internal/service"
 )
 
 // gcPercent is how much garbage the heap may hold beside what lives, when GOGC does not say: under the load of make bench that keeps

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/handlers"
-	"github.com/stormfold/stormfold/replay"
+	"github.com/stormfold/stormfold/internal/replay"
 	"github.com/stormfold/stormfold/test/virtual"
 )
 

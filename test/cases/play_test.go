@@ -15,8 +15,8 @@ import (
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
-	"github.com/stormfold/stormfold/projector"
-	"github.com/stormfold/stormfold/replay"
+	"github.com/stormfold/stormfold/internal/projector"
+	"github.com/stormfold/stormfold/internal/replay"
 	"github.com/stormfold/stormfold/test/virtual"
 )
 

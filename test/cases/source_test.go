@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
-	"github.com/stormfold/stormfold/source"
+	"github.com/stormfold/stormfold/internal/source"
 )
 
 // One webhook tells of 5,000 alerts in 4.7 MB. The source sends all of them on, and they are one storm.

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/stormfold/stormfold/config"
-	"github.com/stormfold/stormfold/source"
+	"github.com/stormfold/stormfold/internal/source"
 )
 
 // TestTheSourceCanSendToTheFunction: with the component it is bound to the function's Service, may reach it, and waits for its answer.

@@ -22,7 +22,7 @@ import (
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
-	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/internal/projector"
 	"github.com/stormfold/stormfold/test/testbed"
 )
 

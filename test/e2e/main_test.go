@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/internal/projector"
 	"github.com/stormfold/stormfold/test/testbed"
 )
 

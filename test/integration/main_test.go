@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/internal/projector"
 	"github.com/stormfold/stormfold/test/testbed"
 )
 

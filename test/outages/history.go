@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
-	"github.com/stormfold/stormfold/projector"
+	"github.com/stormfold/stormfold/internal/projector"
 )
 
 // history is what became of the incidents of a replay, as they were written.

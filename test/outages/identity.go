@@ -9,7 +9,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/config"
-	"github.com/stormfold/stormfold/replay"
+	"github.com/stormfold/stormfold/internal/replay"
 )
 
 // identityOf is what the fold counts an alert by, which is what an incident's status.members holds: its fingerprint,

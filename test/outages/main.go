@@ -5,7 +5,7 @@
 //	NAME.truth.json      the causes, and of each alert its cause, the object it is about, and when it fired
 //	NAME.topology.json   the cluster: its nodes, and of each pod its node and owner
 //
-// The project's own are in replay/testdata; scenarios.go makes them.
+// The project's own are in docs/recordings; scenarios.go makes them.
 package main
 
 import (
@@ -26,7 +26,7 @@ import (
 )
 
 // own is where the recordings of the project are, from its root.
-const own = "replay/testdata"
+const own = "docs/recordings"
 
 func main() {
 	dir := flag.String("dir", "", "a directory of recordings in place of ../shared/outages")

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
-	"github.com/stormfold/stormfold/replay"
+	"github.com/stormfold/stormfold/internal/replay"
 )
 
 // Row is what became of one recording. An incident that was absorbed counts for Opened and PeakOpen alone, since

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
-	"github.com/stormfold/stormfold/replay"
+	"github.com/stormfold/stormfold/internal/replay"
 )
 
 // Names of the files of a recording, behind its name.

@@ -19,7 +19,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/stormfold/stormfold/tracing"
+	"github.com/stormfold/stormfold/internal/tracing"
 )
 
 // Source is the handler of the webhook.

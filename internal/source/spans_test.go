@@ -12,7 +12,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"github.com/stormfold/stormfold/tracing"
+	"github.com/stormfold/stormfold/internal/tracing"
 )
 
 const (
@@ -71,7 +71,7 @@ func TestAnEventNamesItsSpan(t *testing.T) {
 	}
 	require.Contains(t, root.Attributes(), attrAlerts.Int(1000))
 
-	documented, err := os.ReadFile("../docs/traces-and-logs.md")
+	documented, err := os.ReadFile("../../docs/traces-and-logs.md")
 	require.NoError(t, err)
 	for _, span := range []sdktrace.ReadOnlySpan{root, spans[0]} {
 		_, row, found := strings.Cut(string(documented), "\n| `"+span.Name()+"` | source | ")

@@ -135,7 +135,7 @@ func TestSortedByTime(t *testing.T) {
 // all recordings, and for a storm of more alerts than a script reads at once.
 func TestARealRedisComesToTheSame(t *testing.T) {
 	server := testbed.Redis(t)
-	policies, err := config.LoadPolicies("testdata/policies.yaml")
+	policies, err := config.LoadPolicies("../../docs/recordings/policies.yaml")
 	require.NoError(t, err)
 	large := []Notification{
 		notification(t, start, aggregator.Firing, pods(0, 4)...),

@@ -89,10 +89,10 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 	require.EqualError(t, err, "it:1: time: neither the event nor an alert of it has one")
 }
 
-// recording reads one of testdata.
+// recording reads one of the project's recordings.
 func recording(t testing.TB, file string) []Notification {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("testdata", file))
+	content, err := os.ReadFile(filepath.Join("../../docs/recordings", file))
 	require.NoError(t, err)
 	out, err := Read(file, content)
 	require.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stormfold/stormfold/aggregator"
-	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")

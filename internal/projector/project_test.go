@@ -21,7 +21,7 @@ var real Incidents
 
 func TestMain(m *testing.M) {
 	os.Exit(testbed.RunWithControlPlane(m, func(c *testbed.Cluster) (err error) {
-		if err := c.ApplyPaths(context.Background(), "../deploy/namespace", filepath.Join("..", "deploy/crd")); err != nil {
+		if err := c.ApplyPaths(context.Background(), "../../deploy/namespace", filepath.Join("../..", "deploy/crd")); err != nil {
 			return err
 		}
 		if err := c.AwaitCRD(context.Background(), "incidents.stormfold.io"); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
-	"github.com/stormfold/stormfold/tracing"
+	"github.com/stormfold/stormfold/internal/tracing"
 )
 
 const (

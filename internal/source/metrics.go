@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/stormfold/stormfold/meter"
+	"github.com/stormfold/stormfold/internal/meter"
 )
 
 // metrics are what an operator sees.

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 	"knative.dev/pkg/logging"
 
-	"github.com/stormfold/stormfold/tracing"
+	"github.com/stormfold/stormfold/internal/tracing"
 )
 
 // Server is a source that serves.

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
-	"github.com/stormfold/stormfold/tracing"
+	"github.com/stormfold/stormfold/internal/tracing"
 )
 
 // The spans of the source, and their attributes: a webhook from its arrival to its answer, in the trace of the request, and in it

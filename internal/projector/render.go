@@ -10,7 +10,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
-	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
 // maxObject is the most that an incident's JSON may be, in bytes. Lists give way until it fits; the counts stay.

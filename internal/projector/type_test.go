@@ -9,7 +9,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
-	"github.com/stormfold/stormfold/subject"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
 // With a threshold of 1 a group has one object from its first alert on: it is shown as an Alert until it has had a second.
