@@ -23,7 +23,8 @@ var mayImport = map[string][]string{
 	"api":        {},
 	"subject":    {},
 	"config":     {"subject"},
-	"meter":      {},
+	"version":    {},
+	"meter":      {"version"},
 	"aggregator": {"config", "subject"},
 	"handlers":   {"aggregator", "api"},
 	"projector":  {"aggregator", "api", "subject"},
@@ -33,7 +34,7 @@ var mayImport = map[string][]string{
 	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject"},
 	"":           {"function"}, // the root package
 	"service":    {"handlers"},
-	"cmd":        {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing"},
+	"cmd":        {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing", "version"},
 	"test":       {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
 }
 
