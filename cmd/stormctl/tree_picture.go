@@ -23,6 +23,8 @@ type picture struct {
 	now   time.Time
 	// most is how many resources of a kind are shown, 0 for all.
 	most int
+	// wide shows all that there is, all the namespace of each incident.
+	wide, all bool
 }
 
 // branch is a line of the picture with what hangs from it.
@@ -50,7 +52,11 @@ func (p picture) paint(color, text string) string {
 // draw draws one incident.
 func (p picture) draw(w io.Writer, t twig) {
 	state := map[v1alpha1.State]string{v1alpha1.StateFiring: red, v1alpha1.StateResolved: green}[t.State]
-	fmt.Fprintf(w, "%s  %s  %s%s  %s\n", p.paint(bold, t.Name), t.Type, p.paint(cmp.Or(state, dim), string(t.State)), before("  ", t.Severity),
+	name := t.Name
+	if (p.wide || p.all) && t.Namespace != "" {
+		name = t.Namespace + "/" + name
+	}
+	fmt.Fprintf(w, "%s  %s  %s%s  %s\n", p.paint(bold, name), t.Type, p.paint(cmp.Or(state, dim), string(t.State)), before("  ", t.Severity),
 		fmt.Sprintf("%d of %s firing", t.Alerts.Firing, count(int(t.Alerts.Total), "alert")))
 	hang(w, "", p.branches(t))
 }
@@ -67,7 +73,7 @@ func (p picture) branches(t twig) []branch {
 	if e := t.Exemplar; e != nil {
 		for _, line := range []string{e.Summary, e.Description, e.Runbook} {
 			if line != "" {
-				out = append(out, branch{text: p.paint(dim, strings.Join(strings.Fields(line), " "))})
+				out = append(out, branch{text: strings.Join(strings.Fields(line), " ")})
 			}
 		}
 	}
@@ -78,7 +84,11 @@ func (p picture) branches(t twig) []branch {
 	hot := branch{text: "hotspots", subs: p.hotspots(t.Hotspots)}
 	conditions := branch{text: "conditions"}
 	for _, c := range t.Conditions {
-		conditions.subs = append(conditions.subs, branch{text: fmt.Sprintf("%-8s  %-5s  %s", c.Type, c.Status, c.Reason)})
+		text := fmt.Sprintf("%-8s  %-5s  %s", c.Type, c.Status, c.Reason)
+		if p.wide {
+			text += " since " + clock(c.LastTransitionTime.Time) + before(": ", c.Message)
+		}
+		conditions.subs = append(conditions.subs, branch{text: text})
 	}
 	absorbed := branch{text: fmt.Sprintf("absorbed %s", count(len(t.Absorbed), "incident"))}
 	for _, name := range t.Absorbed {
@@ -158,7 +168,7 @@ func (p picture) kind(of ofKind) branch {
 			mark = p.paint(red, "●")
 			firing++
 		}
-		if p.most == 0 || n < p.most {
+		if p.most == 0 || p.wide || n < p.most {
 			subs = append(subs, branch{text: mark + " " + r.Name})
 		}
 	}
