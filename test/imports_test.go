@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"subject":    {},
 	"config":     {"subject"},
 	"version":    {},
+	"build":      {},
 	"meter":      {"version"},
 	"aggregator": {"config", "subject"},
 	"handlers":   {"aggregator", "api"},
@@ -34,7 +35,7 @@ var mayImport = map[string][]string{
 	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject"},
 	"":           {"function"}, // the root package
 	"service":    {"handlers"},
-	"cmd":        {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing", "version"},
+	"cmd":        {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing", "version", "build"},
 	"test":       {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
 }
 
