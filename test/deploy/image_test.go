@@ -176,7 +176,7 @@ func TestImagesAreThoseOfDeploy(t *testing.T) {
 	require.ElementsMatch(t, programs, slices.Collect(maps.Keys(ours)))
 
 	makefile := file(t, "Makefile")
-	require.Contains(t, makefile, "IMAGE_TAG ?= v0.1.0\n")
+	require.Contains(t, makefile, "VERSION ?= v0.1.0\n")
 	for _, name := range programs {
 		require.Contains(t, makefile, "./cmd/"+name)
 		require.DirExists(t, filepath.Join(root, "cmd", name))
