@@ -144,7 +144,7 @@ func (o *explainOptions) run(ctx context.Context, s streams, args []string) erro
 		o.redis = os.Getenv(redisVariable)
 	}
 	if o.redis == "" {
-		out.note("Redis was not asked: --redis or " + redisVariable + " names it.")
+		out.note("Redis was not asked: give --redis or set " + redisVariable + ".")
 	} else if out.Redis, err = lookInRedis(ctx, o.redis, o.prefix, out.Group, out.Alert.Fingerprint); err != nil {
 		return err
 	}
