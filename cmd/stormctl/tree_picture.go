@@ -56,8 +56,8 @@ func (p picture) draw(w io.Writer, t twig) {
 	if (p.wide || p.all) && t.Namespace != "" {
 		name = t.Namespace + "/" + name
 	}
-	fmt.Fprintf(w, "%s  %s  %s%s  %s\n", p.paint(bold, name), t.Type, p.paint(cmp.Or(state, dim), string(t.State)), before("  ", t.Severity),
-		fmt.Sprintf("%d of %s firing", t.Alerts.Firing, count(int(t.Alerts.Total), "alert")))
+	fmt.Fprintf(w, "%s  %s  %s%s  %s\n", p.paint(bold, name), t.Type, p.paint(cmp.Or(state, dim), string(t.State)),
+		before("  ", t.Severity), fmt.Sprintf("%d of %s firing", t.Alerts.Firing, count(int(t.Alerts.Total), "alert")))
 	hang(w, "", p.branches(t))
 }
 
@@ -134,7 +134,13 @@ func (p picture) hotspots(hotspots []v1alpha1.Hotspot) []branch {
 	for _, h := range hotspots {
 		full := min(int(h.Share)*barWidth/100, barWidth)
 		bar := p.paint(yellow, strings.Repeat("█", full)) + p.paint(dim, strings.Repeat("░", barWidth-full))
-		out = append(out, branch{text: fmt.Sprintf("%-*s  %s %3d %%  %s", width, h.Label+"="+h.Value, bar, h.Share, count(int(h.Alerts), "alert"))})
+		out = append(
+			out,
+			branch{
+				text: fmt.Sprintf("%-*s  %s %3d %%  %s", width, h.Label+"="+h.Value, bar, h.Share,
+					count(int(h.Alerts), "alert")),
+			},
+		)
 	}
 	return out
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// parseIncidents reads incidents, and lists of them, from documents of YAML or JSON. What else is in there is an error, since
-// it is most likely the wrong file.
+// parseIncidents reads incidents, and lists of them, from documents of YAML or JSON. What else is in there is an error,
+// since it is most likely the wrong file.
 func parseIncidents(name string, content []byte) ([]v1alpha1.Incident, error) {
 	if name == "-" {
 		name = "standard input"
@@ -76,8 +76,10 @@ func appendIncidents(out []v1alpha1.Incident, document json.RawMessage) ([]v1alp
 func twigOf(i v1alpha1.Incident, all []v1alpha1.Incident) twig {
 	st := i.Status
 	out := twig{
-		Name: i.Name, Namespace: i.Namespace, Policy: i.Spec.Policy, AlertName: i.Spec.AlertName, GroupLabels: i.Spec.GroupLabels,
-		Type: st.Type, State: st.State, Severity: st.Severity, Alerts: st.Alerts, Reopened: st.Reopened, Truncated: st.Truncated,
+		Name: i.Name, Namespace: i.Namespace, Policy: i.Spec.Policy, AlertName: i.Spec.AlertName,
+		GroupLabels: i.Spec.GroupLabels,
+		Type:        st.Type, State: st.State, Severity: st.Severity, Alerts: st.Alerts, Reopened: st.Reopened,
+		Truncated: st.Truncated,
 		StartedAt: st.StartedAt, StormAt: st.StormAt, LastChangeAt: st.LastChangeAt, ResolvedAt: st.ResolvedAt,
 		CommonLabels: st.CommonLabels, Exemplar: st.Exemplar, Hotspots: st.Hotspots, ResourceCount: st.ResourceCount,
 		Resources: grouped(st.Resources), Conditions: st.Conditions, AbsorbedBy: st.AbsorbedBy, Absorbed: []string{},
@@ -94,7 +96,8 @@ func twigOf(i v1alpha1.Incident, all []v1alpha1.Incident) twig {
 // grouped are resources by namespace and kind, in the order of their names and firing ones first.
 func grouped(resources []v1alpha1.Resource) []inNamespace {
 	sorted := slices.SortedFunc(slices.Values(resources), func(a, b v1alpha1.Resource) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), first(a.Firing, b.Firing), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), first(a.Firing, b.Firing),
+			cmp.Compare(a.Name, b.Name))
 	})
 	out := []inNamespace{}
 	for _, r := range sorted {
