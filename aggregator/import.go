@@ -211,7 +211,7 @@ func (a *Aggregator) importPage(ctx context.Context, i Imported, text policyText
 			m.known(f)
 		}
 		if loading := e == nil || e.Loading; loading {
-			m.members(f.name, p.members)
+			m.members(f, p.members, p.last)
 			if e := m.entries[f.name]; e != nil && p.last {
 				e.Loading = false
 			}

@@ -3,6 +3,7 @@ package aggregator
 import (
 	"encoding/json"
 	"maps"
+	"math"
 )
 
 // merging is what Redis knows of a group, while what Kubernetes shows of one incident is merged into it. It decides and does
@@ -10,8 +11,9 @@ import (
 //
 // The rules, where both know something:
 //
-//   - An alert is in one open incident, and a group has one open storm. A storm wins over the incident of a single alert, the
-//     older of two storms, the later revision of two incidents of one alert. The other is absorbed.
+//   - An alert is in one open incident, and a group has one storm at a time. A storm wins over the incident of a single alert,
+//     the older of two open storms, the later revision of two incidents of one alert, and of an open storm and one that has
+//     ended within its cooldown. The other is absorbed.
 //   - What Redis has decided stays: an alert that is over there is over.
 //   - An incident that no pod was told to write is dropped in favour of one that exists.
 //   - An incident without any alert resolves.
@@ -153,12 +155,15 @@ func (m *merging) adopt(f found, e *entry, r *record) {
 // storm merges an open storm.
 func (m *merging) storm(f found, e *entry) {
 	current := m.current()
-	if current != nil && !current.open() && current.Imported {
+	if current != nil && !current.open() && current.Imported && !(m.overlap(current, e) && current.Confirmed > e.Confirmed) {
+		if m.overlap(current, e) {
+			m.absorbed(current, f.name)
+		}
 		m.close()
 		current = nil
 	}
 	switch {
-	case current != nil && current.Told && current.OpenedAt <= e.OpenedAt:
+	case current != nil && current.Told && (current.OpenedAt <= e.OpenedAt || !current.open()):
 		m.absorbed(e, m.group.object)
 		return
 	case current != nil:
@@ -193,11 +198,14 @@ func (m *merging) ended(f found, e *entry) {
 		current, r := m.current(), m.records[e.Fingerprint]
 		home, known := m.home(r)
 		switch {
-		case e.storm():
-			if current != nil && !current.Imported {
+		case e.storm() && current != nil && (!current.Imported || m.overlap(current, e)):
+			if !current.Imported || current.Confirmed >= e.Confirmed {
 				m.absorbed(e, m.group.object)
 				return
 			}
+			m.absorbed(current, f.name)
+			m.close()
+		case e.storm():
 		case known != nil && !known.storm() && known.State != StateAbsorbed && !known.Told:
 			m.dropped(home)
 			r.object, r.mark, r.generation = f.name, '-', m.group.generation
@@ -222,6 +230,17 @@ func (m *merging) ended(f found, e *entry) {
 		e.Generation, e.Since = m.group.generation, m.group.since
 		e.Total, e.Firing = 0, 0 // Its members come next.
 	}
+}
+
+// overlap tells whether two storms were there at one time, the cooldown included: had all been known, they would be one.
+func (m *merging) overlap(a, b *entry) bool {
+	ends := func(e *entry) int64 {
+		if e.open() {
+			return math.MaxInt64
+		}
+		return e.EndedAt + m.limits.Cooldown
+	}
+	return a.OpenedAt < ends(b) && b.OpenedAt < ends(a)
 }
 
 // current is the group's storm, open or within its cooldown, and nil in a calm group.

@@ -1,7 +1,8 @@
 package aggregator
 
 // members merges alerts of an incident that has been merged itself.
-func (m *merging) members(name string, page []Member) {
+func (m *merging) members(f found, page []Member, last bool) {
+	name := f.name
 	e := m.entries[name]
 	if e == nil {
 		return
@@ -19,7 +20,11 @@ func (m *merging) members(name string, page []Member) {
 		if second {
 			storm.StormAt = m.now
 		}
-		if storm.Total != before || second {
+		changed := storm.Total != before
+		if m.group.object == name && !storm.open() { // It is only put together again, from its object.
+			changed = last && storm.Total != f.entry.Total
+		}
+		if changed || second {
 			m.touch(storm)
 		}
 	case e.State == StateResolved && m.now < e.EndedAt+max(m.limits.Quiet, m.limits.Cooldown):

@@ -2,7 +2,7 @@
 -- #include threshold
 -- What one report about an alert means for its group: apply joins it with the alert's record.
 
-local function reopen(g, name, e)
+local function reopen(g, e)
   e.state, e.reason, e.endedAt, e.common, e.reopened = 'Firing', nil, nil, nil, e.reopened + 1
   e.reopenedAt, e.changedAt, e.lastSeen = g.now, g.now, g.now
 end
@@ -52,7 +52,8 @@ local function fires(g, a, r)
   g.newly = g.newly + 1
   if g.state == 'cool' and not reopens(g, a, g.storm.endedAt) then close(g) end
   if g.state == 'cool' then
-    reopen(g, g.object, g.storm)
+    reopen(g, g.storm)
+    touch(g)
     set(g, {state = 'storm'})
     join(g, a, r, 'f')
     return transition(g, 'reopened', g.object, g.storm)
@@ -62,7 +63,7 @@ local function fires(g, a, r)
   local e, name = r and r.generation == g.generation and ended_lately(g, a, r), nil
   if e then
     name = r.object
-    reopen(g, name, e)
+    reopen(g, e)
     e.firing, e.revision = 1, bump(g)
     store(g, name, e)
     transition(g, 'reopened', name, e)
