@@ -164,6 +164,9 @@ func (p *pod) importPassed(ctx context.Context, group string) (int, error) {
 	err := p.projector.ImportPassedThrough(ctx, p.importNamespace(), group, func(i aggregator.Imported) error {
 		n++
 		_, err := p.aggregator.Import(ctx, i, p.policies.Current().Named(i.Policy))
+		if errors.Is(err, aggregator.ErrNotImported) {
+			_, err = p.importShard(ctx, aggregator.ShardOf(i.Group), "")
+		}
 		return err
 	})
 	return n, err

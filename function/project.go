@@ -83,14 +83,6 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) st
 			return step{wait: jittered(retryAfter), token: token}
 		}
 		return step{wait: importWait, more: done, token: token}
-	case errors.Is(err, aggregator.ErrLost):
-		err := p.importGroup(ctx, group)
-		projectedSpan(ctx, "import", err)
-		if err != nil {
-			p.log.Warnw("group cannot be imported", "group", group, "error", err)
-			return step{wait: jittered(retryAfter), token: token}
-		}
-		return step{more: true, token: token}
 	case errors.Is(err, aggregator.ErrWaiting):
 		folded, err := p.aggregator.Replay(ctx, group)
 		projectedSpan(ctx, "replay", err)
