@@ -27,7 +27,7 @@ func (p *pod) firstImport(ctx context.Context) {
 		all.SetLimit(importsAtOnce)
 		for shard := range aggregator.Shards {
 			all.Go(func() error {
-				return p.guard(inImport, func() error {
+				return p.catchPanics(inImport, func() error {
 					swept, err := p.aggregator.Sweep(ctx, shard)
 					if err == nil && swept.Epoch == "" {
 						_, err = p.importShard(ctx, shard, swept.Epoch)

@@ -142,7 +142,7 @@ func newMetrics() *metrics {
 	m.periods = s.Counter("policy_periods_too_short_total", "Events whose sender speaks too rarely for a policy that took their alerts, by the policy's field that "+
 		"is too short. The log names the policy and the number to set.", meter.Of("field", periodFields...))
 	m.panics = s.Counter("panics_total", "Panics that were caught, each a fault of this program whose stack is in the log: in an event (answered 503), a fold, the "+
-		"writing of a group, an import, a sweep, or the takeover of what was passed through.", meter.Of("in", panicPlaces...))
+		"writing of a group, an import, a sweep.", meter.Of("in", panicPlaces...))
 	m.policyLoads = s.Counter("policy_loads_total", "Policy files read anew.", okOrError)
 	m.policyBroken = s.Gauge("policies_broken", "1 while the policy file is not usable and the last good one is in force.").WithLabelValues()
 	return m
@@ -151,9 +151,9 @@ func newMetrics() *metrics {
 // watch exports what the pod remembers, works on, and thinks of Redis.
 func (m *metrics) watch(p *pod) {
 	m.set.Read("groups_remembered", "Groups that this pod will project when their interval is over.", meter.Label{},
-		func(string) float64 { return float64(p.agenda.size()) })
+		func(string) float64 { return float64(p.scheduler.size()) })
 	m.set.Read("events_in_progress", "Events that are worked on; further ones than STORMFOLD_CONCURRENCY are refused.", meter.Label{},
-		func(string) float64 { return float64(p.gate.inside()) })
+		func(string) float64 { return float64(p.limiter.inUse()) })
 	m.set.Read("redis_breaker_state", "Whether folds are tried: 0 yes, 1 one at a time, 2 none, for Redis did not answer. On a Cluster by shard.",
 		meter.Of("shard", p.breaker.names()...), p.breaker.state)
 }

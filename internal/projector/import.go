@@ -27,6 +27,11 @@ func (p *Projector) ImportShard(
 	return p.imports(ctx, namespace, v1alpha1.LabelShard+"="+aggregator.ShardName(shard), take, broken)
 }
 
+// ImportGroup does the same for the incidents of one group.
+func (p *Projector) ImportGroup(ctx context.Context, namespace, group string, take func(aggregator.Imported) error) error {
+	return p.imports(ctx, namespace, v1alpha1.LabelGroup+"="+group, take, func(string, string) {})
+}
+
 func (p *Projector) imports(
 	ctx context.Context, namespace, selector string, take func(aggregator.Imported) error, broken func(name, resourceVersion string),
 ) error {

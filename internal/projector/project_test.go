@@ -201,7 +201,8 @@ func TestImportReadsPages(t *testing.T) {
 		take := func(i aggregator.Imported) error { names = append(names, i.Object.Name); return nil }
 		require.NoError(t, p.ImportShard(t.Context(), "stormfold", 1, take, func(string, string) {}))
 		require.NoError(t, p.ImportShard(t.Context(), "stormfold", 2, take, func(string, string) {}))
-		require.Equal(t, []string{"pod-down-abcdefghij"}, names)
+		require.NoError(t, p.ImportGroup(t.Context(), "", "0123456789abcdef", take))
+		require.Equal(t, []string{"pod-down-abcdefghij", "pod-down-abcdefghij"}, names)
 		_, err = incidents.Get(t.Context(), "stormfold", "nothing")
 		require.True(t, apierrors.IsNotFound(err))
 	})
