@@ -28,12 +28,15 @@ var mayImport = map[string][]string{
 	"handlers":   {"aggregator", "api"},
 	"projector":  {"aggregator", "api", "subject"},
 	"tracing":    {},
+	"human":      {},
+	"tree":       {"api", "human"},
 	"function":   {"handlers", "projector", "aggregator", "config", "subject", "api", "meter", "tracing"},
 	"source":     {"meter", "tracing"},
 	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject"},
 	"":           {"function"}, // the root package
 	"service":    {"handlers"},
-	"cmd":        {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing"},
+	"cmd":        {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing",
+		"human", "tree"},
 	"test":       {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
 }
 
