@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"meter":      {},
 	"aggregator": {"config", "subject"},
 	"handlers":   {"aggregator", "api"},
-	"projector":  {"aggregator", "api", "subject"},
+	"projector":  {"aggregator", "api", "subject", "human"},
 	"tracing":    {},
 	"human":      {},
 	"tree":       {"api", "human"},
@@ -35,9 +35,9 @@ var mayImport = map[string][]string{
 	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject"},
 	"":           {"function"}, // the root package
 	"service":    {"handlers"},
-	"cmd":        {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing",
+	"cmd": {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing",
 		"human", "tree"},
-	"test":       {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
+	"test": {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
 }
 
 // mayNotImport says what a package has nothing to do with, tests aside: each side of the fold knows its own server.

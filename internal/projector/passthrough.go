@@ -98,7 +98,7 @@ func (p *Projector) standingAlerts(ctx context.Context, namespace, group string)
 			return nil
 		}
 		a.storm = a.storm || st.Type == v1alpha1.TypeStorm
-		members, err := decodeMembers(st.Members, st.MembersFiring)
+		members, err := MembersOf(i)
 		if err != nil {
 			p.skipped(i.Namespace+"/"+i.Name, err)
 		}
