@@ -109,14 +109,27 @@ generate: ## Write what is generated: deepcopy, CRD, tables in docs, the policie
 	cp config/policies.yaml deploy/policies/policies.yaml
 	go run ./cmd/observability
 
-# The tag that deploy/ names.
-IMAGE_TAG ?= v0.1.0
+# The version of a release, which deploy/ names as the tag of the images, and what comes before the names of images.
+VERSION ?= v0.1.0
+IMAGE_TAG ?= $(VERSION)
+REPOSITORY ?= dev.local
 IMAGE_PLATFORMS ?= linux/amd64,linux/arm64
+CLI_PLATFORMS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64
 
 .PHONY: image
 image: ## Build the container images as OCI layouts in bin/image, without a registry or a daemon.
-	go run ./cmd/image -out bin/image -tag '$(IMAGE_TAG)' -platforms '$(IMAGE_PLATFORMS)' \
+	go run ./cmd/image -out bin/image -tag '$(IMAGE_TAG)' -repository '$(REPOSITORY)' -platforms '$(IMAGE_PLATFORMS)' \
 		./cmd/stormfold ./cmd/alertmanager-source ./cmd/dead-letters
+
+.PHONY: chart
+chart: ## Write the Helm chart to bin.
+	go run ./cmd/release -only chart -out bin -version '$(VERSION)' -repository '$(REPOSITORY)'
+
+.PHONY: release
+release: image ## Write all files of a release to bin/release: images, manifests, chart, command line, SBOM, checksums.
+	rm -rf bin/release
+	go run ./cmd/release -version '$(VERSION)' -repository '$(REPOSITORY)' -platforms '$(CLI_PLATFORMS)' -out bin/release
+	ls -l bin/release
 
 .PHONY: clean
 clean: ## Remove what was built here.

@@ -91,6 +91,6 @@ func TestSeverities(t *testing.T) {
 		"[a, [null, b]]": `severities[1]: "" is not a word of 1 to 63 bytes that is there once`,
 	} {
 		_, err := ParsePolicies([]byte("severities: " + severities + "\npolicies: [{name: a}]"))
-		assert.EqualError(t, err, want, severities)
+		assert.EqualError(t, err, "line 1: "+want, severities)
 	}
 }

@@ -38,7 +38,7 @@ type groupStatus struct {
 	Waiting           int    `json:"waiting"`
 	// CooldownUntil is until when an alert reopens the storm that is over.
 	CooldownUntil time.Time   `json:"cooldownUntil,omitzero"`
-	LastSeen       time.Time   `json:"heardAt,omitzero"`
+	LastSeen      time.Time   `json:"heardAt,omitzero"`
 	Due           time.Time   `json:"due,omitzero"`
 	Now           time.Time   `json:"now"`
 	Alert         alertStatus `json:"alert"`
@@ -123,7 +123,7 @@ func statusOf(id string, s aggregator.GroupState) *groupStatus {
 
 // lookInKube finds the incident that shows the alert. A cluster that nobody named is no reason to fail.
 func (o *explainOptions) lookInKube(ctx context.Context, out *explained) error {
-	named := o.kube.kubeconfig != "" || o.kube.context != ""
+	named := *o.kube.KubeConfig != "" || *o.kube.Context != "" || *o.kube.APIServer != ""
 	k, err := o.kube.connect()
 	if errors.Is(err, errNoKubeconfig) && !named {
 		out.note("Kubernetes was not asked: " + err.Error() + ".")

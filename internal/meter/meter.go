@@ -12,12 +12,13 @@ package meter
 import (
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/stormfold/stormfold/internal/version"
 )
 
 // Label is a label and all the values that it may have.
@@ -59,12 +60,7 @@ func New(prefix string) *Set {
 }
 
 // Version is the version that this program was built as.
-func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
-}
+func Version() string { return version.Get().Version }
 
 // Handler serves the metrics at /metrics.
 func (s *Set) Handler() http.Handler {
