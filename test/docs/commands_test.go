@@ -19,6 +19,8 @@ var elsewhere = map[string]string{
 	"skopeo copy --all oci:bin/image/stormfold:v0.1.0 docker://REGISTRY/stormfold:v0.1.0     # the others likewise":                          "It needs a registry.",
 	"func deploy --namespace stormfold --registry REGISTRY":                                                                                  "It needs a registry.",
 	"kubectl -n knative-eventing port-forward svc/broker-ingress 8081:80 &":                                                                  "Without a node there is no pod to forward to; the test listens in its place.",
+	"kubectl -n stormfold logs deploy/stormfold-source":                                                                                      "Without a node there is no pod with a log.",
+	"kubectl -n stormfold logs -l serving.knative.dev/service=stormfold -c user-container --tail=-1":                                         "Without a node there is no pod with a log.",
 	"kubectl -n stormfold logs deploy/stormfold-dead-letters":                                                                                "Without a node there is no pod with a log.",
 	"kubectl -n stormfold logs deploy/stormfold-dead-letters | kubectl stormfold redeliver --to http://127.0.0.1:8081/stormfold/stormfold -": "Without a node there is no pod with a log; the tests of stormctl redeliver.",
 }
@@ -36,7 +38,7 @@ var endless = []string{run, watch, "kubectl stormfold record night.jsonl --liste
 // installation are tried on it.
 var tour = []string{
 	"README.md#Try it",
-	"README.md#On the command line",
+	"README.md#Choose a threshold from your own alerts",
 	"README.md#In a cluster",
 	"docs/install.md#Images",
 	"docs/install.md#A trial",
@@ -49,6 +51,11 @@ var tour = []string{
 	"docs/stormctl.md#Explaining an alert",
 	"docs/stormctl.md#Drawing an incident",
 	"docs/stormctl.md#Redeliver",
+	"docs/troubleshooting.md#1. Is it part of another incident?",
+	"docs/troubleshooting.md#2. What do the policies make of it?",
+	"docs/troubleshooting.md#4. Does the source accept it?",
+	"docs/troubleshooting.md#5. Does the Broker deliver it?",
+	"docs/troubleshooting.md#6. Does the function accept it?",
 	"docs/install.md#Uninstall",
 	"docs/install.md#Production",
 	"docs/install.md#A highly available Redis",

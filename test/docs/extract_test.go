@@ -12,7 +12,7 @@ import (
 )
 
 // pages are those of which every command is run.
-var pages = []string{"README.md", "docs/install.md", "docs/events.md", "docs/incidents.md", "docs/stormctl.md"}
+var pages = []string{"README.md", "docs/install.md", "docs/events.md", "docs/incidents.md", "docs/stormctl.md", "docs/troubleshooting.md"}
 
 // command is one of a page, as it stands there, with what the page says that it prints.
 type command struct {
