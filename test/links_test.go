@@ -13,10 +13,10 @@ import (
 )
 
 var (
-	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	unnamed = regexp.MustCompile(`[^a-z0-9 _-]`)
-	fenced   = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	fenced  = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 )
 
 // TestLinks follows every link inside the repository: the file has to exist, and its heading too.
