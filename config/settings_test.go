@@ -142,7 +142,7 @@ func TestNamespaceOfThePod(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "told", s.Namespace)
 
-	// A directory in the place of the file cannot be read.
+	// A directory instead of the file cannot be read.
 	_, err = parse(nil, filepath.Dir(path))
 	require.ErrorContains(t, err, "STORMFOLD_NAMESPACE: is not set and")
 	_, err = parse(map[string]string{"STORMFOLD_NAMESPACE": "told"}, filepath.Dir(path))

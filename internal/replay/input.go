@@ -30,7 +30,7 @@ type Notification struct {
 //	{"time": "...", "data": ...}   one of the first two with the time at which it arrived
 //
 // The last two may say when they were sent, by their attributes, as for the function. Otherwise it is the latest start of an
-// alert, or end of a resolved one, that the document tells of: it cannot have been sent before. The error is one sentence that
+// alert, or end of a resolved one, in the document: it cannot have been sent before. The error is one sentence that
 // names the recording, the line at which the document begins, and the field. What holds no alerts, like a tick, is left out.
 func Read(name string, content []byte) ([]Notification, error) {
 	var out []Notification
@@ -93,7 +93,7 @@ func read(document []byte) (Notification, error) {
 	return n, nil
 }
 
-// lastWord is the latest start or end that a batch tells of, in milliseconds as the fold compares.
+// lastWord is the latest start or end in a batch, in milliseconds as the fold compares.
 func lastWord(batch aggregator.Batch) time.Time {
 	var last time.Time
 	for _, a := range batch.Alerts {

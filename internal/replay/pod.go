@@ -115,7 +115,7 @@ func (p *pod) over(at time.Time) bool { return p.ledger.open == 0 && at.Sub(p.no
 // moveTo sets the clock, which never goes back.
 func (p *pod) moveTo(t time.Time) {
 	if t.After(p.now) {
-		p.ledger.peak() // What stood until now.
+		p.ledger.peak() // The state until now.
 		p.now = t
 	}
 }

@@ -33,14 +33,14 @@ type Options struct {
 	Until time.Duration
 	// Redis is empty and nobody else's. Nil: one in the process, for this replay alone.
 	Redis redis.UniversalClient
-	// Progress, when set, is told of each notification that was folded.
+	// Progress, when set, is called after each notification that was folded.
 	Progress func()
-	// Changed, when set, is told of each incident that was written, and of each that was deleted, in order and with the time of
+	// Changed, when set, is called for each incident that was written or deleted, in order and with the time of
 	// the replay. The incident is the callee's.
 	Changed func(at time.Time, incident v1alpha1.Incident, deleted bool)
 }
 
-// forever is longer than any policy lets an incident fire when nothing is heard: its quiet and its maxDuration are at most 30
+// forever is longer than an incident can stay open without notifications: quiet and maxDuration of a policy are at most 30
 // days.
 const forever = 40 * 24 * time.Hour
 

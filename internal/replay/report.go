@@ -16,7 +16,7 @@ type Report struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
 	End  time.Time `json:"end"`
-	// Notifications is how many documents held alerts, Words how many alerts stood in them altogether.
+	// Notifications is the number of documents with alerts, Words the number of alerts in all of them.
 	Notifications int `json:"notifications"`
 	Words         int `json:"words"`
 	// Totals is the line of all policies together.

@@ -8,7 +8,7 @@
 //	400  not a CloudEvent, or one without a required attribute
 //	503  as many bytes of bodies as a pod may hold are being worked on already
 //
-// Each answer is one sentence of plain text. The function is told of the last two: a broker makes dead letters of such events.
+// Each answer is one sentence of plain text. The function logs the last two: a broker makes dead letters of such events.
 package service
 
 import (
@@ -36,9 +36,9 @@ const MaxBody = 4 << 20
 // times its size; with this much the function stays below half of the 256 MiB that deploy/function gives it.
 const MaxBodies = 16 << 20
 
-// listener is a function that wants to hear of what never reaches it.
+// listener is a function that logs and counts requests that never reach it.
 type listener interface {
-	// Refused is told why a request is refused for good. The id is the event's, as far as there is one.
+	// Refused reports why a request is refused permanently. The id is the event's, if there is one.
 	Refused(id string, reason handlers.Reason, err error)
 }
 

@@ -66,7 +66,7 @@ func send(t *testing.T, method, url string, header http.Header, body io.Reader) 
 	return resp.StatusCode, strings.TrimSpace(string(text))
 }
 
-// full is a JSON string of exactly so many bytes.
+// full is a JSON string of exactly size bytes.
 func full(size int) string { return `"` + strings.Repeat("x", size-2) + `"` }
 
 func TestAnswers(t *testing.T) {
@@ -149,7 +149,7 @@ func TestBodyReachesTheFunctionWhole(t *testing.T) {
 }
 
 // The receiver takes a request from whichever goroutine is free, and a goroutine whose client has gone takes none. Every
-// request has to find one all the same, or it hangs until the next comes.
+// request must still find one, or it hangs until the next comes.
 func TestRequestsWhoseClientHasGoneStillEnd(t *testing.T) {
 	f := &echo{}
 	handler := New(f).Handler

@@ -82,7 +82,7 @@ func (o *origin) event(i int, data []byte) event.Event {
 	for name, value := range o.extensions {
 		ev.SetExtension(name, value)
 	}
-	// Bytes are taken as they are. An event that is wrong is told by Validate, before it is sent.
+	// Bytes are taken as they are. Validate finds an invalid event before it is sent.
 	_ = ev.SetData(event.ApplicationJSON, data)
 	return ev
 }

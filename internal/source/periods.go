@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// maxGroups is how many groups of Alertmanager are remembered; the one that was heard of longest ago goes first.
+	// maxGroups is the number of Alertmanager's groups that are remembered; the one without a notification for longest goes first.
 	maxGroups = 1000
 	// gapsKept is how many gaps count. The smallest of them is told, so that changed settings of Alertmanager are seen in time.
 	gapsKept = 4
-	// leastInterval and leastRepeat are the shortest gaps that tell of a period. Shorter ones come from the peers of a pair, which both
+	// leastInterval and leastRepeat are the shortest gaps that are taken for a period. Shorter ones come from the peers of a pair, which both
 	// notify when they cannot reach each other.
 	leastInterval, leastRepeat = time.Second, time.Minute
 )

@@ -33,8 +33,8 @@ type answer struct {
 	help   string
 }
 
-// answers is every answer, in the order of the documentation. Alertmanager sends again what was answered 5xx and gives up
-// what was answered 4xx, so only what no repetition can mend is the latter.
+// answers is every answer, in the order of the documentation. Alertmanager repeats a notification that was answered
+// 5xx and drops one that was answered 4xx, so 4xx is only for what no repetition can fix.
 var answers = []answer{
 	{ok, http.StatusOK, "The sink has accepted every event."},
 	{invalid, http.StatusBadRequest, "The body is not a webhook of version 4, or none of its alerts can be used. The answer names the field."},

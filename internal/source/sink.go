@@ -54,8 +54,7 @@ type sinkError struct {
 
 func (e *sinkError) Error() string { return e.text }
 
-// send sends an event in binary mode, once: who repeats is Alertmanager, which knows by then whether there is something
-// newer to say. Its error is a *sinkError.
+// send sends an event in binary mode, once. Alertmanager repeats it, with newer states if there are any. Its error is a *sinkError.
 func (s *sink) send(ctx context.Context, ev event.Event) error {
 	began := time.Now()
 	err := s.try(ctx, ev)

@@ -151,7 +151,7 @@ func (r *remember) Read(p []byte) (n int, err error) {
 	return 0, r.err
 }
 
-// noteLeftOut leaves a trace of alerts that are not sent.
+// noteLeftOut logs and counts alerts that are not sent.
 func (s *Source) noteLeftOut(ctx context.Context, n *notification) {
 	if len(n.left) == 0 {
 		return
@@ -162,8 +162,8 @@ func (s *Source) noteLeftOut(ctx context.Context, n *notification) {
 	s.log.Warnw("alerts left out of a notification", s.withTrace(ctx, "alerts", n.leftOut(), "groupKey", n.groupKey, "first", n.first)...)
 }
 
-// send sends the chunks one after the other. One that the sink refuses for good does not keep back those behind it, since
-// it would do so at each repetition; any other failure ends the attempt.
+// send sends the chunks one after the other. One that the sink refuses permanently does not block the rest, since it would do so
+// at each repetition; any other failure ends the attempt.
 func (s *Source) send(ctx context.Context, body *spool, n *notification, head []byte, arrived time.Time) (accepted int, refused *refusal) {
 	of := newOrigin(s.settings, n, arrived, s.periods.with(n, arrived))
 	events := 0
@@ -183,7 +183,7 @@ func (s *Source) send(ctx context.Context, body *spool, n *notification, head []
 		if failed.result != sinkRefused {
 			return err
 		}
-		s.log.Errorw("the sink refuses an event for good", s.withTrace(ctx, "event", ev.ID(), "alerts", alerts, "groupKey", n.groupKey, "error", failed.text)...)
+		s.log.Errorw("the sink refuses an event permanently", s.withTrace(ctx, "event", ev.ID(), "alerts", alerts, "groupKey", n.groupKey, "error", failed.text)...)
 		return nil
 	}}
 	err := walk(body.reader(), func(string, json.RawMessage) error { return nil }, func(alert json.RawMessage) error {

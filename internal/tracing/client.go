@@ -72,7 +72,7 @@ func (c *client) Stop(context.Context) error {
 	return nil
 }
 
-// UploadTraces sends a batch. Its error has been told by then: the SDK would only write it to standard error.
+// UploadTraces sends a batch. Its error was already reported: the SDK would only write it to standard error.
 func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
 	// On the wire TracesData is what an ExportTraceServiceRequest is, whose package brings gRPC with it.
 	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})

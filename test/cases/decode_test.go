@@ -172,8 +172,8 @@ func TestCaseControlCharacters(t *testing.T) {
 	require.Equal(t, map[string]string{"alertname": "Ctl", "namespace": "shop"}, i.Status.CommonLabels)
 }
 
-// An ApiServerSource lists all Events of Kubernetes anew when it starts. One that was told of before tells nothing
-// new.
+// An ApiServerSource lists all Events of Kubernetes again when it starts. One that was reported before changes
+// nothing.
 func TestCaseKubernetesEventsListedAgain(t *testing.T) {
 	said := func(kind string, arrives, last time.Duration, count int) string {
 		return fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"https://10.96.0.1:443",

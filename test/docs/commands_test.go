@@ -63,7 +63,7 @@ var tour = []string{
 	"docs/install.md#Upgrade",
 }
 
-// before and during are what else is done for a command, by its text: what is there in a real cluster, or what someone does in
+// before and during are further actions for a command, by its text: what a real cluster does, or someone in
 // another terminal.
 var (
 	before = map[string]func(*bed, *testing.T){
@@ -169,7 +169,7 @@ func (b *bed) follow(t *testing.T, s shell, c command) {
 	})
 }
 
-// serveBroker stands in for the port-forward to the Broker, and for the Broker: events go to the function.
+// serveBroker replaces the port-forward to the Broker, and the Broker: events go to the function.
 func (b *bed) serveBroker(t *testing.T) {
 	var listener net.Listener
 	require.Eventually(t, func() (ok bool) {
@@ -187,7 +187,7 @@ func (b *bed) serveBroker(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 }
 
-// serveFunction stands in for the pod of the function.
+// serveFunction replaces the pod of the function.
 func (b *bed) serveFunction(t *testing.T) {
 	cluster.WaitCRD(t, "incidents.stormfold.io")
 	if b.pod != nil && b.pod.Running() {
@@ -206,7 +206,7 @@ func (b *bed) serveFunction(t *testing.T) {
 // storm is what someone sends in another terminal.
 func (b *bed) storm(t *testing.T) { b.shell(t, b.env).run(t, "make storm") }
 
-// makeReady stands in for Knative's controllers.
+// makeReady replaces Knative's controllers.
 func (b *bed) makeReady(t *testing.T) {
 	for _, object := range []string{"ksvc/stormfold", "broker/stormfold", "trigger/stormfold"} {
 		cluster.Kubectl(t, "--namespace=stormfold", "patch", object, "--subresource=status", "--type=merge", "--patch",

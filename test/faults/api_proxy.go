@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// APIProxy stands between the functions and the API server, and answers for it when told to.
+// APIProxy is a proxy between the functions and the API server that can answer for it.
 type APIProxy struct {
 	server *httptest.Server
 

@@ -186,7 +186,7 @@ func TestReplies(t *testing.T) {
 	want(response, reply, "opened", "reopened", "", 6, 1)
 	i := s.awaitOne(6, 1, 5)
 	require.EqualValues(t, 1, i.Status.Reopened)
-	require.EqualValues(t, i.Status.ObservedRevision, reply["revision"], "the reply tells of the revision that is written")
+	require.EqualValues(t, i.Status.ObservedRevision, reply["revision"], "the reply has the revision that is written")
 
 	seen := map[string]bool{}
 	for _, id := range told {
@@ -253,7 +253,7 @@ func TestNormalKubernetesEvent(t *testing.T) {
 	})
 	require.Equal(t, 2, a.code/100, a.body)
 	require.Empty(t, a.reply)
-	// What comes after it in the same group is the first that is heard of it.
+	// The next notification of the same group is the first to report it.
 	s.notify(s.alert("Scheduled", "web-0", "firing"))
 	s.awaitOne(1, 1, 0)
 }

@@ -120,7 +120,7 @@ func (r *RedisServer) Restart() error {
 	return r.Start()
 }
 
-// Close ends the server for good and closes its client. Its data is not saved.
+// Close ends the server permanently and closes its client. Its data is not saved.
 func (r *RedisServer) Close() error {
 	return errors.Join(r.client.Close(), r.Kill())
 }
