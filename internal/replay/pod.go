@@ -88,7 +88,7 @@ func (p *pod) take(ctx context.Context, n Notification) error {
 	return nil
 }
 
-// advance moves the clock to wherever something is due, and sees to it, until what is due next is not to be waited for.
+// advance moves the clock to each time at which work is due, and does it, until the next due time is not to be waited for.
 func (p *pod) advance(ctx context.Context, enough func(at time.Time) bool) error {
 	idle := 0
 	for {

@@ -6,7 +6,7 @@
 //
 // It decides nothing: the aggregator's scripts do, and the projector renders and writes the objects, to a Kubernetes in memory
 // that counts. What differs from the function is time. The clock jumps from one thing that is due to the next, a write takes
-// no time, and a deadline is seen to when it comes; in the function that is up to one and a half sweep intervals later.
+// no time, and a deadline takes effect when it comes; in the function that is up to one and a half sweep intervals later.
 package replay
 
 import (

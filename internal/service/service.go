@@ -1,6 +1,6 @@
 // Package service is func-go's CloudEvents service with a guard in front, for the programs in cmd.
 //
-// func-go puts no bound on a request's body, and its CloudEvents receiver answers 500 to a body that is no event, which a
+// func-go puts no bound on a request's body, and its CloudEvents receiver answers 500 to a body that is not an event, which a
 // Trigger would deliver again and again. The guard answers both before the receiver sees them:
 //
 //	405  not a POST

@@ -2,7 +2,7 @@
 // either with the sink as a whole when it is answered 2xx, or Alertmanager sends it again.
 //
 //	webhook ─► token, a free place           401, 503
-//	        ─► decode, as a stream           413: it is too large; 400: it is no webhook, or no alert of it can be used
+//	        ─► decode, as a stream           413: it is too large; 400: not a webhook, or no usable alert
 //	        ─► deal out to chunks            at most MaxChunk bytes of data each, alerts in their order
 //	        ─► an event for each ─► sink     one after the other, all with the time at which the webhook arrived
 //	        ─► 200 when the sink has accepted every event, 503 when it has not
@@ -109,7 +109,7 @@ func (s *Source) serve(w http.ResponseWriter, r *http.Request, arrived time.Time
 	return s.send(ctx, body, n, head, arrived)
 }
 
-const notWebhook = "this is no webhook of Alertmanager, version 4: %s"
+const notWebhook = "this is not a webhook of Alertmanager, version 4: %s"
 
 // read reads the body as it comes, and keeps it, for the alerts are sent when all of it is known.
 func (s *Source) read(w http.ResponseWriter, r *http.Request, body *spool) (*notification, *refusal) {

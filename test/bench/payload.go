@@ -157,7 +157,7 @@ func (s stream) notifications(size int) load {
 	}
 }
 
-// posts are bodies for Alertmanager's API, which are no events.
+// posts are bodies for Alertmanager's API, which are not events.
 func (s stream) posts(size int) load {
 	return func(b []byte, n int) ([]byte, string) { return s.appendBatch(b, n, size, true), "" }
 }

@@ -63,7 +63,7 @@ func TestCaseOneUnusualAlert(t *testing.T) {
 		"a fingerprint that is none":     {field("fingerprint", `"`+strings.Repeat("f", 64)+`"`), 0},
 		"no labels":                      {field("labels", `{}`), 4},
 		"a status that is none":          {field("status", `"active"`), 4},
-		"a start that is no time":        {field("startsAt", `"yesterday"`), 0},
+		"an invalid start":               {field("startsAt", `"yesterday"`), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := play(t, policies(t, together), sent(0, append([]string{c.alert}, documents...)...))

@@ -26,7 +26,7 @@ spec:
   subscriber: {uri: %s}
 `
 
-// TestStorm: fifteen alerts, then five hundred, then the end of them: one incident all the while, with exact counts, and
+// TestStorm: fifteen alerts, then five hundred, then the end of them: one incident throughout, with exact counts, and
 // one event about it for a subscriber.
 func TestStorm(t *testing.T) {
 	t.Parallel()

@@ -65,7 +65,7 @@ type fault struct {
 	expect []string
 }
 
-// TestFaults runs every fault: load, the fault in the middle of it, and the verdict when all has come to rest.
+// TestFaults runs every fault: load, the fault in the middle of it, and the verdict when no more work is due.
 func TestFaults(t *testing.T) {
 	all := os.Getenv("STORMFOLD_TESTBED_FAULTS") == "all"
 	chosen := func(faults []fault) []fault {

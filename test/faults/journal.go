@@ -2,7 +2,7 @@
 // servers, the network between them, or the function itself fail.
 //
 // A test sends alerts the way a Trigger does and keeps a journal of every event and of its answers (journal.go, load.go).
-// When the fault is over and all has come to rest, the checker compares the incidents in Kubernetes with the journal
+// When the fault is over and no more work is due, the checker compares the incidents in Kubernetes with the journal
 // (checker.go); anything but 0 lost, 0 doubled and 0 wrong fails. At the end one table shows all of them.
 //
 // STORMFOLD_TESTBED_FAULTS=all runs the long faults too, and STORMFOLD_TESTBED_FAULTS_TABLE names the document into which
@@ -57,7 +57,7 @@ type Journal struct {
 type event struct {
 	words []Word
 	taken bool
-	// truth is what is known otherwise: no event.
+	// truth marks what is known without an event.
 	truth bool
 }
 
@@ -83,7 +83,7 @@ func (j *Journal) Sending(words ...Word) (answered func(code int, text string)) 
 	}
 }
 
-// Truth notes what is known otherwise than by events: it must be reported in the end or, if that is not certain, may be.
+// Truth notes what is known without an event: it must be reported in the end or, if that is not certain, may be.
 func (j *Journal) Truth(certain bool, words ...Word) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

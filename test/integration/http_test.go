@@ -241,7 +241,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestNormalKubernetesEvent: an event that is no Warning is taken, and nothing comes of it.
+// TestNormalKubernetesEvent: an event that is not a Warning is accepted and ignored.
 func TestNormalKubernetesEvent(t *testing.T) {
 	s := newScene(t, startPod(t))
 	now := time.Now().UTC().Format(time.RFC3339)
@@ -258,7 +258,7 @@ func TestNormalKubernetesEvent(t *testing.T) {
 	s.awaitOne(1, 1, 0)
 }
 
-// TestTick: a PingSource's event carries on what is due, here a group whose pod has died before its flush interval was over.
+// TestTick: a PingSource's event starts work that is due, here a group whose pod has died before its flush interval was over.
 func TestTick(t *testing.T) {
 	const never = "STORMFOLD_SWEEP_INTERVAL=10m"
 	dying, ticked := startPod(t, never), startPod(t, never)

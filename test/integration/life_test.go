@@ -245,7 +245,7 @@ func TestAnEmptiedRedisGoesOnWithTheSameIncident(t *testing.T) {
 	require.Equal(t, v1alpha1.AlertCounts{Total: 16, Resolved: 16}, i.Status.Alerts)
 }
 
-// A pod that dies with changes unwritten leaves them due; another one carries on.
+// A pod that dies with changes unwritten leaves them due; another one writes them.
 func TestAnotherPodCarriesOn(t *testing.T) {
 	policy := quickPolicy(t, "1h", "1h", "1m", "1h")
 	dying := startPod(t, policy, "STORMFOLD_SWEEP_INTERVAL=1s")

@@ -51,7 +51,7 @@ var scenarios = []struct {
 	}},
 }
 
-// down is the node that dies, stuck what is rolled out in vain.
+// down is the node that dies, stuck the rollout that never completes.
 var (
 	down  = object{Kind: "Node", Name: nodeName(2)}
 	stuck = object{"Deployment", "orders", "orders-api"}

@@ -128,7 +128,7 @@ func (r *RedisServer) Close() error {
 // ready asks on a connection of its own: the pool of the client may hold broken ones from before a restart. The process
 // id makes sure that this server answered.
 func (r *RedisServer) ready(ctx context.Context) (err error) {
-	// go-redis logs each refused connection, which is no news while a server starts.
+	// go-redis logs each refused connection, which is expected while a server starts.
 	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.Addr)
 	if err != nil {
 		return err
