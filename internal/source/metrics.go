@@ -8,7 +8,7 @@ import (
 	"github.com/stormfold/stormfold/internal/meter"
 )
 
-// metrics are what an operator sees.
+// metrics are the source's metrics.
 type metrics struct {
 	set                 *meter.Set
 	notifications       map[reason]prometheus.Counter
@@ -20,7 +20,7 @@ type metrics struct {
 	eventSeconds        prometheus.Observer
 }
 
-// sinkResults are what may become of an event.
+// sinkResults are the results of sending an event.
 var sinkResults = []reason{ok, sinkRefused, sinkUnavailable, sinkUnreachable, sinkTimeout}
 
 func newMetrics() *metrics {

@@ -5,10 +5,10 @@ import (
 	"net/http"
 )
 
-// reason is why a notification was refused. The set is closed: it is the label of a metric.
+// reason is why a notification was refused. The set is fixed: it is the label of a metric.
 type reason string
 
-// The reasons, and ok for none. A notification that the sink does not take has that of the event.
+// The reasons, and ok for none. A notification that the sink does not accept has the reason of the event.
 const (
 	ok              reason = "ok"
 	badMethod       reason = "method"
@@ -26,7 +26,7 @@ const (
 	gone            reason = "gone"
 )
 
-// answer is what a webhook is answered for a reason.
+// answer is the answer to a webhook for a reason.
 type answer struct {
 	reason reason
 	status int

@@ -1,9 +1,9 @@
-// Package source takes the webhook of Alertmanager and sends it on as CloudEvents. It keeps nothing: a notification is
-// either with the sink as a whole when it is answered 2xx, or Alertmanager sends it again.
+// Package source receives Alertmanager's webhook and sends it as CloudEvents. It is stateless: a notification is answered 2xx
+// when the sink has all of it; otherwise Alertmanager sends it again.
 //
 //	webhook ─► token, a free place           401, 503
 //	        ─► decode, as a stream           413: it is too large; 400: not a webhook, or no usable alert
-//	        ─► deal out to chunks            at most MaxChunk bytes of data each, alerts in their order
+//	        ─► split into chunks             at most MaxChunk bytes of data each, alerts in their order
 //	        ─► an event for each ─► sink     one after the other, all with the time at which the webhook arrived
 //	        ─► 200 when the sink has accepted every event, 503 when it has not
 package source
@@ -55,7 +55,7 @@ func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r, span := s.webhookSpan(r)
 	alerts, refused := s.serve(w, r, arrived)
 	if refused != nil && r.Context().Err() != nil {
-		// Whatever went wrong, it did because nobody waits for the answer any more.
+		// The client has gone, whatever the error is.
 		refused = refuse(gone, "nobody waits for this answer any more: %s", refused.text)
 	}
 	s.metrics.answered(refused.why(), alerts, s.now().Sub(arrived))
@@ -111,7 +111,7 @@ func (s *Source) serve(w http.ResponseWriter, r *http.Request, arrived time.Time
 
 const notWebhook = "this is not a webhook of Alertmanager, version 4: %s"
 
-// read reads the body as it comes, and keeps it, for the alerts are sent when all of it is known.
+// read reads the body as a stream and keeps it, because the alerts are sent when all of it is known.
 func (s *Source) read(w http.ResponseWriter, r *http.Request, body *spool) (*notification, *refusal) {
 	bounded := &remember{from: http.MaxBytesReader(w, r.Body, s.settings.MaxBody)}
 	if r.ContentLength > s.settings.MaxBody {
@@ -134,7 +134,7 @@ func (s *Source) read(w http.ResponseWriter, r *http.Request, body *spool) (*not
 	return n, nil
 }
 
-// remember keeps the error of a reader, to tell it from what is wrong with what was read.
+// remember keeps the error of a reader, to distinguish it from errors in the content.
 type remember struct {
 	from io.Reader
 	err  error
