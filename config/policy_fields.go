@@ -48,10 +48,10 @@ func PolicyFields() []Field {
 	return []Field{
 		{
 			Key: "name", Unit: "name", Bound: "a DNS label, unique; required",
-			Help: "Name, part of the identity of the policy's groups. Renaming a policy starts new groups.", set: setName,
+			Help: "Part of the identity of the policy's groups: a new name starts new groups.", set: setName,
 		},
 		{
-			Key: "match", Unit: "list of matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none for the last policy", maxMatchers, maxMatcherLength),
+			Key: "match", Unit: "matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none in the last policy", maxMatchers, maxMatcherLength),
 			Help: "Matchers in Alertmanager's notation: `=`, `!=`, `=~`, `!~`. All must match.", set: setMatch,
 		},
 		{
@@ -59,16 +59,16 @@ func PolicyFields() []Field {
 			Help: "True accepts and counts the policy's alerts, but makes no incidents.", set: setDrop,
 		},
 		labelsField("groupBy", "[cluster, namespace, alertname]", 16,
-			"Alerts with equal values of these labels are a group. With `[]`, all alerts of the policy are. Derived labels are allowed.",
+			"Alerts with equal values of these labels, own or derived, are a group. `[]`: all alerts.",
 			func(p *Policy) *[]string { return &p.GroupBy }),
 		numberField("threshold", "5", "alerts", 1, 1000,
-			"Number of alerts that make a storm. Counts alerts that fire now or started to fire within `window`. With 1 the group has one incident from the first alert on.",
+			"Number of alerts, firing or started within `window`, that make a storm. With 1, the first alert opens the group's one incident.",
 			func(p *Policy) *int { return &p.Threshold }),
 		durationField("window", "15m", "1s", "1h", "at most `quiet`", "Period for `threshold`.",
 			func(p *Policy) *time.Duration { return &p.Window }),
-		durationField("quiet", "13h", "1s", "30d", "", "An alert without a notification for that long is over. An incident with no other alert ends with reason Quiet. "+
-			"Keep it above Alertmanager's `repeat_interval`.", func(p *Policy) *time.Duration { return &p.Quiet }),
-		durationField("maxDuration", "168h", "1s", "30d", "", "Age at which an incident ends with reason MaxDuration. Alerts that still fire get a new one at once.",
+		durationField("quiet", "13h", "1s", "30d", "", "An alert that is not reported for that long is over. Without any other alert, the incident ends with reason Quiet. "+
+			"Keep it above `repeat_interval`.", func(p *Policy) *time.Duration { return &p.Quiet }),
+		durationField("maxDuration", "168h", "1s", "30d", "", "Age at which an incident ends with reason MaxDuration. Alerts that still fire get a new one.",
 			func(p *Policy) *time.Duration { return &p.MaxDuration }),
 		durationField("cooldown", "20m", "0s", "24h", "", "An alert that fires within that time of the resolution reopens the incident.",
 			func(p *Policy) *time.Duration { return &p.Cooldown }),
@@ -81,19 +81,19 @@ func PolicyFields() []Field {
 		durationField("flush.max", "15s", "100ms", "10m", "at least `flush.min`", "Maximum of that interval.",
 			func(p *Policy) *time.Duration { return &p.Flush.Max }),
 		numberField("maxAlerts", "10000", "alerts", 1, 10000,
-			"Maximum number of alerts tracked in a group, at least `threshold`. Above it the counts are lower bounds.",
+			"Maximum number of alerts in a group, at least `threshold`. Above it, counts are lower bounds.",
 			func(p *Policy) *int { return &p.MaxAlerts }),
 		numberField("maxListed", "500", "resources", 1, 500, "Maximum number of resources that an incident lists. The counts stay exact.",
 			func(p *Policy) *int { return &p.MaxListed }),
 		numberField("maxGroups", "1000", "groups per shard", 1, 100000,
-			"Maximum number of groups in each Redis shard. Alerts of further groups share one overflow group.",
+			"Maximum number of groups; further ones share an overflow group.",
 			func(p *Policy) *int { return &p.MaxGroups }),
 		wordField("onRedisFailure", OnRedisFailureRetry, []string{OnRedisFailureRetry, OnRedisFailurePassthrough},
-			"What happens to an event when Redis fails: `retry` refuses it, so it is delivered again; `passthrough` also writes an incident "+
-				"for each firing alert, which its group takes over later. It costs one list per opened incident.",
+			"`retry` refuses events while Redis fails. `passthrough` also writes an incident for each "+
+				"firing alert, which its group takes over later; it costs one list per opened incident.",
 			func(p *Policy) *string { return &p.OnRedisFailure }),
 		labelsField("breakdown", "[namespace, node, severity, workload]", 8,
-			"Labels whose values are counted as hotspots. `workload` is derived from the pod's name.",
+			"Labels whose values are counted as hotspots.",
 			func(p *Policy) *[]string { return &p.Breakdown }),
 	}
 }
@@ -218,7 +218,7 @@ func wordField(key, byDefault string, words []string, help string, field func(*P
 
 func labelsField(key, byDefault string, most int, help string, field func(*Policy) *[]string) Field {
 	return Field{
-		Key: key, Default: byDefault, Unit: "list of label names", Bound: fmt.Sprintf("0 to %d, distinct, of up to %d bytes", most, maxLabelName), Help: help,
+		Key: key, Default: byDefault, Unit: "labels", Bound: fmt.Sprintf("0 to %d distinct ones of up to %d bytes", most, maxLabelName), Help: help,
 		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
 			var entries []json.RawMessage
 			if err := json.Unmarshal(value, &entries); err != nil || entries == nil || len(entries) > most {
