@@ -142,7 +142,7 @@ func newMetrics() *metrics {
 	m.periods = s.Counter("policy_periods_too_short_total", "Events whose sender repeats too rarely for their policy, by the policy's field that "+
 		"is too short. The log names the policy and the value to set.", meter.Of("field", periodFields...))
 	m.panics = s.Counter("panics_total", "Panics that were caught, each a bug whose stack is in the log: in an event (answered 503), a fold, the "+
-		"writing of a group, an import, a sweep, or the takeover of passthrough incidents.", meter.Of("in", panicPlaces...))
+		"writing of a group, an import, or a sweep.", meter.Of("in", panicPlaces...))
 	m.policyLoads = s.Counter("policy_loads_total", "Reloads of the policy file.", okOrError)
 	m.policyBroken = s.Gauge("policies_broken", "1 while the policy file is invalid and the last valid one is in use.").WithLabelValues()
 	return m
@@ -151,9 +151,9 @@ func newMetrics() *metrics {
 // watch exports what the pod remembers, works on, and thinks of Redis.
 func (m *metrics) watch(p *pod) {
 	m.set.Read("groups_remembered", "Groups that this pod will write when their flush interval is over.", meter.Label{},
-		func(string) float64 { return float64(p.agenda.size()) })
+		func(string) float64 { return float64(p.scheduler.size()) })
 	m.set.Read("events_in_progress", "Events in progress, at most STORMFOLD_CONCURRENCY.", meter.Label{},
-		func(string) float64 { return float64(p.gate.inside()) })
+		func(string) float64 { return float64(p.limiter.inUse()) })
 	m.set.Read("redis_breaker_state", "State of the circuit breaker: 0 closed, 1 half-open (one event at a time), 2 open. On a Cluster, by shard.",
 		meter.Of("shard", p.breaker.names()...), p.breaker.state)
 }

@@ -38,10 +38,10 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	st := &incident.Status
 	st.State, st.Type = v1alpha1.StateFiring, v1alpha1.TypeAlert
 	switch o.State {
-	case aggregator.Ended:
+	case aggregator.StateResolved:
 		st.State = v1alpha1.StateResolved
 		st.ResolvedAt = at(o.EndedAt)
-	case aggregator.TakenOver:
+	case aggregator.StateAbsorbed:
 		st.State = v1alpha1.StateAbsorbed
 		st.AbsorbedBy = o.AbsorbedBy
 	}
@@ -235,10 +235,10 @@ func conditions(o aggregator.Object) []metav1.Condition {
 		LastTransitionTime: *at(o.OpenedAt), Message: "alerts are firing",
 	}
 	switch {
-	case o.State == aggregator.TakenOver:
+	case o.State == aggregator.StateAbsorbed:
 		resolved.Status, resolved.Reason = metav1.ConditionTrue, v1alpha1.ReasonAbsorbed
 		resolved.LastTransitionTime, resolved.Message = *at(o.EndedAt), "the group became a storm: see "+o.AbsorbedBy
-	case o.State == aggregator.Ended:
+	case o.State == aggregator.StateResolved:
 		resolved.Status, resolved.Reason = metav1.ConditionTrue, o.Reason
 		resolved.LastTransitionTime, resolved.Message = *at(o.EndedAt), endings[o.Reason]
 	case o.Reopened > 0:

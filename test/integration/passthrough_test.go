@@ -143,7 +143,6 @@ func TestPassthrough(t *testing.T) {
 			s.refused(l)
 			first := s.awaitOne(1, 1, 0)
 			require.Equal(t, v1alpha1.TypeAlert, first.Status.Type)
-			require.Equal(t, v1alpha1.OriginPassthrough, first.Labels[v1alpha1.LabelOrigin])
 			require.Equal(t, []v1alpha1.Resource{{Kind: "Pod", Namespace: s.namespace, Name: "db-0", Firing: true}}, first.Status.Resources)
 			require.Equal(t, "pod db-0 is in trouble", first.Status.Exemplar.Summary)
 			for range 3 {
@@ -316,7 +315,7 @@ func TestPassthroughWritesNoMoreThanItMust(t *testing.T) {
 	values := known.metrics()
 	require.Equal(t, "10", values[`stormfold_passthrough_alerts_total{result="skipped"}`])
 	require.Equal(t, "30", values[`stormfold_passthrough_alerts_total{result="written"}`])
-	require.Equal(t, "10", values[`stormfold_passthrough_alerts_total{result="standing"}`])
+	require.Equal(t, "30", values[`stormfold_passthrough_alerts_total{result="standing"}`])
 }
 
 // metrics are the pod's, by name with labels.

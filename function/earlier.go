@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -81,21 +82,32 @@ func (o *openKinds) loaded(policies []config.Policy) []aggregator.Kind {
 	return o.former
 }
 
-// foldOlder folds alerts that fire in an incident of earlier policies into that, past the breaker, and leaves the groups of the
-// others in Rest.
-func (p *pod) foldOlder(ctx context.Context, policies config.Policies, groups []aggregator.Group) (aggregator.Older, error) {
-	older := aggregator.OlderGroups(p.kinds.earlier(policies), groups)
-	if len(older.Groups) == 0 {
-		return older, nil
-	}
-	t := p.breaker.begin(older.Groups)
-	defer func() { t.end(older.Groups, older.Folded) }()
-	for _, group := range older.Groups {
-		if refused := t.refusal(group); refused != nil {
-			// Nothing is tried, which says nothing about the others.
-			older.Folded = slices.Repeat([]aggregator.Folded{{Err: context.Canceled}}, len(older.Groups))
-			return older, refused
+// foldEarlier folds alerts that fire in an incident of earlier policies into that. The others go on.
+func (p *pod) foldEarlier(next foldFunc) foldFunc {
+	return func(ctx context.Context, groups []aggregator.Group) []folded {
+		alerts := aggregator.OlderGroups(p.kinds.earlier(p.policies.Current()), groups)
+		if len(alerts.Groups) == 0 {
+			return next(ctx, groups)
 		}
+		earlier, err := p.tryEarlier(ctx, &alerts)
+		if err != nil && !errors.Is(err, aggregator.ErrReplicas) {
+			return append(failed(alerts.Rest, err), earlier...) // They may be in an incident of those.
+		}
+		return append(next(ctx, alerts.Rest), earlier...)
 	}
-	return older, p.aggregator.FoldOlder(ctx, &older)
+}
+
+// tryEarlier is that, past the breaker: for all of the groups or for none.
+func (p *pod) tryEarlier(ctx context.Context, alerts *aggregator.Older) (results []folded, err error) {
+	t := p.breaker.begin(alerts.Groups)
+	if _, refused := t.sort(alerts.Groups); len(refused) > 0 {
+		t.end(failed(alerts.Groups, context.Canceled)) // Nothing is tried, which says nothing about the others.
+		return nil, refused[0].Err
+	}
+	defer func() { t.end(results) }()
+	err = p.aggregator.FoldOlder(ctx, alerts)
+	for i, f := range alerts.Folded {
+		results = append(results, folded{group: alerts.Groups[i], earlier: true, Folded: f})
+	}
+	return results, err
 }

@@ -35,7 +35,7 @@ func TestOverload(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
-	require.Eventually(t, func() bool { return p.gate.inside() == 3 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return p.limiter.inUse() == 3 }, 10*time.Second, time.Millisecond)
 	broken := alertEvent(t, "web-1", "firing")
 	broken.SetType("no.such.type")
 	for range 100 {
@@ -48,6 +48,6 @@ func TestOverload(t *testing.T) {
 	all.Wait()
 	_, err := f.Handle(t.Context(), alertEvent(t, "web-1", "firing"))
 	require.NoError(t, err)
-	require.Zero(t, p.gate.inside())
+	require.Zero(t, p.limiter.inUse())
 	require.NoError(t, f.Stop(t.Context()))
 }

@@ -24,31 +24,37 @@ func (m *metrics) answered(eventType string, err error, took time.Duration) {
 	m.eventSeconds.Observe(took.Seconds())
 }
 
-func (m *metrics) folded(groups []aggregator.Group, folded []aggregator.Folded, took time.Duration) {
-	m.foldSeconds.Observe(took.Seconds())
-	for i, f := range folded {
-		if f.TookOver {
+// folded counts what became of an event's groups. Those of earlier policies are not counted: their alerts may be in others, too.
+func (m *metrics) folded(results []folded, took time.Duration) {
+	if slices.ContainsFunc(results, func(r folded) bool { return !r.earlier }) {
+		m.foldSeconds.Observe(took.Seconds())
+	}
+	for _, r := range results {
+		if r.earlier {
+			continue
+		}
+		if r.TookOver {
 			m.takeovers.Inc()
 		}
-		if f.Err != nil {
+		if r.Err != nil {
 			m.folds["error"].Inc()
-			m.redisFailed(f.Err)
+			m.redisFailed(r.Err)
 			continue
 		}
 		result := "unchanged"
-		if f.Changed {
+		if r.Changed {
 			result = "changed"
 		}
 		m.folds[result].Inc()
-		for _, alert := range groups[i].Alerts {
+		for _, alert := range r.group.Alerts {
 			if counter := m.alerts[alert.Status]; counter != nil {
 				counter.Inc()
 			}
 		}
-		if f.Group != groups[i].ID {
-			m.overflow.Add(float64(len(groups[i].Alerts)))
+		if r.Group != r.group.ID {
+			m.overflow.Add(float64(len(r.group.Alerts)))
 		}
-		m.skew.Observe(max(0, f.Now.Sub(groups[i].Alerts[0].NotifiedAt).Seconds()))
+		m.skew.Observe(max(0, r.Now.Sub(r.group.Alerts[0].NotifiedAt).Seconds()))
 	}
 }
 

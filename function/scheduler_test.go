@@ -10,21 +10,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAgendaProjectsWhenTheTimeHasCome(t *testing.T) {
+func TestSchedulerProjectsWhenTheTimeHasCome(t *testing.T) {
 	var got []string
-	a := newAgenda(1, func(group, token string, now bool, _ cause) { got = append(got, fmt.Sprint(group, token, now)) })
-	later := a.add("g", time.Now().Add(time.Hour), "", cause{})
-	sooner := a.add("g", time.Now(), "t", cause{})
+	s := newScheduler(1, func(group, token string, now bool, _ cause) { got = append(got, fmt.Sprint(group, token, now)) })
+	later := s.schedule("g", time.Now().Add(time.Hour), "", cause{})
+	sooner := s.schedule("g", time.Now(), "t", cause{})
 	<-sooner
 	<-later
 	require.Equal(t, []string{"gtfalse"}, got, "once, at the earlier time, with the lease")
-	require.Zero(t, a.size())
+	require.Zero(t, s.size())
 }
 
-func TestAgendaLimitsWhatRunsAtOnce(t *testing.T) {
+func TestSchedulerLimitsWhatRunsAtOnce(t *testing.T) {
 	var running, most atomic.Int32
 	release := make(chan struct{})
-	a := newAgenda(3, func(string, string, bool, cause) {
+	s := newScheduler(3, func(string, string, bool, cause) {
 		n := running.Add(1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
@@ -33,7 +33,7 @@ func TestAgendaLimitsWhatRunsAtOnce(t *testing.T) {
 	})
 	var done []<-chan struct{}
 	for i := range 20 {
-		done = append(done, a.add(fmt.Sprint(i), time.Now(), "", cause{}))
+		done = append(done, s.schedule(fmt.Sprint(i), time.Now(), "", cause{}))
 	}
 	require.Eventually(t, func() bool { return running.Load() == 3 }, 10*time.Second, time.Millisecond)
 	close(release)
@@ -44,46 +44,46 @@ func TestAgendaLimitsWhatRunsAtOnce(t *testing.T) {
 }
 
 // A request waits for its own write, and not for those of others.
-func TestAgendaLeadsOnlyWhereThereIsRoom(t *testing.T) {
+func TestSchedulerStartsOnlyWhereThereIsRoom(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	release := make(chan struct{})
-	a := newAgenda(1, func(group, token string, _ bool, _ cause) {
+	s := newScheduler(1, func(group, token string, _ bool, _ cause) {
 		<-release
 		mu.Lock()
 		defer mu.Unlock()
 		got = append(got, group+token)
 	})
-	later := a.add("a", time.Now().Add(time.Hour), "", cause{})
-	first := a.lead("a", "1", cause{})
+	later := s.schedule("a", time.Now().Add(time.Hour), "", cause{})
+	first := s.start("a", "1", cause{})
 	require.NotNil(t, first)
-	require.Nil(t, a.lead("b", "2", cause{}), "the only slot is taken")
-	require.Equal(t, 1, a.size(), "it waits in line")
+	require.Nil(t, s.start("b", "2", cause{}), "the only slot is taken")
+	require.Equal(t, 1, s.size(), "it waits in line")
 	close(release)
 	<-first
 	<-later
-	require.Eventually(t, func() bool { return a.size() == 0 }, 10*time.Second, time.Millisecond)
-	a.drain()
+	require.Eventually(t, func() bool { return s.size() == 0 }, 10*time.Second, time.Millisecond)
+	s.drain()
 	mu.Lock()
 	require.Equal(t, []string{"a1", "b2"}, got, "each once, with the lease")
 	mu.Unlock()
-	<-a.lead("c", "3", cause{}) // Closed: it stays due in Redis.
+	<-s.start("c", "3", cause{}) // Closed: it stays due in Redis.
 	require.Len(t, got, 2)
 }
 
-func TestAgendaDrainsWhatItRemembers(t *testing.T) {
+func TestSchedulerDrainsWhatIsScheduled(t *testing.T) {
 	var mu sync.Mutex
 	got := map[string]bool{}
-	a := newAgenda(2, func(group, _ string, now bool, _ cause) {
+	s := newScheduler(2, func(group, _ string, now bool, _ cause) {
 		mu.Lock()
 		defer mu.Unlock()
 		got[group] = now
 	})
 	for i := range 5 {
-		a.add(fmt.Sprint(i), time.Now().Add(time.Hour), "", cause{})
+		s.schedule(fmt.Sprint(i), time.Now().Add(time.Hour), "", cause{})
 	}
-	a.drain()
+	s.drain()
 	require.Equal(t, map[string]bool{"0": true, "1": true, "2": true, "3": true, "4": true}, got)
-	<-a.add("late", time.Now(), "", cause{}) // Closed: it stays due in Redis.
+	<-s.schedule("late", time.Now(), "", cause{}) // Closed: it stays due in Redis.
 	require.NotContains(t, got, "late")
 }

@@ -16,7 +16,7 @@ import (
 
 // folds is a Redis that holds each fold up until it is let go, and remembers what it was asked for.
 type folds struct {
-	together
+	coalescer
 	mu    sync.Mutex
 	asked [][]aggregator.Group
 	let   chan error
@@ -25,7 +25,7 @@ type folds struct {
 func newFolds() *folds {
 	f := &folds{let: make(chan error)}
 	f.namespace = func(g aggregator.Group) string { return g.Alerts[0].Labels["namespace"] }
-	f.fold = func(ctx context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+	f.next = func(ctx context.Context, groups []aggregator.Group) (out []folded) {
 		f.mu.Lock()
 		f.asked = append(f.asked, groups)
 		f.mu.Unlock()
@@ -36,35 +36,24 @@ func newFolds() *folds {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return nil, err
+			return failed(groups, err)
 		}
-		var out []aggregator.Folded
 		for _, g := range groups {
-			out = append(out, aggregator.Folded{
+			out = append(out, folded{group: g, Folded: aggregator.Folded{
 				Group: g.ID, Token: "granted", TookOver: true, NewlyFiring: len(g.Alerts), Total: len(g.Alerts), Changed: true,
 				Transitions: []aggregator.Transition{{Incident: "i"}},
-			})
+			}})
 		}
-		return out, nil
+		return out
 	}
 	return f
 }
 
-// answer is what became of an event.
-type answer struct {
-	aggregator.Folded
-	err error
-}
-
 // event folds an event in the background.
-func (f *folds) event(ctx context.Context, group aggregator.Group) <-chan answer {
-	done := make(chan answer, 1)
+func (f *folds) event(ctx context.Context, group aggregator.Group) <-chan aggregator.Folded {
+	done := make(chan aggregator.Folded, 1)
 	go func() {
-		folded, err := f.groups(ctx, []aggregator.Group{group})
-		if len(folded) == 0 {
-			folded = []aggregator.Folded{{}}
-		}
-		done <- answer{folded[0], err}
+		done <- f.fold(ctx, []aggregator.Group{group})[0].Folded
 	}()
 	synctest.Wait()
 	return done
@@ -107,7 +96,7 @@ func TestEventsThatWaitAreFoldedTogether(t *testing.T) {
 		f := newFolds()
 		first := f.event(t.Context(), about(groupA, "1"))
 		original := about(groupA, "2")
-		waiting := []<-chan answer{
+		waiting := []<-chan aggregator.Folded{
 			f.event(t.Context(), original), f.event(t.Context(), about(groupB, "3")), f.event(t.Context(), about(groupA, "4", "5")),
 			f.event(t.Context(), about(groupA, "2")),
 		}
@@ -129,17 +118,17 @@ func TestEventsThatWaitAreFoldedTogether(t *testing.T) {
 			{Group: groupA, Total: 4, Changed: true},
 		} {
 			got := <-waiting[i]
-			require.NoError(t, got.err)
-			require.Equal(t, want, got.Folded, i)
+			require.NoError(t, got.Err)
+			require.Equal(t, want, got, i)
 		}
 		last := f.event(t.Context(), about(groupA, "7"))
-		require.Len(t, f.asked, 4, "the line is free again")
+		require.Len(t, f.asked, 4, "the queue is free again")
 		f.let <- nil
-		require.NoError(t, (<-last).err)
+		require.NoError(t, (<-last).Err)
 	})
 }
 
-// An event that gives up while it waits leaves the line, and its alerts with it. Once they are on their way it has the answer, even
+// An event that gives up while it waits leaves the queue, and its alerts with it. Once they are on their way it has the answer, even
 // when it has no time left: a lease that was granted, and what came of it, is never told to nobody.
 func TestAnEventThatGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -151,12 +140,12 @@ func TestAnEventThatGivesUp(t *testing.T) {
 		defer cancel()
 		gone, stays := f.event(short, about(groupA, "2")), f.event(long, about(groupA, "3"))
 		time.Sleep(2 * time.Second)
-		require.ErrorIs(t, (<-gone).err, aggregator.ErrTimeout)
+		require.ErrorIs(t, (<-gone).Err, aggregator.ErrTimeout)
 		f.let <- nil
 		<-first
 		f.let <- nil
 		got := <-stays
-		require.NoError(t, got.err)
+		require.NoError(t, got.Err)
 		require.Equal(t, "granted", got.Token)
 		require.Len(t, got.Transitions, 1)
 		require.Equal(t, []string{"a: 3"}, fingerprints(f.asked[1]))
@@ -166,8 +155,8 @@ func TestAnEventThatGivesUp(t *testing.T) {
 		gone = f.event(given, about(groupA, "2"))
 		cancel()
 		got = <-gone
-		require.ErrorIs(t, got.err, context.Canceled)
-		require.ErrorIs(t, got.err, aggregator.ErrGivenUp)
+		require.ErrorIs(t, got.Err, context.Canceled)
+		require.ErrorIs(t, got.Err, aggregator.ErrGivenUp)
 		f.let <- nil
 		<-first
 		synctest.Wait()
@@ -184,13 +173,13 @@ func TestAnEventThatGivesUp(t *testing.T) {
 		synctest.Wait()
 		f.let <- nil
 		got = <-late
-		require.NoError(t, got.err)
+		require.NoError(t, got.Err)
 		require.Equal(t, "granted", got.Token)
 		require.Len(t, got.Transitions, 1)
 
 		last := f.event(t.Context(), about(groupA, "3"))
 		f.let <- nil
-		require.NoError(t, (<-last).err, "the line is free again")
+		require.NoError(t, (<-last).Err, "the queue is free again")
 	})
 }
 
@@ -199,7 +188,7 @@ func TestABatchThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFolds()
 		first := f.event(t.Context(), about(groupA, "1"))
-		var waiting []<-chan answer
+		var waiting []<-chan aggregator.Folded
 		for _, d := range []time.Duration{time.Second, 3 * time.Second, 2 * time.Second} {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			defer cancel()
@@ -209,19 +198,18 @@ func TestABatchThatFails(t *testing.T) {
 		<-first
 		began := time.Now()
 		for _, w := range waiting {
-			require.Error(t, (<-w).err)
+			require.Error(t, (<-w).Err)
 		}
 		synctest.Wait()
 		require.Equal(t, 3*time.Second, time.Since(began))
 
 		first = f.event(t.Context(), about(groupA, "1"))
-		waiting = []<-chan answer{f.event(t.Context(), about(groupA, "2")), f.event(t.Context(), about(groupB, "3"))}
+		waiting = []<-chan aggregator.Folded{f.event(t.Context(), about(groupA, "2")), f.event(t.Context(), about(groupB, "3"))}
 		f.let <- nil
 		<-first
 		f.let <- aggregator.ErrOutOfMemory
 		for _, w := range waiting {
 			got := <-w
-			require.ErrorIs(t, got.err, aggregator.ErrOutOfMemory)
 			require.ErrorIs(t, got.Err, aggregator.ErrOutOfMemory)
 		}
 	})
@@ -231,7 +219,7 @@ func TestABatchThatFails(t *testing.T) {
 func TestWhatIsNotFoldedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFolds()
-		var all []<-chan answer
+		var all []<-chan aggregator.Folded
 		fold := func(g aggregator.Group) { all = append(all, f.event(t.Context(), g)) }
 		fold(about(groupA, "1"))
 		truncated, reloaded, elsewhere := about(groupA, "2"), about(groupA, "3"), about(groupA, "4")
@@ -242,20 +230,19 @@ func TestWhatIsNotFoldedTogether(t *testing.T) {
 			fold(g)
 		}
 		require.Len(t, f.asked, 1)
-		fold(about(groupA, make([]string, togetherEvent+1)...))
+		fold(about(groupA, make([]string, coalescedEvent+1)...))
 		require.Len(t, f.asked, 2, "a notification goes at once")
 		several := make(chan error)
 		go func() {
-			_, err := f.groups(t.Context(), []aggregator.Group{about(groupA, "6"), about(groupC, "7")})
-			several <- err
+			several <- firstError(f.fold(t.Context(), []aggregator.Group{about(groupA, "6"), about(groupC, "7")}))
 		}()
 		synctest.Wait()
 		require.Len(t, f.asked, 3, "and what is of several groups")
 		for len(f.asked) < 4 {
-			fold(about(groupA, make([]string, togetherEvent)...))
+			fold(about(groupA, make([]string, coalescedEvent)...))
 		}
-		waiting := f.lines[aggregator.ShardOf(groupA)].next
-		require.Equal(t, 4+togetherEvent*((togetherAlerts-4)/togetherEvent), waiting.alerts, "what has no room goes at once")
+		waiting := f.queues[aggregator.ShardOf(groupA)].next
+		require.Equal(t, 4+coalescedEvent*((coalescedAlerts-4)/coalescedEvent), waiting.alerts, "what has no room goes at once")
 		go func() {
 			for range all {
 				select {
@@ -266,7 +253,7 @@ func TestWhatIsNotFoldedTogether(t *testing.T) {
 		}()
 		require.NoError(t, <-several)
 		for _, a := range all {
-			require.NoError(t, (<-a).err)
+			require.NoError(t, (<-a).Err)
 		}
 		got := fingerprints(f.asked[4])
 		require.Equal(t, []string{"a: 2", "a: 3", "a: 4"}, got[:3])
@@ -281,19 +268,18 @@ func TestManyEventsAreFoldedTogether(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]int{}
 	leases := 0
-	f := &together{namespace: func(aggregator.Group) string { return "" }}
-	f.fold = func(_ context.Context, groups []aggregator.Group) ([]aggregator.Folded, error) {
+	f := &coalescer{namespace: func(aggregator.Group) string { return "" }}
+	f.next = func(_ context.Context, groups []aggregator.Group) (out []folded) {
 		mu.Lock()
 		defer mu.Unlock()
-		var out []aggregator.Folded
 		for _, g := range groups {
 			for _, a := range g.Alerts {
 				seen[a.Fingerprint]++
 			}
 			leases++
-			out = append(out, aggregator.Folded{Group: g.ID, Token: "granted"})
+			out = append(out, folded{group: g, Folded: aggregator.Folded{Group: g.ID, Token: "granted"}})
 		}
-		return out, nil
+		return out
 	}
 	var all sync.WaitGroup
 	taken, refused := 0, 0
@@ -304,16 +290,16 @@ func TestManyEventsAreFoldedTogether(t *testing.T) {
 			if i%7 == 0 {
 				go cancel()
 			}
-			folded, err := f.groups(ctx, []aggregator.Group{about([]string{groupA, groupB, groupC}[i%3], fmt.Sprint(i))})
+			got := f.fold(ctx, []aggregator.Group{about([]string{groupA, groupB, groupC}[i%3], fmt.Sprint(i))})[0]
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
+			if got.Err != nil {
 				refused++
-				require.ErrorIs(t, err, context.Canceled)
+				require.ErrorIs(t, got.Err, context.Canceled)
 				require.Zero(t, i%7)
 				require.NotContains(t, seen, fmt.Sprint(i))
 			}
-			if folded[0].Token != "" {
+			if got.Token != "" {
 				taken++
 			}
 		})
@@ -326,7 +312,7 @@ func TestManyEventsAreFoldedTogether(t *testing.T) {
 	require.Equal(t, leases, taken)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, l := range f.lines {
+	for _, l := range f.queues {
 		require.Nil(t, l.next)
 	}
 }
