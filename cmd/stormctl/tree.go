@@ -12,10 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/tree"
 )
-
-// treeVersion is that of the JSON of tree. Fields may be added under the same.
-const treeVersion = "stormfold.io/tree/v1"
 
 // treeOptions are the flags of tree.
 type treeOptions struct {
@@ -23,58 +21,6 @@ type treeOptions struct {
 	file      string
 	output    string
 	resources int
-}
-
-// forest is the JSON of tree.
-type forest struct {
-	APIVersion string `json:"apiVersion"`
-	Incidents  []twig `json:"incidents"`
-}
-
-// twig is one incident with its resources grouped, and with what it absorbed.
-type twig struct {
-	Name         string               `json:"name"`
-	Namespace    string               `json:"namespace"`
-	Policy       string               `json:"policy"`
-	AlertName    string               `json:"alertName"`
-	GroupLabels  map[string]string    `json:"groupLabels"`
-	Type         v1alpha1.Type        `json:"type"`
-	State        v1alpha1.State       `json:"state"`
-	Severity     string               `json:"severity"`
-	Alerts       v1alpha1.AlertCounts `json:"alerts"`
-	Reopened     int32                `json:"reopened"`
-	Truncated    bool                 `json:"truncated"`
-	StartedAt    *metav1.Time         `json:"startedAt,omitempty"`
-	StormAt      *metav1.Time         `json:"stormAt,omitempty"`
-	LastChangeAt *metav1.Time         `json:"lastChangeAt,omitempty"`
-	ResolvedAt   *metav1.Time         `json:"resolvedAt,omitempty"`
-	CommonLabels map[string]string    `json:"commonLabels"`
-	Exemplar     *v1alpha1.Exemplar   `json:"exemplar,omitempty"`
-	Hotspots     []v1alpha1.Hotspot   `json:"hotspots"`
-	// ResourceCount is how many there are, Resources those that the incident lists.
-	ResourceCount int32              `json:"resourceCount"`
-	Resources     []inNamespace      `json:"resources"`
-	Conditions    []metav1.Condition `json:"conditions"`
-	AbsorbedBy    string             `json:"absorbedBy,omitempty"`
-	// Absorbed are the incidents that point at this one.
-	Absorbed []string `json:"absorbed"`
-}
-
-// inNamespace are resources of one namespace; the empty one is of those that live in none.
-type inNamespace struct {
-	Namespace string   `json:"namespace"`
-	Kinds     []ofKind `json:"kinds"`
-}
-
-// ofKind are resources of one kind, firing ones first.
-type ofKind struct {
-	Kind      string  `json:"kind"`
-	Resources []named `json:"resources"`
-}
-
-type named struct {
-	Name   string `json:"name"`
-	Firing bool   `json:"firing"`
 }
 
 func newTree(s streams) *cobra.Command {
@@ -114,9 +60,9 @@ func (o *treeOptions) run(ctx context.Context, s streams, names []string) error 
 	if err != nil {
 		return err
 	}
-	out := forest{APIVersion: treeVersion, Incidents: make([]twig, 0, len(chosen))}
+	out := tree.Forest{APIVersion: tree.Version, Incidents: make([]tree.Incident, 0, len(chosen))}
 	for _, i := range chosen {
-		out.Incidents = append(out.Incidents, twigOf(i, all))
+		out.Incidents = append(out.Incidents, tree.Of(i, all))
 	}
 	return s.print(o.output, out, func(w io.Writer) {
 		if len(out.Incidents) == 0 {
@@ -126,7 +72,7 @@ func (o *treeOptions) run(ctx context.Context, s streams, names []string) error 
 			if n > 0 {
 				fmt.Fprintln(w)
 			}
-			picture{color: s.color, now: s.now(), most: o.resources}.draw(w, i)
+			tree.Picture{Color: s.color, Now: s.now(), Most: o.resources}.Draw(w, i)
 		}
 	})
 }

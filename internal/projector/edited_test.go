@@ -23,7 +23,7 @@ func TestABrokenObjectDoesNotBlockItsShard(t *testing.T) {
 		i, err := m.Create(t.Context(), &v1alpha1.Incident{ObjectMeta: metav1.ObjectMeta{Namespace: "stormfold", Name: name, Labels: labels}})
 		require.NoError(t, err)
 		if name == "members" {
-			i.Status.Members = "AAAA"
+			i.Status.Upkeep.Members = "AAAA"
 			_, err = m.UpdateStatus(t.Context(), i)
 			require.NoError(t, err)
 		}
@@ -57,7 +57,7 @@ func TestAStormThatIsOverKeepsItsLists(t *testing.T) {
 		require.NoError(t, err)
 		after := get(t, incidents).Status
 		require.Equal(t, v1alpha1.StateResolved, after.State)
-		require.Equal(t, before.Members, after.Members)
+		require.Equal(t, before.Upkeep.Members, after.Upkeep.Members)
 		require.Equal(t, before.Alerts, after.Alerts)
 		require.Equal(t, before.Resources, after.Resources)
 		require.Equal(t, before.Severity, after.Severity)

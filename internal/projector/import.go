@@ -69,7 +69,7 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 		return aggregator.Imported{}, fmt.Errorf("label %s: %q is not the id of a group of shard %q",
 			v1alpha1.LabelGroup, group, i.Labels[v1alpha1.LabelShard])
 	}
-	members, err := decodeMembers(st.Members, st.MembersFiring)
+	members, err := MembersOf(i)
 	if err != nil {
 		return aggregator.Imported{}, err
 	}

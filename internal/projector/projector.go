@@ -139,7 +139,7 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 		have, err = p.get(ctx, want)
 		switch {
 		case err == nil:
-			carry(want, have, s.Severities.Rank)
+			carry(want, have, s, o)
 		case !apierrors.IsNotFound(err):
 			return gone, err
 		}

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
@@ -45,7 +46,7 @@ func storm(n int) (*aggregator.Snapshot, aggregator.Object) {
 			Resource:  subject.Resource{Kind: "Pod", Namespace: "shop", Name: fmt.Sprintf("web-7d9f8b6c5d-%05d", i/2)},
 			Breakdown: []aggregator.Label{{Name: "node", Value: fmt.Sprintf("node-%d", i%2)}},
 		}
-		m.Resource.Name = strings.NewReplacer("0", "b", "1", "c").Replace(m.Resource.Name)
+		m.Resource.Name = strings.NewReplacer("0", "b", "1", "c", "3", "d").Replace(m.Resource.Name)
 		if m.Firing {
 			o.Firing++
 		}
@@ -91,7 +92,7 @@ func TestRenderIsBounded(t *testing.T) {
 	require.True(t, incident.Status.Truncated)
 	require.EqualValues(t, 10000, incident.Status.ResourceCount)
 	require.NotEmpty(t, incident.Status.Resources)
-	members, err := decodeMembers(incident.Status.Members, incident.Status.MembersFiring)
+	members, err := MembersOf(incident)
 	require.NoError(t, err)
 	require.Len(t, members, 10000)
 	t.Logf("%d bytes with %d of %d resources listed", len(raw), len(incident.Status.Resources), incident.Status.ResourceCount)
@@ -130,8 +131,8 @@ func TestDecodeMembersRefusesNonsense(t *testing.T) {
 		encoded string
 		firing  int32
 	}{{"!", 0}, {"AAAA", 0}, {"AAAAAAAAAAE=", 2}, {"AAAAAAAAAAE=", -1}} {
-		_, err := decodeMembers(c.encoded, c.firing)
-		require.ErrorContains(t, err, "status.members")
+		_, err := decodeMembers(v1alpha1.Upkeep{Members: c.encoded, Firing: c.firing})
+		require.ErrorContains(t, err, "status.upkeep.members")
 	}
 }
 

@@ -69,6 +69,6 @@ func TestQuietAlertsAreCounted(t *testing.T) {
 		o.Members[i].Resource = subject.Resource{}
 	}
 	want := Render(s, o)
-	carry(want, have, s.Severities.Rank)
+	carry(want, have, s, o)
 	require.EqualValues(t, 2, want.Status.Alerts.Quiet)
 }

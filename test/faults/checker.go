@@ -164,7 +164,7 @@ func (v *Verdict) incident(in *v1alpha1.Incident, g *standing) map[string]bool {
 	case open:
 		g.openSingles = append(g.openSingles, in.Name)
 	}
-	members, err := members(st.Members, int(st.MembersFiring))
+	members, err := members(st.Upkeep.Members, int(st.Upkeep.Firing))
 	if err != nil {
 		v.wrong("%s: %v", in.Name, err)
 	}
@@ -177,8 +177,8 @@ func (v *Verdict) incident(in *v1alpha1.Incident, g *standing) map[string]bool {
 	} else {
 		g.beyond += beyond
 	}
-	if !st.Truncated && st.Alerts.Firing != st.MembersFiring {
-		v.wrong("%s counts %d firing alerts and lists %d", in.Name, st.Alerts.Firing, st.MembersFiring)
+	if !st.Truncated && st.Alerts.Firing != st.Upkeep.Firing {
+		v.wrong("%s counts %d firing alerts and lists %d", in.Name, st.Alerts.Firing, st.Upkeep.Firing)
 	}
 	if open != (st.Alerts.Firing > 0) && !st.Truncated {
 		v.wrong("%s is %s with %d alerts firing", in.Name, st.State, st.Alerts.Firing)
@@ -234,21 +234,21 @@ func word(firing bool) string {
 	return "resolved"
 }
 
-// members reads status.members, on purpose not with the code that wrote it: base64 of 8 bytes for each alert, its
+// members reads status.upkeep.members, on purpose not with the code that wrote it: base64 of 8 bytes for each alert, its
 // fingerprint as a big-endian number, the firing ones first.
 func members(encoded string, firing int) (map[string]bool, error) {
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, fmt.Errorf("status.members is not base64: %w", err)
+		return nil, fmt.Errorf("status.upkeep.members is not base64: %w", err)
 	}
 	if len(raw)%8 != 0 || firing < 0 || firing > len(raw)/8 {
-		return nil, fmt.Errorf("status.members has %d bytes, of which %d alerts should fire", len(raw), firing)
+		return nil, fmt.Errorf("status.upkeep.members has %d bytes, of which %d alerts should fire", len(raw), firing)
 	}
 	out := make(map[string]bool, len(raw)/8)
 	for i := 0; i < len(raw); i += 8 {
 		fingerprint := fmt.Sprintf("%016x", binary.BigEndian.Uint64(raw[i:]))
 		if _, twice := out[fingerprint]; twice {
-			return out, fmt.Errorf("status.members has %s twice", fingerprint)
+			return out, fmt.Errorf("status.upkeep.members has %s twice", fingerprint)
 		}
 		out[fingerprint] = i/8 < firing
 	}

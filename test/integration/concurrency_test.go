@@ -243,8 +243,8 @@ func (c *crowd) await(firing, resolved int32, since time.Time) int {
 		}
 		require.EqualValues(c.scene.t, want.Total, i.Status.ResourceCount)
 		require.Len(c.scene.t, i.Status.Resources, int(want.Total))
-		require.Equal(c.scene.t, want.Firing, i.Status.MembersFiring)
-		members, err := base64.StdEncoding.DecodeString(i.Status.Members)
+		require.Equal(c.scene.t, want.Firing, i.Status.Upkeep.Firing)
+		members, err := base64.StdEncoding.DecodeString(i.Status.Upkeep.Members)
 		require.NoError(c.scene.t, err)
 		require.Len(c.scene.t, members, 8*int(want.Total))
 		require.False(c.scene.t, i.Status.Truncated)

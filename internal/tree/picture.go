@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"cmp"
@@ -12,17 +12,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/human"
 )
 
 // barWidth is the width of a share of 100 %, in characters.
 const barWidth = 20
 
-// picture draws incidents.
-type picture struct {
-	color bool
-	now   time.Time
-	// most is how many resources of a kind are shown, 0 for all.
-	most int
+// Picture draws incidents.
+type Picture struct {
+	Color bool
+	Now   time.Time
+	// Most is how many resources of a kind are shown, 0 for all.
+	Most int
 }
 
 // branch is a line of the picture with what hangs from it.
@@ -40,25 +41,25 @@ const (
 	dim    = "2"
 )
 
-func (p picture) paint(color, text string) string {
-	if !p.color {
+func (p Picture) paint(color, text string) string {
+	if !p.Color {
 		return text
 	}
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
 
-// draw draws one incident.
-func (p picture) draw(w io.Writer, t twig) {
+// Draw draws one incident.
+func (p Picture) Draw(w io.Writer, t Incident) {
 	state := map[v1alpha1.State]string{v1alpha1.StateFiring: red, v1alpha1.StateResolved: green}[t.State]
-	fmt.Fprintf(w, "%s  %s  %s%s  %s\n", p.paint(bold, t.Name), t.Type, p.paint(cmp.Or(state, dim), string(t.State)), before("  ", t.Severity),
-		fmt.Sprintf("%d of %s firing", t.Alerts.Firing, count(int(t.Alerts.Total), "alert")))
+	fmt.Fprintf(w, "%s  %s  %s%s  %s\n", p.paint(bold, t.Name), t.Type, p.paint(cmp.Or(state, dim), string(t.State)), human.Before("  ", t.Severity),
+		fmt.Sprintf("%d of %s firing", t.Alerts.Firing, human.Count(int(t.Alerts.Total), "alert")))
 	hang(w, "", p.branches(t))
 }
 
 // branches are the parts of an incident, those that have something to say.
-func (p picture) branches(t twig) []branch {
+func (p Picture) branches(t Incident) []branch {
 	out := []branch{
-		{text: "policy " + t.Policy + before(": ", pairs(t.GroupLabels))},
+		{text: "policy " + t.Policy + human.Before(": ", human.Labels(t.GroupLabels))},
 		{text: p.times(t)},
 	}
 	if t.AbsorbedBy != "" {
@@ -80,7 +81,7 @@ func (p picture) branches(t twig) []branch {
 	for _, c := range t.Conditions {
 		conditions.subs = append(conditions.subs, branch{text: fmt.Sprintf("%-8s  %-5s  %s", c.Type, c.Status, c.Reason)})
 	}
-	absorbed := branch{text: fmt.Sprintf("absorbed %s", count(len(t.Absorbed), "incident"))}
+	absorbed := branch{text: fmt.Sprintf("absorbed %s", human.Count(len(t.Absorbed), "incident"))}
 	for _, name := range t.Absorbed {
 		absorbed.subs = append(absorbed.subs, branch{text: name})
 	}
@@ -93,29 +94,29 @@ func (p picture) branches(t twig) []branch {
 }
 
 // times says since when, and until when.
-func (p picture) times(t twig) string {
+func (p Picture) times(t Incident) string {
 	var parts []string
 	add := func(name string, at *metav1.Time) {
 		if at != nil {
-			parts = append(parts, name+" "+clock(at.Time))
+			parts = append(parts, name+" "+human.Time(at.Time))
 		}
 	}
 	add("started", t.StartedAt)
 	if t.State == v1alpha1.StateFiring && t.StartedAt != nil {
-		parts[0] += " (" + length(p.now.Sub(t.StartedAt.Time)) + " ago)"
+		parts[0] += " (" + human.Duration(p.Now.Sub(t.StartedAt.Time)) + " ago)"
 	}
 	add("storm", t.StormAt)
 	add("last change", t.LastChangeAt)
 	add("resolved", t.ResolvedAt)
 	out := strings.Join(parts, ", ") + " UTC"
 	if t.Reopened > 0 {
-		out += ", reopened " + times(int(t.Reopened))
+		out += ", reopened " + human.Times(int(t.Reopened))
 	}
 	return out
 }
 
 // hotspots are the label values with bars of their shares, side by side.
-func (p picture) hotspots(hotspots []v1alpha1.Hotspot) []branch {
+func (p Picture) hotspots(hotspots []v1alpha1.Hotspot) []branch {
 	width := 0
 	for _, h := range hotspots {
 		width = max(width, len([]rune(h.Label+"="+h.Value)))
@@ -124,13 +125,13 @@ func (p picture) hotspots(hotspots []v1alpha1.Hotspot) []branch {
 	for _, h := range hotspots {
 		full := min(int(h.Share)*barWidth/100, barWidth)
 		bar := p.paint(yellow, strings.Repeat("█", full)) + p.paint(dim, strings.Repeat("░", barWidth-full))
-		out = append(out, branch{text: fmt.Sprintf("%-*s  %s %3d %%  %s", width, h.Label+"="+h.Value, bar, h.Share, count(int(h.Alerts), "alert"))})
+		out = append(out, branch{text: fmt.Sprintf("%-*s  %s %3d %%  %s", width, h.Label+"="+h.Value, bar, h.Share, human.Count(int(h.Alerts), "alert"))})
 	}
 	return out
 }
 
 // resources are those of an incident by namespace and kind.
-func (p picture) resources(t twig) branch {
+func (p Picture) resources(t Incident) branch {
 	listed := 0
 	out := branch{}
 	for _, in := range t.Resources {
@@ -141,7 +142,7 @@ func (p picture) resources(t twig) branch {
 		}
 		out.subs = append(out.subs, namespace)
 	}
-	out.text = count(int(t.ResourceCount), "resource")
+	out.text = human.Count(int(t.ResourceCount), "resource")
 	if listed < int(t.ResourceCount) {
 		out.text += fmt.Sprintf(", of which %d are listed", listed)
 	}
@@ -149,7 +150,7 @@ func (p picture) resources(t twig) branch {
 }
 
 // kind are the resources of one kind, the firing ones marked.
-func (p picture) kind(of ofKind) branch {
+func (p Picture) kind(of OfKind) branch {
 	firing := 0
 	var subs []branch
 	for n, r := range of.Resources {
@@ -158,7 +159,7 @@ func (p picture) kind(of ofKind) branch {
 			mark = p.paint(red, "●")
 			firing++
 		}
-		if p.most == 0 || n < p.most {
+		if p.Most == 0 || n < p.Most {
 			subs = append(subs, branch{text: mark + " " + r.Name})
 		}
 	}
@@ -178,12 +179,4 @@ func hang(w io.Writer, lead string, branches []branch) {
 		fmt.Fprintf(w, "%s%s%s\n", lead, knot, b.text)
 		hang(w, lead+below, b.subs)
 	}
-}
-
-// before puts something before a text, when there is one.
-func before(what, text string) string {
-	if text == "" {
-		return ""
-	}
-	return what + text
 }
