@@ -19,7 +19,7 @@ GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd deploy/policies do
 	deploy/observability
 
 .PHONY: help
-help: ## Say what there is to make.
+help: ## List the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
 
 ##@ Try it

@@ -67,7 +67,7 @@ func send(t *testing.T, method, url string, header http.Header, body io.Reader) 
 	return resp.StatusCode, strings.TrimSpace(string(text))
 }
 
-// full is a JSON string of exactly so many bytes.
+// full is a JSON string of exactly size bytes.
 func full(size int) string { return `"` + strings.Repeat("x", size-2) + `"` }
 
 func TestAnswers(t *testing.T) {
@@ -149,8 +149,8 @@ func TestBodyReachesTheFunctionWhole(t *testing.T) {
 	assert.EqualValues(t, 100_000, f.size.Load())
 }
 
-// What a sender gives up goes on: a fold on its way may have been granted a lease that nobody else can use.
-func TestARequestWhoseSenderHasGoneIsHandledAllTheSame(t *testing.T) {
+// A request that its sender gave up continues: a fold in progress may have a lease that no one else can use.
+func TestARequestWhoseSenderHasGoneIsStillHandled(t *testing.T) {
 	f := &echo{}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -125,7 +125,7 @@ func awaitOnDisk(t *testing.T, server *testbed.RedisServer) {
 }
 
 // TestRedisHA: the scripts of deploy/redis/ha make servers that lose their master and go on, take the lost one back as a
-// replica, and remember their roles when all of them are started anew. The function works through all of it under its ACL.
+// replica, and remember their roles when all of them are restarted. The function works through all of it under its ACL.
 func TestRedisHA(t *testing.T) {
 	t.Parallel()
 	s := testbed.Sentinel(t)

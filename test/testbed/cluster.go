@@ -176,7 +176,7 @@ func (c *Cluster) RestartAPIServer() error {
 	return c.StartAPIServer()
 }
 
-// Stop ends the control plane for good, by SIGKILL: nobody needs its data any more.
+// Stop ends the control plane permanently, by SIGKILL: its data is not needed any more.
 func (c *Cluster) Stop() error {
 	var errs []error
 	for _, p := range []*Process{c.APIServer, c.Etcd} {

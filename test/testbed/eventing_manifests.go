@@ -41,7 +41,7 @@ const (
 	channelWebhook  = "inmemorychannel-webhook"
 )
 
-// install applies the manifests of the module's version and what stands in for pods.
+// install applies the manifests of the module's version and what replaces the pods.
 func (e *EventingServer) install(ctx context.Context, ports eventingPorts) error {
 	dir, err := eventingConfig()
 	if err != nil {
@@ -159,8 +159,7 @@ func callPorts(value any, ports map[string]int) {
 	}
 }
 
-// quieten has the components log warnings and errors only: they tell of every reconciliation otherwise, whole objects
-// included.
+// quieten has the components log warnings and errors only: otherwise they log every reconciliation with whole objects.
 func quieten(object map[string]any) {
 	data, ok := object["data"].(map[string]any)
 	if !ok {
@@ -172,8 +171,8 @@ func quieten(object map[string]any) {
 	}
 }
 
-// standIns take the place of what needs pods. The webhooks' Services lead to loopback by an external name; TLS goes by
-// the Service's own name all the same. The controllers look for the Services of the data plane and for addresses behind
+// standIns take the place of what needs pods. The webhooks' Services lead to loopback by an external name; TLS still uses
+// the Service's own name. The controllers look for the Services of the data plane and for addresses behind
 // them: nobody calls these, and loopback addresses are refused there.
 func standIns() []map[string]any {
 	object := func(apiVersion, kind, name string, rest map[string]any) map[string]any {
