@@ -1,0 +1,290 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/test/faults"
+)
+
+// steps are a round, in their order.
+var steps = []step{
+	{"`kubectl apply -k deploy/trial`", install},
+	{"the same again", installAgain},
+	{"15 alerts, 500, resolved, by the source's webhook", webhookStorm},
+	{"network policies", reachability},
+	{"burst at one pod", burst},
+	{"SIGKILL of Redis under load", redisKilled},
+	{"SIGKILL of the function under load", functionKilled},
+	{"the pod deleted under load", podDeleted},
+	{"new revision under load", rollingUpdate},
+	{"burst from zero pods", burstFromZero},
+	{"`kubectl delete -k deploy/trial`", uninstall},
+}
+
+func install(ctx context.Context, n *node) (string, error) {
+	if err := n.installTrial(ctx); err != nil {
+		return "", err
+	}
+	// The pods that a SinkBinding replaces are gone by now, with their counts of restarts; the kubelet's Events are not.
+	out, err := n.kubectl(ctx, "--namespace", namespace, "get", "events", "--field-selector=reason=BackOff", "--output=name")
+	if err != nil {
+		return "", err
+	}
+	if out != "" {
+		return "", errors.New("containers failed and were restarted until all was ready")
+	}
+	return "all ready, no container failed", nil
+}
+
+func installAgain(ctx context.Context, n *node) (string, error) {
+	before, err := n.generations(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := n.kubectl(ctx, "apply", "-k", n.deploy("trial")); err != nil {
+		return "", err
+	}
+	after, err := n.generations(ctx)
+	if err != nil {
+		return "", err
+	}
+	if before != after {
+		return "", fmt.Errorf("generations changed from\n%s to\n%s", before, after)
+	}
+	return "no generation changes", nil
+}
+
+func webhookStorm(ctx context.Context, n *node) (string, error) {
+	const name = "PodDown"
+	began := time.Now().UTC()
+	for _, s := range []struct {
+		alerts int
+		firing bool
+		state  v1alpha1.State
+	}{{15, true, v1alpha1.StateFiring}, {500, true, v1alpha1.StateFiring}, {500, false, v1alpha1.StateResolved}} {
+		if err := n.webhook(ctx, name, s.alerts, s.firing, began); err != nil {
+			return "", err
+		}
+		want := fmt.Sprintf("Storm %s %d", s.state, s.alerts)
+		err := eventually(ctx, 2*time.Minute, "one incident: "+want, func(ctx context.Context) error {
+			found, err := n.incidents(ctx, "")
+			if err != nil {
+				return err
+			}
+			var got []string
+			for _, in := range found {
+				if in.Spec.GroupLabels["namespace"] == "shop" {
+					got = append(got, fmt.Sprintf("%s %s %d", in.Status.Type, in.Status.State, in.Status.Alerts.Total))
+				}
+			}
+			if !slices.Equal(got, []string{want}) {
+				return fmt.Errorf("there are %v", got)
+			}
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return "one incident: of 15, of 500, resolved", nil
+}
+
+func reachability(ctx context.Context, n *node) (string, error) {
+	const source, redis = "http://stormfold-source.stormfold.svc/healthz", "http://stormfold-redis-0.stormfold-redis.stormfold.svc:6379/"
+	for _, c := range []struct {
+		from, url string
+		want      bool
+	}{{"monitoring", source, true}, {"elsewhere", source, false}, {"monitoring", redis, false}} {
+		got, err := n.reaches(ctx, c.from, c.url)
+		if err != nil {
+			return "", err
+		}
+		if got != c.want {
+			return "", fmt.Errorf("from namespace %s to %s: reached is %v, want %v", c.from, c.url, got, c.want)
+		}
+	}
+	return "`monitoring` reaches the source, nobody else does, and neither reaches Redis", nil
+}
+
+// direct is a load that goes to the function by the ingress, without a Broker.
+func direct(name string, alerts, senders int) load {
+	return load{name: name, alerts: alerts, groups: 16, senders: senders, url: functionURL, host: functionHost}
+}
+
+// result is what a table says of a load that was exact.
+func result(v faults.Verdict) string {
+	var answers []string
+	for _, answer := range slices.Sorted(maps.Keys(v.Answers)) {
+		answers = append(answers, answer)
+	}
+	return fmt.Sprintf("%d events taken (answers: %s), each alert in exactly one incident", v.Events, strings.Join(answers, ", "))
+}
+
+// onlyTaken fails when an answer was neither 2xx nor one of the codes.
+func onlyTaken(v faults.Verdict, codes ...string) error {
+	for answer, count := range v.Answers {
+		code, _, _ := strings.Cut(answer, " ")
+		if !strings.HasPrefix(code, "2") && !slices.Contains(codes, code) {
+			return fmt.Errorf("%d times the answer was %s", count, answer)
+		}
+	}
+	return nil
+}
+
+// run sends a load and waits until it is exact. At, when it is not nil, is done once, when a third of the events has been taken.
+func (n *node) run(ctx context.Context, l load, at func(context.Context) error) (faults.Verdict, error) {
+	journal := faults.NewJournal()
+	done := make(chan error, 1)
+	if at == nil {
+		done <- nil
+	}
+	err := l.send(ctx, journal, func(taken int) {
+		if at != nil && taken == l.alerts/3 {
+			go func() { done <- at(ctx) }()
+		}
+	})
+	if err != nil {
+		return faults.Verdict{}, err
+	}
+	if err := <-done; err != nil {
+		return faults.Verdict{}, err
+	}
+	return n.exact(ctx, l, journal)
+}
+
+func burst(ctx context.Context, n *node) (string, error) {
+	verdict, err := n.run(ctx, direct("Burst", 12000, 200), nil)
+	if err == nil {
+		err = onlyTaken(verdict, "503")
+	}
+	if err != nil {
+		return "", err
+	}
+	restarts, err := n.restarts(ctx, functionPods)
+	if err == nil && restarts > 0 {
+		err = fmt.Errorf("containers of the function were restarted %d times", restarts)
+	}
+	return result(verdict) + "; no container restarted", err
+}
+
+func redisKilled(ctx context.Context, n *node) (string, error) {
+	service, err := n.kubectl(ctx, "--namespace", eventing.namespace, "get", "service", "broker-ingress", "--output", "jsonpath={.spec.clusterIP}")
+	if err != nil {
+		return "", err
+	}
+	l := load{
+		name: "RedisKilled", alerts: 2000, groups: 16, senders: 50, every: 10 * time.Millisecond, url: "http://" + service + "/stormfold/stormfold",
+		host: "broker-ingress.knative-eventing.svc.cluster.local",
+	}
+	verdict, err := n.run(ctx, l, func(ctx context.Context) error {
+		return n.kill(ctx, "app.kubernetes.io/component=redis", "redis")
+	})
+	if err != nil {
+		return "", err
+	}
+	restarts, err := n.restarts(ctx, "app.kubernetes.io/component=redis")
+	if err == nil && restarts != 1 {
+		err = fmt.Errorf("Redis was restarted %d times, want 1", restarts)
+	}
+	return result(verdict), err
+}
+
+func functionKilled(ctx context.Context, n *node) (string, error) {
+	before, err := n.restarts(ctx, functionPods)
+	if err != nil {
+		return "", err
+	}
+	l := direct("FunctionKilled", 3000, 50)
+	l.every = 5 * time.Millisecond
+	verdict, err := n.run(ctx, l, func(ctx context.Context) error { return n.kill(ctx, functionPods, "user-container") })
+	if err != nil {
+		return "", err
+	}
+	after, err := n.restarts(ctx, functionPods)
+	if err == nil && after <= before {
+		err = errors.New("no container of the function was restarted")
+	}
+	return result(verdict), err
+}
+
+func podDeleted(ctx context.Context, n *node) (string, error) {
+	l := direct("PodDeleted", 3000, 50)
+	l.every = 5 * time.Millisecond
+	verdict, err := n.run(ctx, l, func(ctx context.Context) error {
+		_, err := n.kubectl(ctx, "--namespace", namespace, "delete", "pod", "--selector", functionPods, "--wait=false")
+		return err
+	})
+	return result(verdict), err
+}
+
+func rollingUpdate(ctx context.Context, n *node) (string, error) {
+	revision := func() (string, error) {
+		return n.kubectl(ctx, "--namespace", namespace, "get", "ksvc/stormfold", "--output", "jsonpath={.status.latestReadyRevisionName}")
+	}
+	before, err := revision()
+	if err != nil {
+		return "", err
+	}
+	l := direct("RollingUpdate", 4000, 50)
+	l.every = 5 * time.Millisecond
+	verdict, err := n.run(ctx, l, func(ctx context.Context) error {
+		if err := n.patch(ctx, "ksvc/stormfold", `{"spec":{"template":{"metadata":{"annotations":{"node.test/update":"1"}}}}}`); err != nil {
+			return err
+		}
+		return eventually(ctx, 4*time.Minute, "another ready revision", func(context.Context) error {
+			after, err := revision()
+			if err == nil && after == before {
+				err = errors.New(before + " is still the latest")
+			}
+			return err
+		})
+	})
+	return result(verdict), err
+}
+
+func burstFromZero(ctx context.Context, n *node) (string, error) {
+	// Without the tick and the cluster's Events nothing wakes the function.
+	if err := n.patch(ctx, "pingsource/stormfold-tick", `{"spec":{"schedule":"0 0 1 1 *"}}`); err != nil {
+		return "", err
+	}
+	if _, err := n.kubectl(ctx, "--namespace", namespace, "delete", "apiserversource/stormfold-kubernetes-events"); err != nil {
+		return "", err
+	}
+	const toZero = `{"spec":{"template":{"metadata":{"annotations":{"autoscaling.knative.dev/min-scale":"0","autoscaling.knative.dev/window":"10s"}}}}}`
+	if err := n.patch(ctx, "ksvc/stormfold", toZero); err != nil {
+		return "", err
+	}
+	if err := n.noPods(ctx); err != nil {
+		return "", err
+	}
+	verdict, err := n.run(ctx, direct("FromZero", 12000, 200), nil)
+	if err == nil {
+		err = onlyTaken(verdict, "503")
+	}
+	return result(verdict), err
+}
+
+func uninstall(ctx context.Context, n *node) (string, error) {
+	if _, err := n.kubectl(ctx, "delete", "-k", n.deploy("trial"), "--ignore-not-found", "--timeout=5m"); err != nil {
+		return "", err
+	}
+	out, err := n.kubectl(ctx, "get", "namespaces,crds,clusterroles,clusterrolebindings", "--output", "name")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, "stormfold") && !strings.Contains(line, "stormfold-testbed") {
+			return "", fmt.Errorf("%s is still there", strings.TrimSpace(line))
+		}
+	}
+	return "nothing of it is left", nil
+}
