@@ -27,7 +27,7 @@ func TestRedisTrial(t *testing.T) {
 	require.NoError(t, err)
 	address, err := base64.StdEncoding.DecodeString(encoded)
 	require.NoError(t, err)
-	c := client(t, strings.Replace(string(address), "stormfold-redis:6379", server.Addr, 1))
+	c := client(t, strings.Replace(string(address), "stormfold-redis-trial:6379", server.Addr, 1))
 	require.NoError(t, c.Ping(t.Context()).Err())
 	noWarnings(t, c)
 	guarded(t, server)

@@ -2,6 +2,7 @@
 // the documentation says, and goes through a round of storms and faults. It asserts counts and states, never times.
 //
 //	go run ./test/node                       # one round
+//	go run ./test/node -round production     # a round about deploy/production, a Redis that fails over, timers
 //	go run ./test/node -rounds 10            # ten
 //	go run ./test/node -document FILE        # and put the table of the last round into a document
 //	go run ./test/node -stay                 # install everything, print how to look at it, run until interrupted

@@ -34,7 +34,7 @@ var (
 		"in_memory/channel_controller": "imc-controller", "in_memory/channel_dispatcher": "imc-dispatcher",
 	}
 	nodePrograms = []string{
-		"etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kubelet", "kube-proxy", "kube-scheduler",
+		"etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kubelet", "kube-proxy", "kube-scheduler", "func",
 	}
 	systemPrograms = []string{"containerd", "ctr", "runc", "/usr/lib/cni/bridge", "nft", "ip", "busybox", "redis-server", "redis-cli"}
 )

@@ -27,6 +27,7 @@ import (
 type load struct {
 	name    string // The alertname.
 	alerts  int
+	first   int // The number of the first alert that is sent; those before it were sent earlier.
 	groups  int // Values of the label namespace.
 	senders int
 	every   time.Duration // The pause between two events of all senders; 0 is as fast as the answers come.
@@ -49,11 +50,11 @@ func (l load) send(ctx context.Context, j *faults.Journal, reached func(taken in
 	for range l.senders {
 		all.Go(func() {
 			for {
-				i := int(next.Add(1)) - 1
+				i := l.first + int(next.Add(1)) - 1
 				if i >= l.alerts {
 					return
 				}
-				time.Sleep(time.Until(start.Add(time.Duration(i) * l.every)))
+				time.Sleep(time.Until(start.Add(time.Duration(i-l.first) * l.every)))
 				if err := l.deliver(ctx, client, j, i); err != nil {
 					failed <- err
 					return

@@ -26,6 +26,7 @@ type plan struct {
 	Programs map[string]string // Paths of executables, by name.
 	Images   []string          // Archives of images.
 	Redis    string            // The name of Redis' image.
+	Round    string            // What the round is about, a key of rounds.
 	Stay     bool
 }
 
@@ -39,11 +40,12 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == "round" {
 		err = round(ctx, os.Args[2])
 	} else {
-		rounds := flag.Int("rounds", 1, "how many rounds, one after the other, until one fails")
+		count := flag.Int("rounds", 1, "how many rounds, one after the other, until one fails")
+		about := flag.String("round", "trial", "what a round is about: trial or production")
 		document := flag.String("document", "", "a `file` that gets the table of the last round")
 		stay := flag.Bool("stay", false, "install everything and wait for an interrupt")
 		flag.Parse()
-		err = run(ctx, *rounds, *document, *stay)
+		err = run(ctx, *about, *count, *document, *stay)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "node:", err)
@@ -52,7 +54,10 @@ func main() {
 }
 
 // run prepares and makes rounds until one fails.
-func run(ctx context.Context, rounds int, document string, stay bool) error {
+func run(ctx context.Context, about string, count int, document string, stay bool) error {
+	if rounds[about] == nil {
+		return fmt.Errorf("-round: %q is neither trial nor production", about)
+	}
 	if err := missing(); err != nil {
 		return err
 	}
@@ -70,14 +75,14 @@ func run(ctx context.Context, rounds int, document string, stay bool) error {
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
-	p.Stay = stay
-	for i := range rounds {
+	p.Round, p.Stay = about, stay
+	for i := range count {
 		start := time.Now()
-		fmt.Printf("round %d of %d\n", i+1, rounds)
+		fmt.Printf("round %d of %d\n", i+1, count)
 		if err := enter(ctx, p); err != nil {
-			return fmt.Errorf("round %d of %d: %w", i+1, rounds, err)
+			return fmt.Errorf("round %d of %d: %w", i+1, count, err)
 		}
-		fmt.Printf("round %d of %d: all held, %s\n", i+1, rounds, time.Since(start).Round(time.Second))
+		fmt.Printf("round %d of %d: all held, %s\n", i+1, count, time.Since(start).Round(time.Second))
 	}
 	if document == "" || stay {
 		return nil
@@ -86,7 +91,7 @@ func run(ctx context.Context, rounds int, document string, stay bool) error {
 	if err != nil {
 		return err
 	}
-	return writeTable(document, rows)
+	return writeTable(document, about, rows)
 }
 
 // enter runs one round in namespaces of its own.

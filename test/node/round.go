@@ -76,7 +76,7 @@ func round(ctx context.Context, planFile string) error {
 		return nil
 	}
 	var rows []row
-	for _, s := range steps {
+	for _, s := range rounds[p.Round] {
 		holds, err := s.do(ctx, n)
 		if err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", s.name, err), n.describe(ctx))

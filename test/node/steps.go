@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -15,19 +16,31 @@ import (
 	"github.com/stormfold/stormfold/test/faults"
 )
 
-// steps are a round, in their order.
-var steps = []step{
-	{"`kubectl apply -k deploy/trial`", install},
-	{"the same again", installAgain},
-	{"15 alerts, 500, resolved, by the source's webhook", webhookStorm},
-	{"network policies", reachability},
-	{"burst at one pod", burst},
-	{"SIGKILL of Redis under load", redisKilled},
-	{"SIGKILL of the function under load", functionKilled},
-	{"the pod deleted under load", podDeleted},
-	{"new revision under load", rollingUpdate},
-	{"burst from zero pods", burstFromZero},
-	{"`kubectl delete -k deploy/trial`", uninstall},
+// rounds are what a round can be about, each with its steps in their order.
+var rounds = map[string][]step{
+	"trial": {
+		{"`kubectl apply -k deploy/trial`", install},
+		{"the same again", installAgain},
+		{"15 alerts, 500, resolved, by the source's webhook", webhookStorm},
+		{"network policies", reachability},
+		{"burst at one pod", burst},
+		{"SIGKILL of Redis under load", redisKilled},
+		{"SIGKILL of the function under load", functionKilled},
+		{"the pod deleted under load", podDeleted},
+		{"new revision under load", rollingUpdate},
+		{"burst from zero pods", burstFromZero},
+		{"`kubectl delete -k deploy/trial`", uninstall},
+	},
+	"production": {
+		{"`kubectl apply -k deploy/trial`", install},
+		{"alerts shortly before the last pod goes", trailingFlush},
+		{"silence, no pod, and the tick", endByTick},
+		{"the Service of `func deploy`", funcService},
+		{"from the trial to `deploy/production` with `deploy/redis/ha`, under load", toProduction},
+		{"failover of Redis under load", failover},
+		{"the same with `STORMFOLD_REDIS_WAIT_REPLICAS=1`", failoverWaiting},
+		{"`kubectl delete -k` of all", uninstall},
+	},
 }
 
 func install(ctx context.Context, n *node) (string, error) {
@@ -99,7 +112,7 @@ func webhookStorm(ctx context.Context, n *node) (string, error) {
 }
 
 func reachability(ctx context.Context, n *node) (string, error) {
-	const source, redis = "http://stormfold-source.stormfold.svc/healthz", "http://stormfold-redis-0.stormfold-redis.stormfold.svc:6379/"
+	const source, redis = "http://stormfold-source.stormfold.svc/healthz", "http://stormfold-redis-trial.stormfold.svc:6379/"
 	for _, c := range []struct {
 		from, url string
 		want      bool
@@ -140,22 +153,27 @@ func onlyTaken(v faults.Verdict, codes ...string) error {
 	return nil
 }
 
-// run sends a load and waits until it is exact. At, when it is not nil, is done once, when a third of the events has been taken.
-func (n *node) run(ctx context.Context, l load, at func(context.Context) error) (faults.Verdict, error) {
-	journal := faults.NewJournal()
+// send sends a load. At is done once, when a third of the events has been taken.
+func (n *node) send(ctx context.Context, l load, journal *faults.Journal, at func(context.Context) error) error {
 	done := make(chan error, 1)
-	if at == nil {
-		done <- nil
-	}
 	err := l.send(ctx, journal, func(taken int) {
-		if at != nil && taken == l.alerts/3 {
+		if taken == l.alerts/3 {
 			go func() { done <- at(ctx) }()
 		}
 	})
 	if err != nil {
-		return faults.Verdict{}, err
+		return err
 	}
-	if err := <-done; err != nil {
+	return <-done
+}
+
+// run sends a load and waits until it is exact. At, when it is not nil, is done meanwhile.
+func (n *node) run(ctx context.Context, l load, at func(context.Context) error) (faults.Verdict, error) {
+	if at == nil {
+		at = func(context.Context) error { return nil }
+	}
+	journal := faults.NewJournal()
+	if err := n.send(ctx, l, journal, at); err != nil {
 		return faults.Verdict{}, err
 	}
 	return n.exact(ctx, l, journal)
@@ -177,13 +195,9 @@ func burst(ctx context.Context, n *node) (string, error) {
 }
 
 func redisKilled(ctx context.Context, n *node) (string, error) {
-	service, err := n.kubectl(ctx, "--namespace", eventing.namespace, "get", "service", "broker-ingress", "--output", "jsonpath={.spec.clusterIP}")
+	l, err := n.viaBroker(ctx, "RedisKilled", 2000)
 	if err != nil {
 		return "", err
-	}
-	l := load{
-		name: "RedisKilled", alerts: 2000, groups: 16, senders: 50, every: 10 * time.Millisecond, url: "http://" + service + "/stormfold/stormfold",
-		host: "broker-ingress.knative-eventing.svc.cluster.local",
 	}
 	verdict, err := n.run(ctx, l, func(ctx context.Context) error {
 		return n.kill(ctx, "app.kubernetes.io/component=redis", "redis")
@@ -252,18 +266,7 @@ func rollingUpdate(ctx context.Context, n *node) (string, error) {
 }
 
 func burstFromZero(ctx context.Context, n *node) (string, error) {
-	// Without the tick and the cluster's Events nothing wakes the function.
-	if err := n.patch(ctx, "pingsource/stormfold-tick", `{"spec":{"schedule":"0 0 1 1 *"}}`); err != nil {
-		return "", err
-	}
-	if _, err := n.kubectl(ctx, "--namespace", namespace, "delete", "apiserversource/stormfold-kubernetes-events"); err != nil {
-		return "", err
-	}
-	const toZero = `{"spec":{"template":{"metadata":{"annotations":{"autoscaling.knative.dev/min-scale":"0","autoscaling.knative.dev/window":"10s"}}}}}`
-	if err := n.patch(ctx, "ksvc/stormfold", toZero); err != nil {
-		return "", err
-	}
-	if err := n.noPods(ctx); err != nil {
+	if err := n.toZero(ctx); err != nil {
 		return "", err
 	}
 	verdict, err := n.run(ctx, direct("FromZero", 12000, 200), nil)
@@ -277,6 +280,11 @@ func uninstall(ctx context.Context, n *node) (string, error) {
 	if _, err := n.kubectl(ctx, "delete", "-k", n.deploy("trial"), "--ignore-not-found", "--timeout=5m"); err != nil {
 		return "", err
 	}
+	if dir := n.file("production"); isDirectory(dir) {
+		if _, err := n.kubectl(ctx, "delete", "-k", dir, "--ignore-not-found", "--timeout=5m"); err != nil {
+			return "", err
+		}
+	}
 	out, err := n.kubectl(ctx, "get", "namespaces,crds,clusterroles,clusterrolebindings", "--output", "name")
 	if err != nil {
 		return "", err
@@ -287,4 +295,9 @@ func uninstall(ctx context.Context, n *node) (string, error) {
 		}
 	}
 	return "nothing of it is left", nil
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }

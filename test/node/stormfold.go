@@ -32,7 +32,7 @@ func (n *node) installTrial(ctx context.Context) error {
 	if _, err := n.kubectl(ctx, "apply", "-k", n.deploy("trial")); err != nil {
 		return err
 	}
-	return n.ready(ctx, "statefulset/stormfold-redis", "ksvc/stormfold", "broker/stormfold", "trigger/stormfold", "pingsource/stormfold-tick",
+	return n.ready(ctx, "statefulset/stormfold-redis-trial", "ksvc/stormfold", "broker/stormfold", "trigger/stormfold", "pingsource/stormfold-tick",
 		"sinkbinding/stormfold-source", "deployment/stormfold-source", "deployment/stormfold-dead-letters",
 		"apiserversource/stormfold-kubernetes-events")
 }

@@ -26,27 +26,27 @@ func readRows(dir string) (rows []row, err error) {
 	return rows, json.Unmarshal(content, &rows)
 }
 
-// The lines between which a document holds the table.
-const (
-	tableBegins = "<!-- make node: begin -->\n"
-	tableEnds   = "<!-- make node: end -->\n"
-)
+// marks are the lines between which a document holds the table of a round.
+func marks(about string) (begins, ends string) {
+	return "<!-- make node, " + about + ": begin -->\n", "<!-- make node, " + about + ": end -->\n"
+}
 
 // writeTable puts the table into a document, between its marks.
-func writeTable(path string, rows []row) error {
+func writeTable(path, about string, rows []row) error {
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, begins := strings.Cut(string(document), tableBegins)
-	_, after, ends := strings.Cut(rest, tableEnds)
-	if !begins || !ends {
-		return fmt.Errorf("%s has no lines %q and %q", path, strings.TrimSpace(tableBegins), strings.TrimSpace(tableEnds))
+	begins, ends := marks(about)
+	before, rest, begun := strings.Cut(string(document), begins)
+	_, after, ended := strings.Cut(rest, ends)
+	if !begun || !ended {
+		return fmt.Errorf("%s has no lines %q and %q", path, strings.TrimSpace(begins), strings.TrimSpace(ends))
 	}
 	var table strings.Builder
-	table.WriteString("| step | held |\n|---|---|\n")
+	table.WriteString("| what happens | what holds |\n|---|---|\n")
 	for _, r := range rows {
 		fmt.Fprintf(&table, "| %s | %s |\n", r.Name, r.Holds)
 	}
-	return os.WriteFile(path, []byte(before+tableBegins+table.String()+tableEnds+after), 0o644)
+	return os.WriteFile(path, []byte(before+begins+table.String()+ends+after), 0o644)
 }
