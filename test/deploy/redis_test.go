@@ -225,3 +225,23 @@ func restartAll(t *testing.T, s *testbed.RedisSentinel) {
 	require.NoError(t, s.StartSentinels())
 	testbed.Eventually(t, time.Minute, "the Sentinels", s.Complete)
 }
+
+// TestRedisOfTheTrialMakesWay: the trial's Redis and the highly available one are different objects, so that one can be applied
+// while the other is there: most fields of a StatefulSet cannot change.
+func TestRedisOfTheTrialMakesWay(t *testing.T) {
+	t.Parallel()
+	of := func(dir string) (names []string) {
+		for _, object := range render(t, filepath.Join(root, dir)) {
+			if kind := object.GetKind(); kind == "StatefulSet" || kind == "Service" {
+				names = append(names, kind+" "+object.GetName())
+			}
+		}
+		return names
+	}
+	trial, ha := of("deploy/redis/trial"), of("deploy/redis/ha")
+	require.Len(t, trial, 2)
+	require.Len(t, ha, 4)
+	for _, name := range trial {
+		require.NotContains(t, ha, name)
+	}
+}

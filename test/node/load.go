@@ -16,10 +16,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/common/model"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/test/faults"
 )
 
@@ -129,44 +126,4 @@ func (l load) post(ctx context.Context, client *http.Client, header http.Header,
 		return 0, err.Error()
 	}
 	return resp.StatusCode, strings.TrimSpace(string(text))
-}
-
-// incidents are those of the namespace whose group has the alertname.
-func (n *node) incidents(ctx context.Context, alertname string) ([]v1alpha1.Incident, error) {
-	resource := v1alpha1.SchemeGroupVersion.WithResource("incidents")
-	list, err := n.dynamic.Resource(resource).Namespace(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
-	}
-	var found []v1alpha1.Incident
-	for _, item := range list.Items {
-		var in v1alpha1.Incident
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &in); err != nil {
-			return nil, err
-		}
-		if in.Spec.GroupLabels["alertname"] == alertname || alertname == "" {
-			found = append(found, in)
-		}
-	}
-	return found, nil
-}
-
-// exact waits until the incidents of a load are those of its journal: every accepted alert in exactly one, by its members.
-func (n *node) exact(ctx context.Context, l load, j *faults.Journal) (faults.Verdict, error) {
-	var verdict faults.Verdict
-	err := eventually(ctx, 3*time.Minute, "exact incidents", func(ctx context.Context) error {
-		found, err := n.incidents(ctx, l.name)
-		if err != nil {
-			return err
-		}
-		verdict = faults.Check(j, found)
-		if err := verdict.Err(); err != nil {
-			return err
-		}
-		if verdict.Alerts != l.alerts {
-			return fmt.Errorf("%d of %d alerts were accepted", verdict.Alerts, l.alerts)
-		}
-		return nil
-	})
-	return verdict, err
 }

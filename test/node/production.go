@@ -28,15 +28,6 @@ patches:
     - {op: replace, path: /spec/template/spec/containers/0/resources/requests, value: {cpu: 5m, memory: 32Mi}}
 `
 
-// viaBroker is a load that goes to the Broker.
-func (n *node) viaBroker(ctx context.Context, name string, alerts int) (load, error) {
-	address, err := n.kubectl(ctx, "--namespace", eventing.namespace, "get", "service", "broker-ingress", "--output", "jsonpath={.spec.clusterIP}")
-	return load{
-		name: name, alerts: alerts, groups: 16, senders: 50, every: 10 * time.Millisecond, url: "http://" + address + "/stormfold/stormfold",
-		host: "broker-ingress.knative-eventing.svc.cluster.local",
-	}, err
-}
-
 // funcService puts the Service that `func deploy` makes in the place of that of deploy/function. Without a registry func cannot build:
 // it is told an image, and the Service gets the one that the node has.
 func funcService(ctx context.Context, n *node) (string, error) {

@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
-	"github.com/stormfold/stormfold/test/faults"
 )
 
 // rounds are what a round can be about, each with its steps in their order.
@@ -28,6 +26,7 @@ var rounds = map[string][]step{
 		{"SIGKILL of the function under load", functionKilled},
 		{"the pod deleted under load", podDeleted},
 		{"new revision under load", rollingUpdate},
+		{"Warning Events, about Stormfold itself and about others", warningEvents},
 		{"burst from zero pods", burstFromZero},
 		{"`kubectl delete -k deploy/trial`", uninstall},
 	},
@@ -128,57 +127,6 @@ func reachability(ctx context.Context, n *node) (string, error) {
 	return "`monitoring` reaches the source, nobody else does, and neither reaches Redis", nil
 }
 
-// direct is a load that goes to the function by the ingress, without a Broker.
-func direct(name string, alerts, senders int) load {
-	return load{name: name, alerts: alerts, groups: 16, senders: senders, url: functionURL, host: functionHost}
-}
-
-// result is what a table says of a load that was exact.
-func result(v faults.Verdict) string {
-	var answers []string
-	for _, answer := range slices.Sorted(maps.Keys(v.Answers)) {
-		answers = append(answers, answer)
-	}
-	return fmt.Sprintf("%d events taken (answers: %s), each alert in exactly one incident", v.Events, strings.Join(answers, ", "))
-}
-
-// onlyTaken fails when an answer was neither 2xx nor one of the codes.
-func onlyTaken(v faults.Verdict, codes ...string) error {
-	for answer, count := range v.Answers {
-		code, _, _ := strings.Cut(answer, " ")
-		if !strings.HasPrefix(code, "2") && !slices.Contains(codes, code) {
-			return fmt.Errorf("%d times the answer was %s", count, answer)
-		}
-	}
-	return nil
-}
-
-// send sends a load. At is done once, when a third of the events has been taken.
-func (n *node) send(ctx context.Context, l load, journal *faults.Journal, at func(context.Context) error) error {
-	done := make(chan error, 1)
-	err := l.send(ctx, journal, func(taken int) {
-		if taken == l.alerts/3 {
-			go func() { done <- at(ctx) }()
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return <-done
-}
-
-// run sends a load and waits until it is exact. At, when it is not nil, is done meanwhile.
-func (n *node) run(ctx context.Context, l load, at func(context.Context) error) (faults.Verdict, error) {
-	if at == nil {
-		at = func(context.Context) error { return nil }
-	}
-	journal := faults.NewJournal()
-	if err := n.send(ctx, l, journal, at); err != nil {
-		return faults.Verdict{}, err
-	}
-	return n.exact(ctx, l, journal)
-}
-
 func burst(ctx context.Context, n *node) (string, error) {
 	verdict, err := n.run(ctx, direct("Burst", 12000, 200), nil)
 	if err == nil {
@@ -207,7 +155,7 @@ func redisKilled(ctx context.Context, n *node) (string, error) {
 	}
 	restarts, err := n.restarts(ctx, "app.kubernetes.io/component=redis")
 	if err == nil && restarts != 1 {
-		err = fmt.Errorf("Redis was restarted %d times, want 1", restarts)
+		err = fmt.Errorf("the container was restarted %d times, want 1", restarts)
 	}
 	return result(verdict), err
 }
@@ -263,6 +211,37 @@ func rollingUpdate(ctx context.Context, n *node) (string, error) {
 		})
 	})
 	return result(verdict), err
+}
+
+// warningEvents: a Warning Event makes an incident, unless it is about Stormfold's own objects, of which there were many by now.
+func warningEvents(ctx context.Context, n *node) (string, error) {
+	event := map[string]any{
+		"apiVersion": "v1", "kind": "Event", "metadata": map[string]any{"name": "client.1", "namespace": "elsewhere"}, "type": "Warning",
+		"reason": "NodeTest", "message": "a round is on its way", "lastTimestamp": time.Now().UTC().Format(time.RFC3339),
+		"involvedObject": map[string]any{"apiVersion": "v1", "kind": "Pod", "name": "client", "namespace": "elsewhere"},
+	}
+	if err := n.apply(ctx, event); err != nil {
+		return "", err
+	}
+	return "about others an incident, about itself none", eventually(ctx, time.Minute, "the incident of a Warning Event", func(ctx context.Context) error {
+		found, err := n.incidents(ctx, "")
+		if err != nil {
+			return err
+		}
+		other := false
+		for _, in := range found {
+			switch in.Spec.GroupLabels["namespace"] {
+			case "elsewhere":
+				other = true
+			case namespace:
+				return fmt.Errorf("%s is about Stormfold itself", in.Name)
+			}
+		}
+		if !other {
+			return errors.New("there is none yet")
+		}
+		return nil
+	})
 }
 
 func burstFromZero(ctx context.Context, n *node) (string, error) {
