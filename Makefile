@@ -87,6 +87,14 @@ bench-check: ## Measure the cheap rows for a short time, and fail when one is ou
 faults: ## Run every fault and write the table of docs/reliability.md.
 	STORMFOLD_TESTBED_FAULTS=all STORMFOLD_TESTBED_FAULTS_TABLE=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 40m -v -skip "^TestTheDocument" ./test/faults
 
+# What a round on the node is about, trial or production, and how many there are.
+ROUND ?= trial
+ROUNDS ?= 1
+
+.PHONY: node
+node: ## Run what ships on a node of its own, with Knative, and write the table of docs/reliability.md. Linux, root.
+	go run ./test/node -round '$(ROUND)' -rounds '$(ROUNDS)' -document docs/reliability.md
+
 # A directory of recordings in place of ../shared/outages, and a file for the rows as JSON.
 DIR ?=
 JSON ?=
