@@ -222,7 +222,12 @@ func (w *losses) importShard(shard int, epoch string) {
 			require.NoError(w.t, w.Differs(w.ctx, s, ""))
 		}
 	}
-	require.NoError(w.t, w.FinishImport(w.ctx, i))
+	if err := w.FinishImport(w.ctx, i); errors.Is(err, ErrUnavailable) { // Meanwhile a lost key was noticed.
+		require.NoError(w.t, w.AbortImport(w.ctx, i))
+		w.importShard(shard, "")
+	} else {
+		require.NoError(w.t, err)
+	}
 }
 
 // take imports, in the order of names, which says nothing of age.
