@@ -19,7 +19,7 @@ GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd deploy/policies do
 	deploy/observability
 
 .PHONY: help
-help: ## Say what there is to make.
+help: ## List the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
 
 ##@ Try it
@@ -86,6 +86,14 @@ bench-check: ## Measure the cheap rows for a short time, and fail when one is ou
 .PHONY: faults
 faults: ## Run every fault and write the table of docs/reliability.md.
 	STORMFOLD_TESTBED_FAULTS=all STORMFOLD_TESTBED_FAULTS_TABLE=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 40m -v -skip "^TestTheDocument" ./test/faults
+
+# What a round on the node is about, trial or production, and how many there are.
+ROUND ?= trial
+ROUNDS ?= 1
+
+.PHONY: node
+node: ## Run what ships on a node of its own, with Knative, and write the table of docs/reliability.md. Linux, root.
+	go run ./test/node -round '$(ROUND)' -rounds '$(ROUNDS)' -document docs/reliability.md
 
 # A directory of recordings in place of ../shared/outages, and a file for the rows as JSON.
 DIR ?=

@@ -11,8 +11,8 @@ import (
 )
 
 // format is the number of the format in which this program keeps what it knows in Redis, as docs/design.md tells it. It grows
-// when what an older program wrote can no longer be read as it is. Version 0.1 wrote format 1 and no number.
-const format = 2
+// when what an older program wrote can no longer be read as it is. Version 0.1 wrote format 1 and no number; format 2 was never released.
+const format = 3
 
 // unmarked is the format of data without a number.
 const unmarked = 1

@@ -21,7 +21,7 @@ func (l *lab) formatIn() string {
 
 func TestTheFormatIsWrittenAndCheckedAtTheStart(t *testing.T) {
 	l := newLab(t, nil)
-	require.Equal(t, "2", l.formatIn())
+	require.Equal(t, "3", l.formatIn())
 	require.NoError(t, l.Load(l.ctx), "data in our format")
 
 	refused := func(format string) {
@@ -49,7 +49,7 @@ func TestTheFormatIsWrittenAndCheckedAtTheStart(t *testing.T) {
 
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
 	require.NoError(t, l.Load(l.ctx))
-	require.Equal(t, "2", l.formatIn())
+	require.Equal(t, "3", l.formatIn())
 }
 
 // A Redis that is emptied under a running pod, in which words wait for the import, keeps no pod from starting.
@@ -58,7 +58,7 @@ func TestAPodStartsWhereWordsWaitForTheImport(t *testing.T) {
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
 	l.fold(l.pods(3, Firing)...)
 	require.NoError(t, l.Load(l.ctx))
-	require.Equal(t, "2", l.formatIn())
+	require.Equal(t, "3", l.formatIn())
 }
 
 // Nor does a Redis that is full. It has the number when it has the first shard.
@@ -74,7 +74,7 @@ func TestAPodStartsWhereRedisIsFull(t *testing.T) {
 	i, err := l.BeginImport(l.ctx, 7, "", 20*time.Second)
 	require.NoError(t, err)
 	require.NoError(t, l.FinishImport(l.ctx, i))
-	require.Equal(t, "2", l.formatIn())
+	require.Equal(t, "3", l.formatIn())
 }
 
 // underACL is a client with the rules of deploy/redis/acl for a prefix, made as docs/install.md says.
@@ -116,8 +116,8 @@ func TestTwoPrefixesOnOneRedis(t *testing.T) {
 	require.Equal(t, "calm", g.State)
 	two.flush(g.Group, g.Token)
 	require.Equal(t, f.Group, g.Group)
-	require.Len(t, one.in(Open), 1)
-	require.Len(t, two.in(Open), 3)
+	require.Len(t, one.in(StateFiring), 1)
+	require.Len(t, two.in(StateFiring), 3)
 	keys := one.rdb.Keys(one.ctx, "*").Val()
 	require.Equal(t, len(keys), len(one.rdb.Keys(one.ctx, "{sf:[0-9][0-9]}:*").Val())+len(one.rdb.Keys(one.ctx, "{blue-2:[0-9][0-9]}:*").Val()))
 
@@ -134,5 +134,5 @@ func TestTheFormatInTheEmbeddedRedis(t *testing.T) {
 	for range 2 {
 		require.NoError(t, New(Options{Redis: rdb, Lease: time.Second, Embedded: true}).Load(t.Context()))
 	}
-	require.Equal(t, "2", rdb.Get(t.Context(), "{sf:00}:format").Val())
+	require.Equal(t, "3", rdb.Get(t.Context(), "{sf:00}:format").Val())
 }

@@ -28,15 +28,18 @@ var mayImport = map[string][]string{
 	"meter":      {"version"},
 	"aggregator": {"config", "subject"},
 	"handlers":   {"aggregator", "api"},
-	"projector":  {"aggregator", "api", "subject"},
+	"projector":  {"aggregator", "api", "subject", "human"},
 	"tracing":    {},
+	"human":      {},
+	"tree":       {"api", "human"},
 	"function":   {"handlers", "projector", "aggregator", "config", "subject", "api", "meter", "tracing"},
 	"source":     {"meter", "tracing"},
 	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject"},
 	"":           {"function"}, // the root package
 	"service":    {"handlers"},
-	"cmd":        {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing", "version", "build"},
-	"test":       {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
+	"cmd": {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing",
+		"human", "tree", "version", "build"},
+	"test": {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
 }
 
 // mayNotImport says what a package has nothing to do with, tests aside: each side of the fold knows its own server.

@@ -54,25 +54,31 @@ func TestDefinitionNames(t *testing.T) {
 }
 
 func TestDefinitionColumns(t *testing.T) {
-	var got [][2]string
-	for _, c := range crd(t).Spec.Versions[0].AdditionalPrinterColumns {
-		got = append(got, [2]string{c.Name, c.JSONPath})
+	type column struct {
+		name, path string
+		priority   int32
 	}
-	assert.Equal(t, [][2]string{
-		{"Type", ".status.type"},
-		{"Alert", ".spec.alertName"},
-		{"Namespace", `.metadata.labels['stormfold\.io/alert-namespace']`},
-		{"Severity", ".status.severity"},
-		{"Firing", ".status.alerts.firing"},
-		{"Total", ".status.alerts.total"},
-		{"State", ".status.state"},
-		{"Age", ".metadata.creationTimestamp"},
+	var got []column
+	for _, c := range crd(t).Spec.Versions[0].AdditionalPrinterColumns {
+		got = append(got, column{c.Name, c.JSONPath, c.Priority})
+	}
+	assert.Equal(t, []column{
+		{"Type", ".status.type", 0},
+		{"State", ".status.state", 0},
+		{"Severity", ".status.severity", 0},
+		{"Firing", ".status.alerts.firing", 0},
+		{"Total", ".status.alerts.total", 0},
+		{"Since", ".status.startedAt", 0},
+		{"Subject", ".status.about", 0},
+		{"Policy", ".spec.policy", 1},
+		{"Summary", ".status.summary", 1},
 	}, got)
 }
 
 func TestDefinitionSelectableFields(t *testing.T) {
 	assert.Equal(t, []apiextensionsv1.SelectableField{
 		{JSONPath: ".status.type"}, {JSONPath: ".status.severity"}, {JSONPath: ".status.state"},
+		{JSONPath: ".status.subject.kind"}, {JSONPath: ".status.subject.namespace"}, {JSONPath: ".status.subject.name"},
 	}, crd(t).Spec.Versions[0].SelectableFields)
 }
 
@@ -113,7 +119,7 @@ func TestDefinitionLists(t *testing.T) {
 // Members of 10,000 alerts, the most that a policy may track, have to fit.
 func TestDefinitionHasRoomForMembers(t *testing.T) {
 	const alerts = 10000
-	assert.GreaterOrEqual(t, *schemaOf(t, "status", "members").MaxLength, int64((alerts*8+2)/3*4))
+	assert.GreaterOrEqual(t, *schemaOf(t, "status", "upkeep", "members").MaxLength, int64((alerts*8+2)/3*4))
 }
 
 // Every description that a reader of kubectl explain sees is there.

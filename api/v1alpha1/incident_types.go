@@ -17,11 +17,6 @@ const (
 	LabelAlertNamespace = "stormfold.io/alert-namespace"
 	// LabelFingerprint is the fingerprint of the alert that opened the incident: 16 hex digits.
 	LabelFingerprint = "stormfold.io/fingerprint"
-	// LabelOrigin is OriginPassthrough on an incident that was written while Redis failed, see the policy field
-	// onRedisFailure. Others do not have it.
-	LabelOrigin = "stormfold.io/origin"
-	// OriginPassthrough is the value of LabelOrigin.
-	OriginPassthrough = "passthrough"
 )
 
 // State says where an incident is in its life.
@@ -88,7 +83,7 @@ const (
 
 	// ReasonAllResolved: no alert fires any more.
 	ReasonAllResolved = "AllResolved"
-	// ReasonQuiet: nothing was heard of its alerts for the policy's quiet time. They are among status.alerts.quiet.
+	// ReasonQuiet: its alerts were not reported for the policy's quiet time. They are among status.alerts.quiet.
 	ReasonQuiet = "Quiet"
 	// ReasonMaxDuration: it lasted for the policy's maxDuration. The counts are the last known.
 	ReasonMaxDuration = "MaxDuration"
@@ -115,16 +110,20 @@ const (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=incidents,singular=incident,shortName=inc,categories=stormfold
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.status.type`
-// +kubebuilder:printcolumn:name="Alert",type=string,JSONPath=`.spec.alertName`
-// +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.metadata.labels['stormfold\.io/alert-namespace']`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Severity",type=string,JSONPath=`.status.severity`
 // +kubebuilder:printcolumn:name="Firing",type=integer,JSONPath=`.status.alerts.firing`
 // +kubebuilder:printcolumn:name="Total",type=integer,JSONPath=`.status.alerts.total`
-// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
-// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.startedAt`
+// +kubebuilder:printcolumn:name="Subject",type=string,JSONPath=`.status.about`
+// +kubebuilder:printcolumn:name="Policy",type=string,priority=1,JSONPath=`.spec.policy`
+// +kubebuilder:printcolumn:name="Summary",type=string,priority=1,JSONPath=`.status.summary`
 // +kubebuilder:selectablefield:JSONPath=`.status.type`
 // +kubebuilder:selectablefield:JSONPath=`.status.severity`
 // +kubebuilder:selectablefield:JSONPath=`.status.state`
+// +kubebuilder:selectablefield:JSONPath=`.status.subject.kind`
+// +kubebuilder:selectablefield:JSONPath=`.status.subject.namespace`
+// +kubebuilder:selectablefield:JSONPath=`.status.subject.name`
 type Incident struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -152,6 +151,10 @@ type IncidentSpec struct {
 
 // IncidentStatus is what was observed.
 type IncidentStatus struct {
+	// Summary is one sentence for people: how many alerts fire, since when, what they are about, how severe they are. Its
+	// wording may change; programs read the other fields.
+	// +kubebuilder:validation:MaxLength=8192
+	Summary string `json:"summary,omitempty"`
 	// State is Firing, Resolved or Absorbed.
 	State State `json:"state,omitempty"`
 	// Type is Alert for a lone alert, Storm for a group that crossed its threshold.
@@ -160,27 +163,16 @@ type IncidentStatus struct {
 	// as it is. One that is not known ranks lowest.
 	// +kubebuilder:validation:MaxLength=63
 	Severity string `json:"severity,omitempty"`
+	// About is the subject as Kind/namespace/name. Without a subject it is the most frequent label value that the alerts do
+	// not all share, or else the number of resources.
+	// +kubebuilder:validation:MaxLength=4096
+	About string `json:"about,omitempty"`
+	// Subject is the smallest object that all alerts are about: the resource itself, or else its workload, its node, or its
+	// namespace. It is absent when the alerts share none of these.
+	Subject *Subject `json:"subject,omitempty"`
 	// Alerts counts distinct alerts, those beyond the policy's maxAlerts included as far as they are known.
 	// +optional
 	Alerts AlertCounts `json:"alerts"`
-	// Resources that the alerts are about, each once, firing ones first; at most the policy's maxListed. See
-	// resourceCount and truncated.
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=500
-	Resources []Resource `json:"resources,omitempty"`
-	// ResourceCount is how many resources there are, listed or not.
-	ResourceCount int32 `json:"resourceCount,omitempty"`
-	// Truncated is true when a list was cut, or when the counts are lower bounds: the policy's maxAlerts was
-	// reached, or the sender left alerts out.
-	Truncated bool `json:"truncated,omitempty"`
-	// Hotspots are what most alerts of a storm have in common, the most frequent first.
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=10
-	Hotspots []Hotspot `json:"hotspots,omitempty"`
-	// CommonLabels are the labels that all alerts share, with their values.
-	CommonLabels map[string]string `json:"commonLabels,omitempty"`
-	// Exemplar is what the alert that opened the incident says for a human reader.
-	Exemplar *Exemplar `json:"exemplar,omitempty"`
 	// StartedAt is the earliest start of an alert, by its sender.
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 	// StormAt is when the group crossed its threshold; with a threshold of 1, when it had its second alert.
@@ -194,23 +186,62 @@ type IncidentStatus struct {
 	// AbsorbedBy names the incident that shows the storm this one became part of.
 	// +kubebuilder:validation:MaxLength=253
 	AbsorbedBy string `json:"absorbedBy,omitempty"`
-	// ObservedRevision is the group's revision that this status shows: about the time of the change, in Unix
-	// milliseconds. It never goes back.
-	// +kubebuilder:validation:Maximum=99999999999999
-	ObservedRevision int64 `json:"observedRevision,omitempty"`
-	// Members are the tracked alerts, for Stormfold itself: base64 (RFC 4648, padded) of 8 bytes for each, its fingerprint
-	// as a big-endian number; the firing ones first, as many as membersFiring says, each part in ascending order. From it
-	// a Redis that has forgotten the group gets back its state.
-	// +kubebuilder:validation:MaxLength=131072
-	Members string `json:"members,omitempty"`
-	// MembersFiring is how many of the members, from the first one on, are firing.
-	MembersFiring int32 `json:"membersFiring,omitempty"`
+	// Exemplar holds the annotations of the alert that opened the incident.
+	Exemplar *Exemplar `json:"exemplar,omitempty"`
+	// Hotspots are the label values that most alerts of a storm have, the most frequent first. A label that all alerts
+	// share with its value is among the commonLabels and not here.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Hotspots []Hotspot `json:"hotspots,omitempty"`
+	// CommonLabels are the labels that all alerts share, with their values.
+	CommonLabels map[string]string `json:"commonLabels,omitempty"`
 	// Conditions are Storm (ThresholdCrossed; BelowThreshold) and Resolved (AllResolved, Quiet, MaxDuration, Absorbed;
 	// AlertsFiring, Reopened).
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// ResourceCount is how many resources there are, listed or not.
+	ResourceCount int32 `json:"resourceCount,omitempty"`
+	// Resources that the alerts are about, each once, firing ones first; at most the policy's maxListed. See
+	// resourceCount and truncated.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=500
+	Resources []Resource `json:"resources,omitempty"`
+	// Truncated is true when a list was cut, or when the counts are lower bounds: the policy's maxAlerts was
+	// reached, or the sender left alerts out.
+	Truncated bool `json:"truncated,omitempty"`
+	// ObservedRevision is the group's revision that this status shows: about the time of the change, in Unix
+	// milliseconds. It never goes back.
+	// +kubebuilder:validation:Maximum=99999999999999
+	ObservedRevision int64 `json:"observedRevision,omitempty"`
+	// Upkeep is for Stormfold itself: a Redis that lost its data gets back the state of the group from it.
+	// +optional
+	Upkeep Upkeep `json:"upkeep,omitzero"`
+}
+
+// Upkeep are the tracked alerts of an incident in a compact form. kubectl sorts fields by name; by its name this one is
+// the last of the status.
+type Upkeep struct {
+	// Members is base64 (RFC 4648, padded) of 8 bytes for each alert, its fingerprint as a big-endian number; the firing
+	// ones first, each part in ascending order.
+	// +kubebuilder:validation:MaxLength=131072
+	Members string `json:"members,omitempty"`
+	// Firing is how many of the members, from the first one on, are firing.
+	Firing int32 `json:"firing,omitempty"`
+}
+
+// Subject is an object that all alerts of an incident are about.
+type Subject struct {
+	// Kind as in a resource.
+	// +kubebuilder:validation:MaxLength=253
+	Kind string `json:"kind"`
+	// Namespace of the object; none for one that has none, such as a Node.
+	// +kubebuilder:validation:MaxLength=1024
+	Namespace string `json:"namespace,omitempty"`
+	// Name of the object; empty for the Cluster.
+	// +kubebuilder:validation:MaxLength=1024
+	Name string `json:"name,omitempty"`
 }
 
 // AlertCounts counts distinct alerts, by fingerprint. They are lower bounds when the incident is truncated because of the
@@ -225,8 +256,7 @@ type AlertCounts struct {
 	// Resolved is how many of them fire no more.
 	// +kubebuilder:validation:Minimum=0
 	Resolved int32 `json:"resolved"`
-	// Quiet counts those of the resolved that fired when last heard of, and of which nothing was said for the policy's quiet
-	// time.
+	// Quiet counts those of the resolved that nobody resolved: they were not reported for the policy's quiet time.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Quiet int32 `json:"quiet,omitempty"`
@@ -234,8 +264,8 @@ type AlertCounts struct {
 
 // Resource is what an alert is about.
 type Resource struct {
-	// Kind as in Kubernetes (Pod, Node, ...), Cluster for all of it, Instance or Endpoint for a scrape target, or Alert when the labels name
-	// nothing.
+	// Kind as in Kubernetes (Pod, Node, ...), Cluster for all of it, Instance or Endpoint for a scrape target, or Alert when
+	// the labels name nothing.
 	// +kubebuilder:validation:MaxLength=253
 	Kind string `json:"kind"`
 	// Namespace of the resource; none for one that has none, such as a Node.
@@ -259,7 +289,7 @@ type Hotspot struct {
 	// Alerts that have it.
 	// +kubebuilder:validation:Minimum=0
 	Alerts int32 `json:"alerts"`
-	// Share of all tracked alerts, in percent, rounded down.
+	// Share of all tracked alerts, in percent, rounded to the nearest; 100 only when all have it.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Share int32 `json:"share"`

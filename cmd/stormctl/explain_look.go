@@ -39,7 +39,7 @@ type groupStatus struct {
 	Waiting           int    `json:"waiting"`
 	// CooldownUntil is until when an alert reopens the storm that is over.
 	CooldownUntil time.Time   `json:"cooldownUntil,omitzero"`
-	HeardAt       time.Time   `json:"heardAt,omitzero"`
+	LastSeen      time.Time   `json:"heardAt,omitzero"`
 	Due           time.Time   `json:"due,omitzero"`
 	Now           time.Time   `json:"now"`
 	Alert         alertStatus `json:"alert"`
@@ -105,7 +105,7 @@ func statusOf(id string, s aggregator.GroupState) *groupStatus {
 	out := &groupStatus{
 		Group: id, Imported: s.Imported, Known: s.Known, State: s.State, Window: s.Window, Threshold: s.Threshold,
 		Storm: s.Storm,
-		Total: s.Total + s.Beyond, Firing: s.Firing, Singles: s.Singles, Waiting: s.Waiting, HeardAt: s.HeardAt,
+		Total: s.Total + s.Beyond, Firing: s.Firing, Singles: s.Singles, Waiting: s.Waiting, LastSeen: s.LastSeen,
 		Due: s.Due, Now: s.Now,
 		Alert: alertStatus{
 			Known: s.Alert.Known, Status: s.Alert.Status, NotifiedAt: s.Alert.NotifiedAt, Member: s.Alert.Member,

@@ -105,7 +105,7 @@ func (s *groupStatus) draw(w io.Writer, asked string) {
 		rows = append(rows, "  waiting", count(s.Waiting, "alert")+" for the import")
 	}
 	if s.Known {
-		rows = append(rows, "  last notified", clock(s.HeardAt))
+		rows = append(rows, "  last notified", clock(s.LastSeen))
 	}
 	if !s.Due.IsZero() {
 		rows = append(rows, "  next due", clock(s.Due))

@@ -8,10 +8,11 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
+
+	"github.com/stormfold/stormfold/internal/human"
 )
 
 // The formats of -o. A text for people has none.
@@ -112,32 +113,15 @@ func fields(w io.Writer, pairs ...string) {
 	_ = columns.Flush() // To a buffer.
 }
 
-// clock is a time as people read it.
-func clock(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format("2006-01-02 15:04:05")
-}
-
-// length is a duration as people read it: its two largest units.
-func length(d time.Duration) string {
-	d = d.Round(time.Second)
-	day := 24 * time.Hour
-	switch {
-	case d >= day:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	default:
-		return fmt.Sprintf("%ds", d/time.Second)
-	}
-}
-
-// count is a number with the word for what is counted, which takes an s when there are more or none.
-func count(n int, word string) string { return counted(n, word, word+"s") }
+// What people read, by short names.
+var (
+	clock  = human.Time
+	length = human.Duration
+	count  = human.Count
+	times  = human.Times
+	pairs  = human.Labels
+	before = human.Before
+)
 
 // counted is count for a word with a plural of its own.
 func counted(n int, one, more string) string {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,24 +147,4 @@ func reduction(l replay.Line) string {
 		return "-"
 	}
 	return strconv.FormatFloat(l.Reduction, 'f', 1, 64) + " : 1"
-}
-
-func times(n int) string {
-	switch n {
-	case 1:
-		return "once"
-	case 2:
-		return "twice"
-	default:
-		return fmt.Sprintf("%d times", n)
-	}
-}
-
-// pairs are labels in the order of their names.
-func pairs(labels map[string]string) string {
-	out := make([]string, 0, len(labels))
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		out = append(out, name+"="+labels[name])
-	}
-	return strings.Join(out, " ")
 }

@@ -12,10 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/tree"
 )
-
-// treeVersion is that of the JSON of tree. Fields may be added under the same.
-const treeVersion = "stormfold.io/tree/v1"
 
 // treeOptions are the flags of tree.
 type treeOptions struct {
@@ -24,58 +22,6 @@ type treeOptions struct {
 	output    *output
 	resources int
 	watch     bool
-}
-
-// forest is the JSON of tree.
-type forest struct {
-	APIVersion string `json:"apiVersion"`
-	Incidents  []twig `json:"incidents"`
-}
-
-// twig is one incident with its resources grouped, and with what it absorbed.
-type twig struct {
-	Name         string               `json:"name"`
-	Namespace    string               `json:"namespace"`
-	Policy       string               `json:"policy"`
-	AlertName    string               `json:"alertName"`
-	GroupLabels  map[string]string    `json:"groupLabels"`
-	Type         v1alpha1.Type        `json:"type"`
-	State        v1alpha1.State       `json:"state"`
-	Severity     string               `json:"severity"`
-	Alerts       v1alpha1.AlertCounts `json:"alerts"`
-	Reopened     int32                `json:"reopened"`
-	Truncated    bool                 `json:"truncated"`
-	StartedAt    *metav1.Time         `json:"startedAt,omitempty"`
-	StormAt      *metav1.Time         `json:"stormAt,omitempty"`
-	LastChangeAt *metav1.Time         `json:"lastChangeAt,omitempty"`
-	ResolvedAt   *metav1.Time         `json:"resolvedAt,omitempty"`
-	CommonLabels map[string]string    `json:"commonLabels"`
-	Exemplar     *v1alpha1.Exemplar   `json:"exemplar,omitempty"`
-	Hotspots     []v1alpha1.Hotspot   `json:"hotspots"`
-	// ResourceCount is how many there are, Resources those that the incident lists.
-	ResourceCount int32              `json:"resourceCount"`
-	Resources     []inNamespace      `json:"resources"`
-	Conditions    []metav1.Condition `json:"conditions"`
-	AbsorbedBy    string             `json:"absorbedBy,omitempty"`
-	// Absorbed are the incidents that point at this one.
-	Absorbed []string `json:"absorbed"`
-}
-
-// inNamespace are resources of one namespace; the empty one is of those that live in none.
-type inNamespace struct {
-	Namespace string   `json:"namespace"`
-	Kinds     []ofKind `json:"kinds"`
-}
-
-// ofKind are resources of one kind, firing ones first.
-type ofKind struct {
-	Kind      string  `json:"kind"`
-	Resources []named `json:"resources"`
-}
-
-type named struct {
-	Name   string `json:"name"`
-	Firing bool   `json:"firing"`
 }
 
 func newTree(s streams) *cobra.Command {
@@ -133,22 +79,22 @@ func (o *treeOptions) run(ctx context.Context, s streams, names []string) error 
 }
 
 // forestOf are the incidents of those names, or all that fire.
-func forestOf(all []v1alpha1.Incident, names []string) (forest, error) {
+func forestOf(all []v1alpha1.Incident, names []string) (tree.Forest, error) {
 	chosen, err := choose(all, names)
 	if err != nil {
-		return forest{}, err
+		return tree.Forest{}, err
 	}
-	out := forest{APIVersion: treeVersion, Incidents: make([]twig, 0, len(chosen))}
+	out := tree.Forest{APIVersion: tree.Version, Incidents: make([]tree.Incident, 0, len(chosen))}
 	for _, i := range chosen {
-		out.Incidents = append(out.Incidents, twigOf(i, all))
+		out.Incidents = append(out.Incidents, tree.Of(i, all))
 	}
 	return out, nil
 }
 
 // draw writes trees or names, or where there was nothing to show.
-func (o *treeOptions) draw(w io.Writer, s streams, out forest, nothing string) {
-	p := picture{
-		color: s.color, now: s.now(), most: o.resources, wide: o.output.format == formatWide, all: o.kube.all,
+func (o *treeOptions) draw(w io.Writer, s streams, out tree.Forest, nothing string) {
+	p := tree.Picture{
+		Color: s.color, Now: s.now(), Most: o.resources, Wide: o.output.format == formatWide, Namespaces: o.kube.all,
 	}
 	if len(out.Incidents) == 0 && o.output.format != formatName {
 		fmt.Fprintln(w, nothing)
@@ -161,7 +107,7 @@ func (o *treeOptions) draw(w io.Writer, s streams, out forest, nothing string) {
 		if n > 0 {
 			fmt.Fprintln(w)
 		}
-		p.draw(w, i)
+		p.Draw(w, i)
 	}
 }
 
@@ -257,8 +203,13 @@ func choose(all []v1alpha1.Incident, names []string) ([]v1alpha1.Incident, error
 
 // byWeight puts firing incidents first, storms before others, and then the oldest.
 func byWeight(a, b v1alpha1.Incident) int {
-	fires := func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateFiring }
-	return cmp.Or(first(fires(a), fires(b)), -cmp.Compare(a.Status.Type, b.Status.Type),
+	rank := func(i v1alpha1.Incident) int {
+		if i.Status.State == v1alpha1.StateFiring {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), -cmp.Compare(a.Status.Type, b.Status.Type),
 		since(a.Status.StartedAt).Compare(since(b.Status.StartedAt)), cmp.Compare(a.Name, b.Name))
 }
 

@@ -33,7 +33,7 @@ func TestTreeInColour(t *testing.T) {
 	require.NotContains(t, plain, "\x1b")
 	require.Contains(t, colored, "\x1b[31mFiring\x1b[0m")
 	require.Contains(t, colored, "\x1b[31m●\x1b[0m worker-3")
-	for _, code := range []string{red, green, yellow, bold, dim, "0"} {
+	for _, code := range []string{"31", "32", "33", "1", "2", "0"} {
 		colored = strings.ReplaceAll(colored, "\x1b["+code+"m", "")
 	}
 	require.Equal(t, plain, colored)

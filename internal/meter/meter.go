@@ -54,7 +54,7 @@ type Set struct {
 func New(prefix string) *Set {
 	s := &Set{prefix: prefix, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	build := s.Gauge("build_info", "1, with the version of the program.", Label{Name: "version"})
+	build := s.Gauge("build_info", "Always 1, with the version of the program.", Label{Name: "version"})
 	build.WithLabelValues(Version()).Set(1)
 	return s
 }

@@ -5,9 +5,10 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// unknown counts members of which only the fingerprint is known: those that came out of status.members and have not been
+// unknown counts members of which only the fingerprint is known: those that came out of status.upkeep and have not been
 // heard of since.
 func unknown(members []aggregator.Member) int {
 	n := 0
@@ -21,11 +22,13 @@ func unknown(members []aggregator.Member) int {
 
 // carry keeps in want what the object in Kubernetes still knows of alerts that Redis has only the fingerprints of, or that
 // have left a storm that is over for a new incident. Once all have been heard of again, nothing is carried any more.
-func carry(want, have *v1alpha1.Incident, rank func(severity string) int) {
+func carry(want, have *v1alpha1.Incident, s *aggregator.Snapshot, o aggregator.Object) {
+	rank := s.Severities.Rank
 	st, old := &want.Status, have.Status
-	if st.State != v1alpha1.StateFiring && len(old.Members) > len(st.Members) {
-		st.Members, st.MembersFiring, st.Severity, st.StartedAt = old.Members, old.MembersFiring, old.Severity, old.StartedAt
+	if st.State != v1alpha1.StateFiring && len(old.Upkeep.Members) > len(st.Upkeep.Members) {
+		st.Upkeep, st.Severity, st.StartedAt, st.Subject = old.Upkeep, old.Severity, old.StartedAt, old.Subject
 		st.Resources, st.ResourceCount, st.Hotspots = old.Resources, old.ResourceCount, old.Hotspots
+		describe(st, known{atLeast: knownOf(o, st.Severity).atLeast})
 		fit(want)
 		return
 	}
@@ -52,5 +55,9 @@ func carry(want, have *v1alpha1.Incident, rank func(severity string) int) {
 	if st.Exemplar == nil {
 		st.Exemplar = old.Exemplar
 	}
+	if old.Subject != nil {
+		st.Subject = subjectOf(s, o.Members, subject.Of(subject.Resource(*old.Subject)))
+	}
+	describe(st, knownOf(o, st.Severity))
 	fit(want)
 }

@@ -23,7 +23,7 @@ func TestABrokenObjectDoesNotBlockItsShard(t *testing.T) {
 		i, err := m.Create(t.Context(), &v1alpha1.Incident{ObjectMeta: metav1.ObjectMeta{Namespace: "stormfold", Name: name, Labels: labels}})
 		require.NoError(t, err)
 		if name == "members" {
-			i.Status.Members = "AAAA"
+			i.Status.Upkeep.Members = "AAAA"
 			_, err = m.UpdateStatus(t.Context(), i)
 			require.NoError(t, err)
 		}
@@ -51,13 +51,13 @@ func TestAStormThatIsOverKeepsItsLists(t *testing.T) {
 		_, err = project(t, incidents, func(o *aggregator.Object) {
 			o.Revision++
 			o.ResourceVersion = first.ResourceVersion
-			o.State, o.Reason, o.EndedAt = aggregator.Ended, "Quiet", start.Add(5*time.Hour)
+			o.State, o.Reason, o.EndedAt = aggregator.StateResolved, "Quiet", start.Add(5*time.Hour)
 			o.Members = o.Members[:3]
 		})
 		require.NoError(t, err)
 		after := get(t, incidents).Status
 		require.Equal(t, v1alpha1.StateResolved, after.State)
-		require.Equal(t, before.Members, after.Members)
+		require.Equal(t, before.Upkeep.Members, after.Upkeep.Members)
 		require.Equal(t, before.Alerts, after.Alerts)
 		require.Equal(t, before.Resources, after.Resources)
 		require.Equal(t, before.Severity, after.Severity)
@@ -79,5 +79,5 @@ func TestAnObjectWithoutStatusIsKnownByItsLabel(t *testing.T) {
 	require.Len(t, taken, 1)
 	require.Equal(t, "00000000000000ff", taken[0].Object.Fingerprint)
 	require.Equal(t, []aggregator.Member{{Fingerprint: "00000000000000ff", Firing: true}}, taken[0].Object.Members)
-	require.Equal(t, aggregator.Open, taken[0].Object.State)
+	require.Equal(t, aggregator.StateFiring, taken[0].Object.State)
 }

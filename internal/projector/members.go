@@ -11,9 +11,9 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// encodeMembers is status.members: the fingerprints, 8 bytes each, in base64, the firing ones first, each part sorted; and
+// upkeep is status.upkeep: the fingerprints, 8 bytes each, in base64, the firing ones first, each part sorted; and
 // how many of them fire.
-func encodeMembers(members []aggregator.Member) (string, int32) {
+func upkeep(members []aggregator.Member) v1alpha1.Upkeep {
 	var firing, resolved []uint64
 	for _, m := range members {
 		n, err := strconv.ParseUint(m.Fingerprint, 16, 64)
@@ -32,28 +32,28 @@ func encodeMembers(members []aggregator.Member) (string, int32) {
 	for _, n := range append(firing, resolved...) {
 		raw = binary.BigEndian.AppendUint64(raw, n)
 	}
-	return base64.StdEncoding.EncodeToString(raw), int32(len(firing))
-}
-
-// decodeMembers reads status.members and status.membersFiring back.
-func decodeMembers(encoded string, firing int32) ([]aggregator.Member, error) {
-	raw, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("status.members is not base64: %w", err)
-	}
-	if len(raw)%8 != 0 || int(firing) > len(raw)/8 || firing < 0 {
-		return nil, fmt.Errorf("status.members: %d bytes with %d firing, where 8 bytes for each were expected", len(raw), firing)
-	}
-	var out []aggregator.Member
-	for i := 0; i < len(raw); i += 8 {
-		out = append(out, aggregator.Member{
-			Fingerprint: fmt.Sprintf("%016x", binary.BigEndian.Uint64(raw[i:])), Firing: i/8 < int(firing),
-		})
-	}
-	return out, nil
+	return v1alpha1.Upkeep{Members: base64.StdEncoding.EncodeToString(raw), Firing: int32(len(firing))}
 }
 
 // MembersOf are the alerts that an incident counts, with their firing bit and nothing else.
 func MembersOf(i *v1alpha1.Incident) ([]aggregator.Member, error) {
-	return decodeMembers(i.Status.Members, i.Status.MembersFiring)
+	return decodeMembers(i.Status.Upkeep)
+}
+
+// decodeMembers is the reverse of upkeep.
+func decodeMembers(u v1alpha1.Upkeep) ([]aggregator.Member, error) {
+	raw, err := base64.StdEncoding.DecodeString(u.Members)
+	if err != nil {
+		return nil, fmt.Errorf("status.upkeep.members is not base64: %w", err)
+	}
+	if len(raw)%8 != 0 || int(u.Firing) > len(raw)/8 || u.Firing < 0 {
+		return nil, fmt.Errorf("status.upkeep.members has %d bytes, and %d firing alerts of 8 bytes each", len(raw), u.Firing)
+	}
+	var out []aggregator.Member
+	for i := 0; i < len(raw); i += 8 {
+		out = append(out, aggregator.Member{
+			Fingerprint: fmt.Sprintf("%016x", binary.BigEndian.Uint64(raw[i:])), Firing: i/8 < int(u.Firing),
+		})
+	}
+	return out, nil
 }

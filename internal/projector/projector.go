@@ -139,7 +139,7 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 		have, err = p.get(ctx, want)
 		switch {
 		case err == nil:
-			carry(want, have, s.Severities.Rank)
+			carry(want, have, s, o)
 		case !apierrors.IsNotFound(err):
 			return gone, err
 		}
@@ -182,7 +182,7 @@ func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregato
 		}
 		// Deleted by hand, or with its namespace, and put back: but one that only points at another, or has no alerts, says
 		// nothing that does not stand elsewhere.
-		if o.State == aggregator.TakenOver || o.Total == 0 {
+		if o.State == aggregator.StateAbsorbed || o.Total == 0 {
 			return gone, nil
 		}
 		want.ResourceVersion, want.UID, missing = "", "", true

@@ -38,23 +38,24 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	st := &incident.Status
 	st.State, st.Type = v1alpha1.StateFiring, v1alpha1.TypeAlert
 	switch o.State {
-	case aggregator.Ended:
+	case aggregator.StateResolved:
 		st.State = v1alpha1.StateResolved
 		st.ResolvedAt = at(o.EndedAt)
-	case aggregator.TakenOver:
+	case aggregator.StateAbsorbed:
 		st.State = v1alpha1.StateAbsorbed
 		st.AbsorbedBy = o.AbsorbedBy
 	}
 	if isStorm(o) {
 		st.Type = v1alpha1.TypeStorm
 		st.StormAt = at(o.StormAt)
-		st.Hotspots = hotspots(s, members)
+		st.Hotspots = hotspots(s, o)
 	}
 	total := o.Total + o.Beyond
 	st.Alerts = v1alpha1.AlertCounts{
 		Total: int32(total), Firing: int32(o.Firing), Resolved: int32(o.Total - o.Firing), Quiet: int32(quiet(o)),
 	}
 	st.Severity = severity(members, s.Severities.Rank)
+	st.Subject = subjectOf(s, members, ofGroup(s))
 	st.StartedAt = at(started(members, o.OpenedAt))
 	st.LastChangeAt = at(o.ChangedAt)
 	st.Reopened = int32(o.Reopened)
@@ -62,12 +63,13 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	st.CommonLabels = o.CommonLabels
 	st.Exemplar = exemplar(o.Facts)
 	st.ObservedRevision = o.Revision
-	st.Members, st.MembersFiring = encodeMembers(members)
+	st.Upkeep = upkeep(members)
 	st.Conditions = conditions(o)
 	all := resources(members)
 	st.ResourceCount = int32(len(all))
 	st.Resources = all[:min(len(all), s.MaxListed, v1alpha1.MaxResources)]
 	st.Truncated = st.Truncated || len(st.Resources) < len(all)
+	describe(st, knownOf(o, st.Severity))
 	fit(incident)
 	return incident
 }
@@ -175,15 +177,15 @@ func firingFirst(a, b bool) int {
 	}
 }
 
-// hotspots are the values of the policy's breakdown labels that most alerts have, but for those the group shares anyway.
-func hotspots(s *aggregator.Snapshot, members []aggregator.Member) []v1alpha1.Hotspot {
-	counts := map[aggregator.Label]int32{}
+// hotspots are the values of the policy's breakdown labels that most alerts have, but for those that all alerts share.
+func hotspots(s *aggregator.Snapshot, o aggregator.Object) []v1alpha1.Hotspot {
+	counts := map[aggregator.Label]int{}
 	count := func(name, value string) {
 		if _, shared := s.Labels[name]; !shared && value != "" && slices.Contains(s.Breakdown, name) {
 			counts[aggregator.Label{Name: name, Value: value}]++
 		}
 	}
-	for _, m := range members {
+	for _, m := range o.Members {
 		count("severity", m.Severity)
 		count("namespace", m.Resource.InNamespace())
 		count("workload", m.Workload())
@@ -195,14 +197,22 @@ func hotspots(s *aggregator.Snapshot, members []aggregator.Member) []v1alpha1.Ho
 	}
 	out := make([]v1alpha1.Hotspot, 0, len(counts))
 	for l, n := range counts {
-		if n > 1 {
-			out = append(out, v1alpha1.Hotspot{Label: l.Name, Value: l.Value, Alerts: n, Share: n * 100 / int32(len(members))})
+		if n > 1 && o.CommonLabels[l.Name] != l.Value {
+			out = append(out, v1alpha1.Hotspot{Label: l.Name, Value: l.Value, Alerts: int32(n), Share: percent(n, len(o.Members))})
 		}
 	}
 	slices.SortFunc(out, func(a, b v1alpha1.Hotspot) int {
 		return cmp.Or(cmp.Compare(b.Alerts, a.Alerts), cmp.Compare(a.Label, b.Label), cmp.Compare(a.Value, b.Value))
 	})
 	return out[:min(len(out), maxHotspots)]
+}
+
+// percent is a share, rounded to the nearest. All is 100 and nothing else is.
+func percent(part, all int) int32 {
+	if part >= all {
+		return 100
+	}
+	return int32(min(99, (200*part+all)/(2*all)))
 }
 
 // exemplar is what the first alert says for a human reader.
@@ -219,39 +229,31 @@ func exemplar(f aggregator.Facts) *v1alpha1.Exemplar {
 	return &e
 }
 
-// conditions are Storm and Resolved, with the reasons that the API documents.
+// conditions are Storm and Resolved, with the reasons that the API documents, without their messages.
 func conditions(o aggregator.Object) []metav1.Condition {
 	storm := metav1.Condition{
 		Type: v1alpha1.ConditionStorm, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonBelowThreshold,
-		LastTransitionTime: *at(o.OpenedAt), Message: "this incident is about one alert",
+		LastTransitionTime: *at(o.OpenedAt),
 	}
 	if isStorm(o) {
 		storm.Status, storm.Reason = metav1.ConditionTrue, v1alpha1.ReasonThresholdCrossed
 		storm.LastTransitionTime = *at(cmp.Or(o.StormAt, o.OpenedAt))
-		storm.Message = "as many alerts as the policy's threshold fire now or newly fired within its window"
 	}
 	resolved := metav1.Condition{
 		Type: v1alpha1.ConditionResolved, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAlertsFiring,
-		LastTransitionTime: *at(o.OpenedAt), Message: "alerts are firing",
+		LastTransitionTime: *at(o.OpenedAt),
 	}
 	switch {
-	case o.State == aggregator.TakenOver:
+	case o.State == aggregator.StateAbsorbed:
 		resolved.Status, resolved.Reason = metav1.ConditionTrue, v1alpha1.ReasonAbsorbed
-		resolved.LastTransitionTime, resolved.Message = *at(o.EndedAt), "the group became a storm: see "+o.AbsorbedBy
-	case o.State == aggregator.Ended:
+		resolved.LastTransitionTime = *at(o.EndedAt)
+	case o.State == aggregator.StateResolved:
 		resolved.Status, resolved.Reason = metav1.ConditionTrue, o.Reason
-		resolved.LastTransitionTime, resolved.Message = *at(o.EndedAt), endings[o.Reason]
+		resolved.LastTransitionTime = *at(o.EndedAt)
 	case o.Reopened > 0:
 		resolved.Reason, resolved.LastTransitionTime = v1alpha1.ReasonReopened, *at(cmp.Or(o.ReopenedAt, o.OpenedAt))
-		resolved.Message = "an alert fired again within the policy's cooldown"
 	}
 	return []metav1.Condition{resolved, storm}
-}
-
-var endings = map[string]string{
-	v1alpha1.ReasonAllResolved: "no alert fires any more",
-	v1alpha1.ReasonQuiet:       "nothing was heard of its alerts for the policy's quiet time",
-	v1alpha1.ReasonMaxDuration: "it lasted for the policy's maximum duration",
 }
 
 // fit shortens the lists until the object is within maxObject.

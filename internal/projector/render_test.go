@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
@@ -29,7 +30,7 @@ func storm(n int) (*aggregator.Snapshot, aggregator.Object) {
 		Now: start, MaxListed: 500, Breakdown: []string{"namespace", "node", "severity", "workload"},
 	}
 	o := aggregator.Object{
-		Name: "pod-down-abcdefghij", Namespace: "stormfold", Storm: true, State: aggregator.Open, Revision: 1777604400123,
+		Name: "pod-down-abcdefghij", Namespace: "stormfold", Storm: true, State: aggregator.StateFiring, Revision: 1777604400123,
 		OpenedAt: start, StormAt: start.Add(time.Second), ChangedAt: start.Add(2 * time.Second), Total: n,
 		CommonLabels: map[string]string{"alertname": "PodDown", "namespace": "shop"},
 		Facts: aggregator.Facts{
@@ -45,7 +46,7 @@ func storm(n int) (*aggregator.Snapshot, aggregator.Object) {
 			Resource:  subject.Resource{Kind: "Pod", Namespace: "shop", Name: fmt.Sprintf("web-7d9f8b6c5d-%05d", i/2)},
 			Breakdown: []aggregator.Label{{Name: "node", Value: fmt.Sprintf("node-%d", i%2)}},
 		}
-		m.Resource.Name = strings.NewReplacer("0", "b", "1", "c").Replace(m.Resource.Name)
+		m.Resource.Name = strings.NewReplacer("0", "b", "1", "c", "3", "d").Replace(m.Resource.Name)
 		if m.Firing {
 			o.Firing++
 		}
@@ -57,11 +58,11 @@ func storm(n int) (*aggregator.Snapshot, aggregator.Object) {
 func TestRenderGolden(t *testing.T) {
 	s, open := storm(8)
 	_, resolved := storm(8)
-	resolved.State, resolved.Reason, resolved.EndedAt, resolved.Reopened = aggregator.Ended, "AllResolved", start.Add(time.Hour), 1
+	resolved.State, resolved.Reason, resolved.EndedAt, resolved.Reopened = aggregator.StateResolved, "AllResolved", start.Add(time.Hour), 1
 	single := open
 	single.Storm, single.Total, single.Firing, single.Members = false, 1, 1, open.Members[:1]
 	absorbed := single
-	absorbed.State, absorbed.AbsorbedBy, absorbed.EndedAt = aggregator.TakenOver, "pod-down-abcdefghij", start.Add(time.Minute)
+	absorbed.State, absorbed.AbsorbedBy, absorbed.EndedAt = aggregator.StateAbsorbed, "pod-down-abcdefghij", start.Add(time.Minute)
 	for name, o := range map[string]aggregator.Object{"storm": open, "resolved": resolved, "single": single, "absorbed": absorbed} {
 		t.Run(name, func(t *testing.T) {
 			got, err := json.MarshalIndent(Render(s, o), "", "  ")
@@ -91,7 +92,7 @@ func TestRenderIsBounded(t *testing.T) {
 	require.True(t, incident.Status.Truncated)
 	require.EqualValues(t, 10000, incident.Status.ResourceCount)
 	require.NotEmpty(t, incident.Status.Resources)
-	members, err := decodeMembers(incident.Status.Members, incident.Status.MembersFiring)
+	members, err := MembersOf(incident)
 	require.NoError(t, err)
 	require.Len(t, members, 10000)
 	t.Logf("%d bytes with %d of %d resources listed", len(raw), len(incident.Status.Resources), incident.Status.ResourceCount)
@@ -103,7 +104,7 @@ func TestReadReversesRender(t *testing.T) {
 		s, o := storm(rapid.IntRange(1, 40).Draw(t, "alerts"))
 		o.Reopened = rapid.IntRange(0, 3).Draw(t, "reopened")
 		if rapid.Bool().Draw(t, "ended") {
-			o.State, o.EndedAt = aggregator.Ended, start.Add(time.Hour)
+			o.State, o.EndedAt = aggregator.StateResolved, start.Add(time.Hour)
 			o.Reason = rapid.SampledFrom([]string{"AllResolved", "Quiet", "MaxDuration"}).Draw(t, "reason")
 		}
 		i, err := read(Render(s, o))
@@ -130,8 +131,8 @@ func TestDecodeMembersRefusesNonsense(t *testing.T) {
 		encoded string
 		firing  int32
 	}{{"!", 0}, {"AAAA", 0}, {"AAAAAAAAAAE=", 2}, {"AAAAAAAAAAE=", -1}} {
-		_, err := decodeMembers(c.encoded, c.firing)
-		require.ErrorContains(t, err, "status.members")
+		_, err := decodeMembers(v1alpha1.Upkeep{Members: c.encoded, Firing: c.firing})
+		require.ErrorContains(t, err, "status.upkeep.members")
 	}
 }
 

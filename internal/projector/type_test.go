@@ -56,7 +56,7 @@ func TestQuietAlertsAreCounted(t *testing.T) {
 
 	for reason, want := range map[string]int32{"Quiet": 1, "AllResolved": 0, "MaxDuration": 0} {
 		s, o = storm(1)
-		o.Storm, o.State, o.Reason, o.EndedAt, o.Firing = false, aggregator.Ended, reason, start.Add(time.Hour), 0
+		o.Storm, o.State, o.Reason, o.EndedAt, o.Firing = false, aggregator.StateResolved, reason, start.Add(time.Hour), 0
 		o.Members[0].Firing = false
 		require.Equal(t, v1alpha1.AlertCounts{Total: 1, Resolved: 1, Quiet: want}, Render(s, o).Status.Alerts, reason)
 	}
@@ -69,6 +69,6 @@ func TestQuietAlertsAreCounted(t *testing.T) {
 		o.Members[i].Resource = subject.Resource{}
 	}
 	want := Render(s, o)
-	carry(want, have, s.Severities.Rank)
+	carry(want, have, s, o)
 	require.EqualValues(t, 2, want.Status.Alerts.Quiet)
 }

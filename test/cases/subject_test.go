@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
 )
 
@@ -16,7 +17,7 @@ const (
 		" prometheus=obs/obs severity=warning device=/dev/vdb1 mountpoint=/data fstype=xfs"
 )
 
-// An alert is about the object that its series tells of, never about the exporter that was scraped; the hotspots are
+// An alert is about the object of its series, never about the exporter that was scraped; the hotspots are
 // neither.
 func TestCaseTheExporterIsNotTheSubject(t *testing.T) {
 	for name, c := range map[string]struct{ alerts, want []string }{
@@ -131,9 +132,11 @@ func TestCaseTheExporterIsReplaced(t *testing.T) {
 func TestCaseNamesWithDots(t *testing.T) {
 	var all []string
 	for _, namespace := range []string{"shop", "bank"} {
-		for _, pod := range []string{"web-6f7d8c9b5d-2b4d6", "web-6f7d8c9b5d-7h9k2", "web-6f7d8c9b5d-m4n6p"} {
+		for pod, service := range map[string]string{
+			"web-6f7d8c9b5d-2b4d6": "web", "web-6f7d8c9b5d-7h9k2": "web", "web-6f7d8c9b5d-m4n6p": "api",
+		} {
 			all = append(all, fires("alertname=QueueLag k8s.cluster.name=c1 k8s.namespace.name="+namespace+" k8s.pod.name="+pod+
-				" service.name=web größe=5 severity=critical", 0))
+				" service.name="+service+" größe=5 severity=critical", 0))
 		}
 	}
 	p := policies(t, `
@@ -150,8 +153,7 @@ policies:
 	for _, i := range o.kept() {
 		require.Equal(t, "dotted", i.Spec.Policy)
 		require.EqualValues(t, 3, i.Status.Alerts.Total)
-		require.NotEmpty(t, i.Status.Hotspots)
-		require.Equal(t, "service.name", i.Status.Hotspots[0].Label)
+		require.Equal(t, []v1alpha1.Hotspot{{Label: "service.name", Value: "web", Alerts: 2, Share: 67}}, i.Status.Hotspots)
 	}
 	require.Equal(t, []string{
 		"Pod bank/web-6f7d8c9b5d-2b4d6", "Pod bank/web-6f7d8c9b5d-7h9k2", "Pod bank/web-6f7d8c9b5d-m4n6p",

@@ -21,7 +21,7 @@ type Verdict struct {
 	Alerts int
 	// Lost alerts were in a taken event and are in no incident. Doubled ones are in more than one, or their group has more
 	// than one storm, or open incidents beside an open storm. Wrong is everything that contradicts the journal or itself:
-	// an alert that was never sent, a status that is not that of the latest word, counts that do not add up.
+	// an alert that was never sent, a status that is not the latest one, counts that do not add up.
 	Lost, Doubled, Wrong int
 	// Problems say what each of them is.
 	Problems []string
@@ -60,10 +60,10 @@ func (v *Verdict) wrong(format string, args ...any) {
 	v.Problems = append(v.Problems, "wrong: "+fmt.Sprintf(format, args...))
 }
 
-// Check compares the incidents that stand in Kubernetes with the journal.
+// Check compares the incidents in Kubernetes with the journal.
 //
-// Every alert of every taken event is in exactly one incident that is not absorbed, with the status of the latest word about
-// it; only a truncated incident may count alerts that it does not list. An event that was not taken may count or not. An alert that
+// Every alert of every taken event is in exactly one incident that is not absorbed, with its latest
+// status; only a truncated incident may count alerts that it does not list. An event that was not taken may count or not. An alert that
 // Redis forgot and that is over need not be in any.
 func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 	v := Verdict{Answers: j.Answers()}
@@ -99,7 +99,7 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 				v.wrong("%s of group %s has alert %s of group %s", in.Name, groupOf(in), fingerprint, a.group)
 			case !firing && j.regrouped && a.mayBe(true): // It may be over here, and fire in a group of other policies.
 			case !a.mayBe(firing):
-				v.wrong("%s has alert %s as %s, which is not the latest word", in.Name, fingerprint, word(firing))
+				v.wrong("%s has alert %s as %s, which is not its latest status", in.Name, fingerprint, word(firing))
 			}
 		}
 	}
@@ -109,7 +109,7 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 	return v
 }
 
-// standing is what stands in Kubernetes of one group.
+// standing is a group's state in Kubernetes.
 type standing struct {
 	// name of the group, as a Word has it. After the policies have changed there may be several of one name.
 	name                            string
@@ -164,7 +164,7 @@ func (v *Verdict) incident(in *v1alpha1.Incident, g *standing) map[string]bool {
 	case open:
 		g.openSingles = append(g.openSingles, in.Name)
 	}
-	members, err := members(st.Members, int(st.MembersFiring))
+	members, err := members(st.Upkeep.Members, int(st.Upkeep.Firing))
 	if err != nil {
 		v.wrong("%s: %v", in.Name, err)
 	}
@@ -177,8 +177,8 @@ func (v *Verdict) incident(in *v1alpha1.Incident, g *standing) map[string]bool {
 	} else {
 		g.beyond += beyond
 	}
-	if !st.Truncated && st.Alerts.Firing != st.MembersFiring {
-		v.wrong("%s counts %d firing alerts and lists %d", in.Name, st.Alerts.Firing, st.MembersFiring)
+	if !st.Truncated && st.Alerts.Firing != st.Upkeep.Firing {
+		v.wrong("%s counts %d firing alerts and lists %d", in.Name, st.Alerts.Firing, st.Upkeep.Firing)
 	}
 	if open != (st.Alerts.Firing > 0) && !st.Truncated {
 		v.wrong("%s is %s with %d alerts firing", in.Name, st.State, st.Alerts.Firing)
@@ -198,7 +198,7 @@ func (v *Verdict) groups(groups map[string]*standing) {
 	}
 }
 
-// alerts looks for every alert of the journal in what stands.
+// alerts looks for every alert of the journal in the incidents.
 func (v *Verdict) alerts(alerts map[string]*alert, where map[string][]place, groups map[string]*standing, regrouped bool) {
 	beyond := map[string]int{}
 	for _, g := range groups {
@@ -234,21 +234,21 @@ func word(firing bool) string {
 	return "resolved"
 }
 
-// members reads status.members, on purpose not with the code that wrote it: base64 of 8 bytes for each alert, its
+// members reads status.upkeep.members, on purpose not with the code that wrote it: base64 of 8 bytes for each alert, its
 // fingerprint as a big-endian number, the firing ones first.
 func members(encoded string, firing int) (map[string]bool, error) {
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, fmt.Errorf("status.members is not base64: %w", err)
+		return nil, fmt.Errorf("status.upkeep.members is not base64: %w", err)
 	}
 	if len(raw)%8 != 0 || firing < 0 || firing > len(raw)/8 {
-		return nil, fmt.Errorf("status.members has %d bytes, of which %d alerts should fire", len(raw), firing)
+		return nil, fmt.Errorf("status.upkeep.members has %d bytes, of which %d alerts should fire", len(raw), firing)
 	}
 	out := make(map[string]bool, len(raw)/8)
 	for i := 0; i < len(raw); i += 8 {
 		fingerprint := fmt.Sprintf("%016x", binary.BigEndian.Uint64(raw[i:]))
 		if _, twice := out[fingerprint]; twice {
-			return out, fmt.Errorf("status.members has %s twice", fingerprint)
+			return out, fmt.Errorf("status.upkeep.members has %s twice", fingerprint)
 		}
 		out[fingerprint] = i/8 < firing
 	}

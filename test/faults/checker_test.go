@@ -34,7 +34,8 @@ func planted(name string, kind v1alpha1.Type, firing, resolved []uint64) v1alpha
 		raw = binary.BigEndian.AppendUint64(raw, n)
 	}
 	in.Status = v1alpha1.IncidentStatus{
-		State: v1alpha1.StateFiring, Type: kind, Members: base64.StdEncoding.EncodeToString(raw), MembersFiring: int32(len(firing)),
+		State: v1alpha1.StateFiring, Type: kind,
+		Upkeep: v1alpha1.Upkeep{Members: base64.StdEncoding.EncodeToString(raw), Firing: int32(len(firing))},
 		Alerts: v1alpha1.AlertCounts{
 			Total: int32(len(firing) + len(resolved)), Firing: int32(len(firing)), Resolved: int32(len(resolved)),
 		},
@@ -111,7 +112,7 @@ func TestCheckerFindsPlantedFaults(t *testing.T) {
 		{"another group's alerts", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) {
 			in.Spec.GroupLabels["namespace"] = "other"
 		})}, 0, 0, 5},
-		{"half a list", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) { in.Status.Members = "AAAA" })}, 5, 0, 2},
+		{"half a list", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) { in.Status.Upkeep.Members = "AAAA" })}, 5, 0, 2},
 		{"absorbed by nothing", []v1alpha1.Incident{good(), absorbed("z")}, 0, 0, 1},
 	}
 	for _, c := range cases {
@@ -127,7 +128,7 @@ func TestCheckerFindsPlantedFaults(t *testing.T) {
 	}
 }
 
-// TestCheckerOnRandomLosses takes one alert after the other out of what stands.
+// TestCheckerOnRandomLosses removes one alert after the other from the incidents.
 func TestCheckerOnRandomLosses(t *testing.T) {
 	j := NewJournal()
 	var all []uint64

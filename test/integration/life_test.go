@@ -158,7 +158,7 @@ func TestAReopenedObjectIsNotDeleted(t *testing.T) {
 	s.notify(s.pods("PodDown", 6, "firing")...)
 	s.awaitOne(6, 6, 0)
 	i := s.ended(v1alpha1.ReasonQuiet)
-	i.Status.State, i.Status.Alerts, i.Status.MembersFiring = v1alpha1.StateFiring, v1alpha1.AlertCounts{Total: 6, Firing: 6}, 6
+	i.Status.State, i.Status.Alerts, i.Status.Upkeep.Firing = v1alpha1.StateFiring, v1alpha1.AlertCounts{Total: 6, Firing: 6}, 6
 	edited, err := incidents.UpdateStatus(t.Context(), &i)
 	require.NoError(t, err)
 	after := s.await(func(items []v1alpha1.Incident) error {
@@ -195,7 +195,7 @@ func TestAStatusEditedBySomeoneElseIsOvertaken(t *testing.T) {
 	require.Greater(t, after.Status.ObservedRevision, edited.Status.ObservedRevision)
 }
 
-// Nobody says anything new of the storm: what someone changed is put right all the same.
+// There is no new notification about the storm: a manual change is still undone.
 func TestWhatSomeoneChangesIsPutRight(t *testing.T) {
 	own := testbed.Redis(t)
 	s := newScene(t, startPod(t, quickPolicy(t, "1h", "1h", "1m", "1h"), "STORMFOLD_REDIS_URL="+own.URL,
@@ -212,7 +212,7 @@ func TestWhatSomeoneChangesIsPutRight(t *testing.T) {
 	for name, edit := range map[string]func(*v1alpha1.IncidentStatus){
 		"counts":         func(st *v1alpha1.IncidentStatus) { st.Alerts.Total = 1 },
 		"an older state": func(st *v1alpha1.IncidentStatus) { st.ObservedRevision--; st.State = v1alpha1.StateResolved },
-		"unreadable":     func(st *v1alpha1.IncidentStatus) { st.Members = "AAAA" },
+		"unreadable":     func(st *v1alpha1.IncidentStatus) { st.Upkeep.Members = "AAAA" },
 		"all":            func(st *v1alpha1.IncidentStatus) { *st = v1alpha1.IncidentStatus{} },
 	} {
 		i, err := incidents.Get(t.Context(), after.Namespace, after.Name)
@@ -245,7 +245,7 @@ func TestAnEmptiedRedisGoesOnWithTheSameIncident(t *testing.T) {
 	require.Equal(t, v1alpha1.AlertCounts{Total: 16, Resolved: 16}, i.Status.Alerts)
 }
 
-// A pod that dies with changes unwritten leaves them due; another one carries on.
+// A pod that dies with changes unwritten leaves them due; another one writes them.
 func TestAnotherPodCarriesOn(t *testing.T) {
 	policy := quickPolicy(t, "1h", "1h", "1m", "1h")
 	dying := startPod(t, policy, "STORMFOLD_SWEEP_INTERVAL=1s")

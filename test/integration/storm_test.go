@@ -63,7 +63,7 @@ func TestStorm(t *testing.T) {
 		require.Equal(t, v1alpha1.TypeStorm, i.Status.Type)
 		require.Len(t, i.Status.Resources, 15)
 		require.EqualValues(t, 15, i.Status.ResourceCount)
-		require.EqualValues(t, 15, i.Status.MembersFiring)
+		require.EqualValues(t, 15, i.Status.Upkeep.Firing)
 		require.False(t, i.Status.Truncated)
 	})
 

@@ -12,7 +12,7 @@ import (
 	"github.com/stormfold/stormfold/internal/replay"
 )
 
-// identityOf is what the fold counts an alert by, which is what an incident's status.members holds: its fingerprint,
+// identityOf is what the fold counts an alert by, which is what an incident's status.upkeep.members holds: its fingerprint,
 // or what the aggregator makes of it. It is empty for an alert that makes no incident.
 func identityOf(policies config.Policies, a alert) (string, error) {
 	document, err := json.Marshal(map[string]any{

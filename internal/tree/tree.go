@@ -1,0 +1,120 @@
+// Package tree draws an incident with its resources, hotspots and what it absorbed.
+//
+//	Of        what of an incident is drawn, and is the JSON of it (pure)
+//	Picture   how it is drawn
+package tree
+
+import (
+	"cmp"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stormfold/stormfold/api/v1alpha1"
+)
+
+// Version is that of the JSON of tree. Fields may be added under the same.
+const Version = "stormfold.io/tree/v1"
+
+// Forest is the JSON of tree.
+type Forest struct {
+	APIVersion string     `json:"apiVersion"`
+	Incidents  []Incident `json:"incidents"`
+}
+
+// Incident is one incident with its resources grouped, and with what it absorbed.
+type Incident struct {
+	Name         string               `json:"name"`
+	Namespace    string               `json:"namespace"`
+	Policy       string               `json:"policy"`
+	AlertName    string               `json:"alertName"`
+	GroupLabels  map[string]string    `json:"groupLabels"`
+	Type         v1alpha1.Type        `json:"type"`
+	State        v1alpha1.State       `json:"state"`
+	Severity     string               `json:"severity"`
+	Alerts       v1alpha1.AlertCounts `json:"alerts"`
+	Reopened     int32                `json:"reopened"`
+	Truncated    bool                 `json:"truncated"`
+	StartedAt    *metav1.Time         `json:"startedAt,omitempty"`
+	StormAt      *metav1.Time         `json:"stormAt,omitempty"`
+	LastChangeAt *metav1.Time         `json:"lastChangeAt,omitempty"`
+	ResolvedAt   *metav1.Time         `json:"resolvedAt,omitempty"`
+	CommonLabels map[string]string    `json:"commonLabels"`
+	Exemplar     *v1alpha1.Exemplar   `json:"exemplar,omitempty"`
+	Hotspots     []v1alpha1.Hotspot   `json:"hotspots"`
+	// ResourceCount is how many there are, Resources those that the incident lists.
+	ResourceCount int32              `json:"resourceCount"`
+	Resources     []InNamespace      `json:"resources"`
+	Conditions    []metav1.Condition `json:"conditions"`
+	AbsorbedBy    string             `json:"absorbedBy,omitempty"`
+	// Absorbed are the incidents that point at this one.
+	Absorbed []string `json:"absorbed"`
+}
+
+// InNamespace are resources of one namespace; the empty one is of those that live in none.
+type InNamespace struct {
+	Namespace string   `json:"namespace"`
+	Kinds     []OfKind `json:"kinds"`
+}
+
+// OfKind are resources of one kind, firing ones first.
+type OfKind struct {
+	Kind      string  `json:"kind"`
+	Resources []Named `json:"resources"`
+}
+
+type Named struct {
+	Name   string `json:"name"`
+	Firing bool   `json:"firing"`
+}
+
+// Of groups the resources of an incident, and finds among all those that it absorbed.
+func Of(i v1alpha1.Incident, all []v1alpha1.Incident) Incident {
+	st := i.Status
+	out := Incident{
+		Name: i.Name, Namespace: i.Namespace, Policy: i.Spec.Policy, AlertName: i.Spec.AlertName, GroupLabels: i.Spec.GroupLabels,
+		Type: st.Type, State: st.State, Severity: st.Severity, Alerts: st.Alerts, Reopened: st.Reopened, Truncated: st.Truncated,
+		StartedAt: st.StartedAt, StormAt: st.StormAt, LastChangeAt: st.LastChangeAt, ResolvedAt: st.ResolvedAt,
+		CommonLabels: st.CommonLabels, Exemplar: st.Exemplar, Hotspots: st.Hotspots, ResourceCount: st.ResourceCount,
+		Resources: grouped(st.Resources), Conditions: st.Conditions, AbsorbedBy: st.AbsorbedBy, Absorbed: []string{},
+	}
+	for _, other := range all {
+		if other.Namespace == i.Namespace && other.Status.AbsorbedBy == i.Name {
+			out.Absorbed = append(out.Absorbed, other.Name)
+		}
+	}
+	slices.Sort(out.Absorbed)
+	return out
+}
+
+// grouped are resources by namespace and kind, in the order of their names and firing ones first.
+func grouped(resources []v1alpha1.Resource) []InNamespace {
+	sorted := slices.SortedFunc(slices.Values(resources), func(a, b v1alpha1.Resource) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), first(a.Firing, b.Firing), cmp.Compare(a.Name, b.Name))
+	})
+	out := []InNamespace{}
+	for _, r := range sorted {
+		if n := len(out); n == 0 || out[n-1].Namespace != r.Namespace {
+			out = append(out, InNamespace{Namespace: r.Namespace})
+		}
+		in := &out[len(out)-1]
+		if n := len(in.Kinds); n == 0 || in.Kinds[n-1].Kind != r.Kind {
+			in.Kinds = append(in.Kinds, OfKind{Kind: r.Kind})
+		}
+		of := &in.Kinds[len(in.Kinds)-1]
+		of.Resources = append(of.Resources, Named{r.Name, r.Firing})
+	}
+	return out
+}
+
+// first puts what is true before what is not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	default:
+		return 1
+	}
+}
