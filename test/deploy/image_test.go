@@ -30,7 +30,7 @@ import (
 // programs are what there is an image of.
 var programs = []string{"alertmanager-source", "dead-letters", "stormfold"}
 
-// imageDate is when the images of the test are said to be made.
+// imageDate is the date of the images in the test.
 var imageDate = time.Date(2026, 3, 1, 10, 16, 0, 0, time.UTC)
 
 // TestImages: make image gives the same images from two copies of the sources in different places, for both architectures,
