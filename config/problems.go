@@ -73,7 +73,8 @@ func outlineOf(content []byte) *outline {
 // step is a part of a path: a field, or an index of a list.
 var step = regexp.MustCompile(`[^.\[\]]+`)
 
-// line is that of a path and of an unknown field below it; where the file lacks it, that of the nearest field around it.
+// line is that of a path and of an unknown field below it; where the file lacks it, that of the nearest field around
+// it.
 func (o *outline) line(path, key string) int {
 	if o == nil {
 		return 0

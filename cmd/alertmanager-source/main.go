@@ -1,5 +1,5 @@
-// Command alertmanager-source takes Alertmanager's webhook and sends its alerts as CloudEvents to a sink of Knative. It is
-// configured by environment variables; see docs/source.md.
+// Command alertmanager-source takes Alertmanager's webhook and sends its alerts as CloudEvents to a sink of Knative. It
+// is configured by environment variables; see docs/source.md.
 //
 //	alertmanager-source           # serve on STORMFOLD_SOURCE_ADDRESS, by default :8080, until SIGTERM
 //	alertmanager-source version   # print the version

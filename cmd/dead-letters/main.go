@@ -1,6 +1,6 @@
-// Command dead-letters is the end of events that could not be delivered: it writes each of them to its standard output, as
-// one line of JSON, and accepts it. A line is a whole CloudEvent, with Knative's attributes that say where it could not be
-// delivered and why (knativeerrordest, knativeerrorcode, knativeerrordata), and can be sent again as it is.
+// Command dead-letters is the end of events that could not be delivered: it writes each of them to its standard output,
+// as one line of JSON, and accepts it. A line is a whole CloudEvent, with Knative's attributes that say where it could
+// not be delivered and why (knativeerrordest, knativeerrorcode, knativeerrordata), and can be sent again as it is.
 //
 //	dead-letters           # serve on ADDRESS, by default :8080, and metrics on METRICS_ADDRESS, by default :9466, until SIGTERM
 //	dead-letters version   # print the version

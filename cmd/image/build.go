@@ -47,7 +47,8 @@ func newIndex(ctx context.Context, main, name string, platforms []v1.Platform, f
 		if err != nil {
 			return nil, fmt.Errorf("for %s: %w", platform, err)
 		}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &platform}})
+		index = mutate.AppendManifests(index,
+			mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &platform}})
 	}
 	return index, nil
 }
@@ -65,9 +66,10 @@ func newImage(name string, platform v1.Platform, from origin, layers ...v1.Layer
 		labels["org.opencontainers.image.revision"] = from.commit
 	}
 	image, err := mutate.ConfigFile(image, &v1.ConfigFile{
-		OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant, Created: v1.Time{Time: from.date},
-		RootFS: v1.RootFS{Type: "layers"},
-		Config: v1.Config{User: user, Entrypoint: []string{"/" + name}, WorkingDir: "/", Labels: labels},
+		OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant,
+		Created: v1.Time{Time: from.date},
+		RootFS:  v1.RootFS{Type: "layers"},
+		Config:  v1.Config{User: user, Entrypoint: []string{"/" + name}, WorkingDir: "/", Labels: labels},
 	})
 	if err != nil {
 		return nil, err
@@ -91,8 +93,9 @@ func compile(ctx context.Context, main string, platform v1.Platform, version str
 	return os.ReadFile(file)
 }
 
-// certificates are Mozilla's authorities, of the version that go.mod pins, for a Redis or a sink with a public certificate.
-// Those that Mozilla trusts for some names only are left out, since a file of certificates cannot say that.
+// certificates are Mozilla's authorities, of the version that go.mod pins, for a Redis or a sink with a public
+// certificate. Those that Mozilla trusts for some names only are left out, since a file of certificates cannot say
+// that.
 func certificates() []byte {
 	var b bytes.Buffer
 	for root := range bundle.Roots() {

@@ -64,7 +64,10 @@ func write(dir string, index v1.ImageIndex, name string) error {
 		return err
 	}
 	// The tag for those who copy a layout, and the whole name for those who import it.
-	names := map[string]string{"org.opencontainers.image.ref.name": name[strings.LastIndex(name, ":")+1:], "io.containerd.image.name": name}
+	names := map[string]string{
+		"org.opencontainers.image.ref.name": name[strings.LastIndex(name, ":")+1:],
+		"io.containerd.image.name":          name,
+	}
 	if err := to.AppendIndex(index, layout.WithAnnotations(names)); err != nil {
 		return err
 	}
@@ -74,16 +77,16 @@ func write(dir string, index v1.ImageIndex, name string) error {
 	return archive(dir)
 }
 
-// dockerImage is an entry of manifest.json, by which docker load finds the images of an archive. A Docker that keeps its images
-// in containerd reads the layout.
+// dockerImage is an entry of manifest.json, by which docker load finds the images of an archive. A Docker that keeps
+// its images in containerd reads the layout.
 type dockerImage struct {
 	Config   string
 	RepoTags []string
 	Layers   []string
 }
 
-// writeDockerManifest names the image of each platform by its architecture. Docker has one image for one name, so the whole name
-// is the first platform's.
+// writeDockerManifest names the image of each platform by its architecture. Docker has one image for one name, so the
+// whole name is the first platform's.
 func writeDockerManifest(dir string, index v1.ImageIndex, name string) error {
 	manifest, err := index.IndexManifest()
 	if err != nil {

@@ -1,11 +1,11 @@
-// Command image builds the container images, as OCI layouts in a directory, without a registry and without a daemon. An image
-// holds one static program and the certificate authorities of the public web, nothing else. The same sources give the same
-// image, byte for byte, wherever they are built. Its date is that of the commit, or SOURCE_DATE_EPOCH.
+// Command image builds the container images, as OCI layouts in a directory, without a registry and without a daemon. An
+// image holds one static program and the certificate authorities of the public web, nothing else. The same sources give
+// the same image, byte for byte, wherever they are built. Its date is that of the commit, or SOURCE_DATE_EPOCH.
 //
 //	image -out bin/image -tag v0.1.0 ./cmd/stormfold ./cmd/alertmanager-source
 //
-// makes bin/image/stormfold, a layout with one image for each platform, bin/image/stormfold.tar, which is the same in a file that
-// docker load takes too, and so on.
+// makes bin/image/stormfold, a layout with one image for each platform, bin/image/stormfold.tar, which is the same in a
+// file that docker load takes too, and so on.
 package main
 
 import (

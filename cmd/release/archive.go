@@ -31,7 +31,13 @@ func writeTarGz(path string, date time.Time, entries []entry) error {
 	compressed := gzip.NewWriter(&b)
 	w := tar.NewWriter(compressed)
 	for _, e := range entries {
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: e.name, Mode: e.mode, Size: int64(len(e.content)), ModTime: date}
+		header := &tar.Header{
+			Typeflag: tar.TypeReg,
+			Name:     e.name,
+			Mode:     e.mode,
+			Size:     int64(len(e.content)),
+			ModTime:  date,
+		}
 		if e.target != "" {
 			header.Typeflag, header.Linkname = tar.TypeSymlink, e.target
 		}

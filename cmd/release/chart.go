@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The chart is made of the kustomizations: base as it is, and for each option the difference that it makes, inside an if. A test
-// holds that the chart renders what the kustomizations do.
+// The chart is made of the kustomizations: base as it is, and for each option the difference that it makes, inside an
+// if. A test holds that the chart renders what the kustomizations do.
 var base = []string{
 	"deploy/rbac", "deploy/function", "deploy/eventing", "deploy/source", "deploy/network-policies",
 }
@@ -162,12 +162,13 @@ func find(objects []manifest, name string) (string, bool) {
 
 func wrap(when, text string) string { return "{{- if " + when + " }}\n" + text + "{{- end }}\n" }
 
-// objectsOf renders the base with an option. Their fields are in the order of their names, so that texts can be compared. What
-// would be taken for a template is quoted.
+// objectsOf renders the base with an option. Their fields are in the order of their names, so that texts can be
+// compared. What would be taken for a template is quoted.
 func objectsOf(o option) ([]manifest, error) {
 	rendered, err := kustomize(types.Kustomization{
-		Namespace: namespaceMark, Resources: append(append([]string{}, base...), o.resources...), Components: o.components,
-		Patches: o.patches,
+		Namespace: namespaceMark, Resources: append(append([]string{}, base...), o.resources...),
+		Components: o.components,
+		Patches:    o.patches,
 	})
 	if err != nil {
 		return nil, err
@@ -203,7 +204,8 @@ var (
 // withValues puts values in the place of what an installation chooses.
 func withValues(m manifest) (string, error) {
 	text := strings.ReplaceAll(m.text, namespaceMark, "{{ .Release.Namespace }}")
-	text = anyImage.ReplaceAllString(text, "image: {{ .Values.images.repository }}/$1:{{ .Values.images.tag | default .Chart.AppVersion }}")
+	text = anyImage.ReplaceAllString(text,
+		"image: {{ .Values.images.repository }}/$1:{{ .Values.images.tag | default .Chart.AppVersion }}")
 	switch m.name {
 	case "knative-service-stormfold.yaml":
 		at := firstEnv.FindStringSubmatchIndex(text)

@@ -28,8 +28,8 @@ func (o *options) archiveName(system, arch string) string {
 	return fmt.Sprintf("%s_%s_%s_%s%s", plugin, o.version, system, arch, ending)
 }
 
-// buildCLI writes an archive for each platform: the program, the link by which kubectl finds the completion, and the licence. The
-// programs stay in bin/cli for the SBOM.
+// buildCLI writes an archive for each platform: the program, the link by which kubectl finds the completion, and the
+// licence. The programs stay in bin/cli for the SBOM.
 func buildCLI(ctx context.Context, o *options) error {
 	licence, err := os.ReadFile("LICENSE")
 	if err != nil {
@@ -52,7 +52,11 @@ func buildCLI(ctx context.Context, o *options) error {
 		path := filepath.Join(o.out, o.archiveName(system, arch))
 		if system == "windows" {
 			err = writeZip(path, o.date, []entry{
-				{name: plugin + ".exe", mode: 0o755, content: content}, {name: "LICENSE", mode: 0o644, content: licence},
+				{
+					name:    plugin + ".exe",
+					mode:    0o755,
+					content: content,
+				}, {name: "LICENSE", mode: 0o644, content: licence},
 			})
 		} else {
 			err = writeTarGz(path, o.date, []entry{
@@ -100,12 +104,14 @@ type (
 // writeKrew writes the manifest, with the checksums of the archives.
 func writeKrew(_ context.Context, o *options) error {
 	manifest := krewPlugin{
-		APIVersion: "krew.googlecontainertools.github.com/v1alpha2", Kind: "Plugin", Metadata: map[string]string{"name": "stormfold"},
+		APIVersion: "krew.googlecontainertools.github.com/v1alpha2", Kind: "Plugin",
+		Metadata: map[string]string{"name": "stormfold"},
 		Spec: krewSpec{
 			Version: o.version, Homepage: "https://github.com/stormfold/stormfold",
 			ShortDescription: "Look at incidents of alert storms",
-			Description: "Stormfold turns storms of alerts into one Incident each. This plugin shows incidents as trees, explains the\n" +
-				"policy and the group of an alert, checks policies files, and replays recorded notifications under them.\n",
+			Description: "Stormfold turns storms of alerts into one Incident each. This plugin shows incidents as trees,\n" +
+				"explains the policy and the group of an alert, checks policies files, and replays recorded\n" +
+				"notifications under them.\n",
 			Caveats: "For completion, link " + completer + " to " + plugin + " in a directory of PATH.\n",
 		},
 	}
@@ -121,7 +127,9 @@ func writeKrew(_ context.Context, o *options) error {
 			bin += ".exe"
 		}
 		manifest.Spec.Platforms = append(manifest.Spec.Platforms, krewPlatform{
-			Selector: krewSelector{map[string]string{"os": system, "arch": arch}}, URI: o.url + "/" + name, SHA256: sum, Bin: bin,
+			Selector: krewSelector{
+				map[string]string{"os": system, "arch": arch},
+			}, URI: o.url + "/" + name, SHA256: sum, Bin: bin,
 		})
 	}
 	content, err := yaml.Marshal(manifest)

@@ -50,7 +50,10 @@ type step struct {
 
 // steps are in order: the later ones read the files of those before.
 var steps = []step{
-	{"images", copyImages}, {"cli", buildCLI}, {"manifests", writeManifests}, {"chart", writeChart}, {"krew", writeKrew},
+	{
+		"images",
+		copyImages,
+	}, {"cli", buildCLI}, {"manifests", writeManifests}, {"chart", writeChart}, {"krew", writeKrew},
 	{"sbom", writeSBOM}, {"checksums", writeChecksums},
 }
 

@@ -39,8 +39,8 @@ func (o *options) withImages(manifests string) string {
 	return manifests
 }
 
-// kustomize builds a kustomization whose paths are below the root of the repository. It is read from an overlay in memory, so that
-// nothing is written into the sources.
+// kustomize builds a kustomization whose paths are below the root of the repository. It is read from an overlay in
+// memory, so that nothing is written into the sources.
 func kustomize(k types.Kustomization) (string, error) {
 	k.APIVersion, k.Kind = types.KustomizationVersion, types.KustomizationKind
 	content, err := yaml.Marshal(k)

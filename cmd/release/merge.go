@@ -18,8 +18,8 @@ type edit struct {
 	when     string
 }
 
-// merge is a template that renders a plain text, and the differences of each variant when its condition holds. Two variants that
-// replace the same lines cannot both hold, and are an error.
+// merge is a template that renders a plain text, and the differences of each variant when its condition holds. Two
+// variants that replace the same lines cannot both hold, and are an error.
 func merge(plain string, variants []variant) (string, error) {
 	a := strings.SplitAfter(plain, "\n")
 	var edits []edit
@@ -45,7 +45,8 @@ func merge(plain string, variants []variant) (string, error) {
 	}
 	for _, e := range edits {
 		if e.from < at {
-			return "", fmt.Errorf("when %s, it replaces %q, as another value does", e.when, strings.TrimSpace(a[e.from]))
+			return "", fmt.Errorf("when %s, it replaces %q, as another value does", e.when,
+				strings.TrimSpace(a[e.from]))
 		}
 		write(a[at:e.from])
 		fmt.Fprintf(&out, "{{- if %s }}\n", e.when)

@@ -49,7 +49,8 @@ func writeSBOM(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	whole := component{Type: "application", Ref: "stormfold", Name: "stormfold", Version: o.version, PURL: purl(modulePath, o.version)}
+	url := purl(modulePath, o.version)
+	whole := component{Type: "application", Ref: url, Name: "stormfold", Version: o.version, PURL: url}
 	out := bom{
 		Format: "CycloneDX", SpecVersion: "1.6", Version: 1,
 		Metadata: bomMetadata{Timestamp: o.date.Format(time.RFC3339), Component: whole},
@@ -71,7 +72,13 @@ func writeSBOM(ctx context.Context, o *options) error {
 					m = m.Replace
 				}
 				ref := purl(m.Path, m.Version)
-				modules[ref], needs[ref] = component{Type: "library", Ref: ref, Name: m.Path, Version: m.Version, PURL: ref}, true
+				modules[ref], needs[ref] = component{
+					Type:    "library",
+					Ref:     ref,
+					Name:    m.Path,
+					Version: m.Version,
+					PURL:    ref,
+				}, true
 			}
 		}
 		out.Dependencies = append(out.Dependencies, dependency{program.Ref, slices.Sorted(maps.Keys(needs))})

@@ -38,8 +38,8 @@ func newCheck(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FILE... | -",
 		Short: "Check policies files",
-		Long: `Check policies files as the function does when it loads them. Each problem is one line with file, line, policy and field. A file
-that is valid is one line with the number of its policies and of its rules about subjects.
+		Long: `Check policies files as the function does when it loads them. Each problem is one line with file, line,
+policy and field. A file that is valid is one line with the number of its policies and of its rules about subjects.
 
 Exit codes: 0 all files are valid, 1 one is not or cannot be read, 2 the command line is wrong.`,
 		Example: `  kubectl stormfold check policies.yaml
@@ -105,8 +105,8 @@ func checkFile(s streams, name string) (checkedFile, error) {
 func (c checked) draw(w io.Writer) {
 	for _, f := range c.Files {
 		if f.Valid {
-			fmt.Fprintf(w, "%s: valid, %s and %s about subjects\n", f.File, counted(len(f.Policies), "policy", "policies"),
-				count(f.Subjects, "rule"))
+			fmt.Fprintf(w, "%s: valid, %s and %s about subjects\n", f.File,
+				counted(len(f.Policies), "policy", "policies"), count(f.Subjects, "rule"))
 		}
 		for _, p := range f.Problems {
 			where := f.File

@@ -72,7 +72,8 @@ type resourceFacts struct {
 type tried struct {
 	Name    string `json:"name"`
 	Matches bool   `json:"matches"`
-	// Matchers are those of the policy, Failed the first that the alert does not fulfil, and Value what it has for the label.
+	// Matchers are those of the policy, Failed the first that the alert does not fulfil, and Value what it has for the
+	// label.
 	Matchers []string `json:"matchers"`
 	Failed   string   `json:"failed,omitempty"`
 	Value    string   `json:"value,omitempty"`
@@ -99,12 +100,12 @@ func newExplain(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain NAME=VALUE... | -",
 		Short: "Show the policy, the group and the incident of an alert",
-		Long: `Show which policy takes an alert and why those before it do not, the alert's group with its keys in Redis, the object that
-the alert is about, and its fingerprint. With a Redis it also shows the state of the group, and with a kubeconfig the incident that
-counts the alert. It only reads.
+		Long: `Show which policy takes an alert and why those before it do not, the alert's group with its keys in
+Redis, the object that the alert is about, and its fingerprint. With a Redis it also shows the state of the group, and
+with a kubeconfig the incident that counts the alert. It only reads.
 
-The labels are arguments, or JSON on the standard input: an object of labels, or an alert of Alertmanager's webhook. To keep the
-password of Redis off the command line, set the variable ` + redisVariable + ` instead of --redis.`,
+The labels are arguments, or JSON on the standard input: an object of labels, or an alert of Alertmanager's webhook.
+To keep the password of Redis off the command line, set the variable` + redisVariable + ` instead of --redis.`,
 		Example: `  kubectl stormfold explain alertname=KubePodCrashLooping namespace=shop pod=cart-7d9f8b6c5d-gx87d --policies policies.yaml
 
   # The third alert of a webhook
@@ -117,11 +118,22 @@ password of Redis off the command line, set the variable ` + redisVariable + ` i
 	}
 	o.kube.add(c)
 	c.Flags().StringVar(&o.policies, "policies", "", "policies file (default: the built-in policies)")
-	c.Flags().StringArrayVar(&o.set, "set", nil, "change a field of a policy, as in default.groupBy=[cluster]; may be repeated")
+	c.Flags().StringArrayVar(&o.set, "set", nil,
+		"change a field of a policy, as in default.groupBy=[cluster]; may be repeated")
 	suggest(c, "set", policyChanges)
-	c.Flags().StringVar(&o.redis, "redis", "", "URL of the function's Redis, for instance redis://127.0.0.1:6379/0 (default: $"+redisVariable+")")
-	c.Flags().StringVar(&o.prefix, "redis-prefix", "", "first part of the function's keys in Redis (default: $"+prefixVariable+", or "+
-		aggregator.DefaultPrefix+")")
+	c.Flags().StringVar(
+		&o.redis,
+		"redis",
+		"",
+		"URL of the function's Redis, for instance redis://127.0.0.1:6379/0 (default: $"+redisVariable+")",
+	)
+	c.Flags().StringVar(
+		&o.prefix,
+		"redis-prefix",
+		"",
+		"first part of the function's keys in Redis (default: $"+prefixVariable+", or "+
+			aggregator.DefaultPrefix+")",
+	)
 	o.output.add(c)
 	return c
 }
@@ -175,7 +187,8 @@ func alertOf(s streams, args []string) (aggregator.Alert, error) {
 		for _, arg := range args {
 			name, value, ok := strings.Cut(arg, "=")
 			if _, twice := labels[name]; !ok || name == "" || twice {
-				return aggregator.Alert{}, usagef("%q is not a label that is given once, for instance alertname=DiskFull", arg)
+				return aggregator.Alert{}, usagef(
+					"%q is not a label that is given once, for instance alertname=DiskFull", arg)
 			}
 			labels[name] = value
 		}
@@ -183,7 +196,8 @@ func alertOf(s streams, args []string) (aggregator.Alert, error) {
 	now := s.now().UTC()
 	ev := event.New()
 	ev.SetType(handlers.TypeAlert)
-	err := ev.SetData(event.ApplicationJSON, map[string]any{"status": "firing", "labels": labels, "startsAt": now.Format(time.RFC3339)})
+	err := ev.SetData(event.ApplicationJSON,
+		map[string]any{"status": "firing", "labels": labels, "startsAt": now.Format(time.RFC3339)})
 	if err != nil {
 		return aggregator.Alert{}, err
 	}
@@ -224,8 +238,9 @@ func explain(policies config.Policies, alert aggregator.Alert, prefix string) ex
 	out := explained{
 		APIVersion: explainVersion,
 		Alert: alertFacts{
-			Labels: alert.Labels, Fingerprint: alert.Fingerprint, Resource: resourceFacts(reading.Subject), Workload: reading.Workload,
-			Node: reading.Node, Target: reading.Target,
+			Labels: alert.Labels, Fingerprint: alert.Fingerprint, Resource: resourceFacts(reading.Subject),
+			Workload: reading.Workload,
+			Node:     reading.Node, Target: reading.Target,
 		},
 		Notes: []string{},
 	}
@@ -245,7 +260,9 @@ func explain(policies config.Policies, alert aggregator.Alert, prefix string) ex
 	}
 	out.Group = groupFacts{
 		ID: group.ID, Policy: group.Policy.Name, GroupBy: group.Policy.GroupBy, Labels: group.Labels,
-		Shard: aggregator.ShardOf(group.ID), Keys: aggregator.Keys(prefix, group.ID), Overflow: aggregator.OverflowOf(group.Policy.Name, group.ID),
+		Shard: aggregator.ShardOf(
+			group.ID,
+		), Keys: aggregator.Keys(prefix, group.ID), Overflow: aggregator.OverflowOf(group.Policy.Name, group.ID),
 		Drop:      group.Policy.Drop,
 		Threshold: group.Policy.Threshold, Window: model.Duration(group.Policy.Window).String(),
 	}

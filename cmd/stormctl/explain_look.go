@@ -27,7 +27,8 @@ type groupStatus struct {
 	Known    bool   `json:"known"`
 	// State is calm, storm, cool, waiting, or unknown.
 	State string `json:"state"`
-	// Window of Threshold alerts fire, or newly fired within the policy's window; in WindowLeft the oldest that is over leaves it.
+	// Window of Threshold alerts fire, or newly fired within the policy's window; in WindowLeft the oldest that is over
+	// leaves it.
 	Window            int    `json:"window"`
 	Threshold         int    `json:"threshold,omitempty"`
 	WindowLeftSeconds int64  `json:"windowLeftSeconds,omitempty"`
@@ -102,8 +103,10 @@ func lookInRedis(ctx context.Context, url, prefix string, group groupFacts, fing
 // statusOf is a group's state for people and scripts.
 func statusOf(id string, s aggregator.GroupState) *groupStatus {
 	out := &groupStatus{
-		Group: id, Imported: s.Imported, Known: s.Known, State: s.State, Window: s.Window, Threshold: s.Threshold, Storm: s.Storm,
-		Total: s.Total + s.Beyond, Firing: s.Firing, Singles: s.Singles, Waiting: s.Waiting, LastSeen: s.LastSeen, Due: s.Due, Now: s.Now,
+		Group: id, Imported: s.Imported, Known: s.Known, State: s.State, Window: s.Window, Threshold: s.Threshold,
+		Storm: s.Storm,
+		Total: s.Total + s.Beyond, Firing: s.Firing, Singles: s.Singles, Waiting: s.Waiting, LastSeen: s.LastSeen,
+		Due: s.Due, Now: s.Now,
 		Alert: alertStatus{
 			Known: s.Alert.Known, Status: s.Alert.Status, NotifiedAt: s.Alert.NotifiedAt, Member: s.Alert.Member,
 			Incident: s.Alert.Incident, State: string(s.Alert.State),
@@ -149,7 +152,8 @@ func (o *explainOptions) lookInKube(ctx context.Context, out *explained) error {
 
 // shows is the incident of a group that counts the alert: one that fires before others, then the one that changed last.
 func (k *kube) shows(ctx context.Context, group groupFacts, fingerprint string) (*shownIn, error) {
-	all, err := k.list(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelGroup + " in (" + group.ID + "," + group.Overflow + ")"})
+	all, err := k.list(ctx,
+		metav1.ListOptions{LabelSelector: v1alpha1.LabelGroup + " in (" + group.ID + "," + group.Overflow + ")"})
 	if err != nil {
 		return nil, err
 	}
@@ -165,11 +169,13 @@ func (k *kube) shows(ctx context.Context, group groupFacts, fingerprint string) 
 			continue
 		}
 		found := &shownIn{
-			Name: i.Name, Namespace: i.Namespace, Type: i.Status.Type, State: i.Status.State, Severity: i.Status.Severity,
-			Alerts: i.Status.Alerts, Firing: members[at].Firing, AbsorbedBy: i.Status.AbsorbedBy,
+			Name: i.Name, Namespace: i.Namespace, Type: i.Status.Type, State: i.Status.State,
+			Severity: i.Status.Severity,
+			Alerts:   i.Status.Alerts, Firing: members[at].Firing, AbsorbedBy: i.Status.AbsorbedBy,
 		}
 		fires := found.State == v1alpha1.StateFiring
-		if best == nil || fires && best.State != v1alpha1.StateFiring || fires == (best.State == v1alpha1.StateFiring) && since(i.Status.LastChangeAt).After(changed) {
+		if best == nil || fires && best.State != v1alpha1.StateFiring ||
+			fires == (best.State == v1alpha1.StateFiring) && since(i.Status.LastChangeAt).After(changed) {
 			best, changed = found, since(i.Status.LastChangeAt)
 		}
 	}

@@ -32,7 +32,8 @@ func TestExplainFromStandardInput(t *testing.T) {
 	want := call(t, "", "explain", "alertname=A", "pod=web-0")
 	require.Equal(t, want, call(t, `{"alertname":"A","pod":"web-0"}`, "explain", "-"))
 	require.Equal(t, want, call(t, `{"status":"resolved","labels":{"alertname":"A","pod":"web-0"}}`, "explain"))
-	require.Contains(t, call(t, `{"labels":{"a":1}}`, "explain", "-").err, "standard input: labels: it is not an object of strings")
+	require.Contains(t, call(t, `{"labels":{"a":1}}`, "explain", "-").err,
+		"standard input: labels: it is not an object of strings")
 	require.Contains(t, call(t, `{"labels":`, "explain", "-").err, "standard input: it is not a JSON object: ")
 }
 
@@ -45,7 +46,8 @@ func TestExplainWithRedis(t *testing.T) {
 	ask := func() *groupStatus {
 		t.Helper()
 		before := changes(t, server)
-		got := call(t, "", "explain", "alertname=PodDown", "namespace=shop", "pod=web-0", "--policies", one, "--redis", server.URL, "-o", "json")
+		got := call(t, "", "explain", "alertname=PodDown", "namespace=shop", "pod=web-0", "--policies", one, "--redis",
+			server.URL, "-o", "json")
 		require.Equal(t, exitOK, got.code, got.err)
 		require.Equal(t, before, changes(t, server))
 		var out explained
@@ -55,20 +57,24 @@ func TestExplainWithRedis(t *testing.T) {
 	}
 	text := func() string {
 		t.Helper()
-		return call(t, "", "explain", "alertname=PodDown", "namespace=shop", "pod=web-0", "--policies", one, "--redis", server.URL).out
+		return call(t, "", "explain", "alertname=PodDown", "namespace=shop", "pod=web-0", "--policies", one, "--redis",
+			server.URL).out
 	}
 	fold := func(from, to int, status aggregator.Status) {
 		t.Helper()
 		var batch aggregator.Batch
 		for i := from; i < to; i++ {
-			got := call(t, "", "explain", "alertname=PodDown", "namespace=shop", fmt.Sprint("pod=web-", i), "-o", "json")
+			got := call(t, "", "explain", "alertname=PodDown", "namespace=shop", fmt.Sprint("pod=web-", i), "-o",
+				"json")
 			var out explained
 			require.NoError(t, json.Unmarshal([]byte(got.out), &out))
 			batch.Alerts = append(batch.Alerts, aggregator.Alert{
-				Fingerprint: out.Alert.Fingerprint, Status: status, Labels: out.Alert.Labels, StartsAt: time.Now(), NotifiedAt: time.Now(),
+				Fingerprint: out.Alert.Fingerprint, Status: status, Labels: out.Alert.Labels, StartsAt: time.Now(),
+				NotifiedAt: time.Now(),
 			})
 		}
-		_, err := a.Fold(t.Context(), aggregator.Split(testbed.OnePolicy(), batch), func(aggregator.Group) string { return "stormfold" })
+		_, err := a.Fold(t.Context(), aggregator.Split(testbed.OnePolicy(), batch),
+			func(aggregator.Group) string { return "stormfold" })
 		require.NoError(t, err)
 	}
 
@@ -111,7 +117,8 @@ func TestExplainWithRedis(t *testing.T) {
 	require.Contains(t, text(), "an alert that fires reopens it")
 }
 
-// An installation with a prefix of its own is found under that prefix, whether a flag or the function's setting names it.
+// An installation with a prefix of its own is found under that prefix, whether a flag or the function's setting names
+// it.
 func TestExplainWithAPrefix(t *testing.T) {
 	server := testbed.Redis(t)
 	a := aggregator.New(aggregator.Options{Redis: server.Client(), Prefix: "blue-2", Lease: 20 * time.Second})
@@ -138,7 +145,11 @@ func TestExplainWithAPrefix(t *testing.T) {
 
 	got := call(t, "", "explain", "alertname=A", "--redis-prefix", "A:")
 	require.Equal(t, exitUsage, got.code)
-	require.Contains(t, got.err, `--redis-prefix, or STORMFOLD_REDIS_PREFIX: "A:" is not a prefix, which has 1 to 32 of a-z, 0-9 and -, for instance sf`)
+	require.Contains(
+		t,
+		got.err,
+		`--redis-prefix, or STORMFOLD_REDIS_PREFIX: "A:" is not a prefix, which has 1 to 32 of a-z, 0-9 and -, for instance sf`,
+	)
 }
 
 // The alerts of a policy that has too many groups are in its overflow group, and found there.
@@ -155,7 +166,8 @@ func TestExplainFindsTheOverflowGroup(t *testing.T) {
 		var out explained
 		require.NoError(t, json.Unmarshal([]byte(got.out), &out))
 		batch := aggregator.Batch{Alerts: []aggregator.Alert{{
-			Fingerprint: out.Alert.Fingerprint, Status: aggregator.Firing, Labels: out.Alert.Labels, StartsAt: time.Now(), NotifiedAt: time.Now(),
+			Fingerprint: out.Alert.Fingerprint, Status: aggregator.Firing, Labels: out.Alert.Labels,
+			StartsAt: time.Now(), NotifiedAt: time.Now(),
 		}}}
 		shard := out.Group.Shard
 		if !shards[shard] {
@@ -163,7 +175,8 @@ func TestExplainFindsTheOverflowGroup(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, a.FinishImport(t.Context(), i))
 		}
-		_, err := a.Fold(t.Context(), aggregator.Split(policies, batch), func(aggregator.Group) string { return "stormfold" })
+		_, err := a.Fold(t.Context(), aggregator.Split(policies, batch),
+			func(aggregator.Group) string { return "stormfold" })
 		require.NoError(t, err)
 		if shards[shard] {
 			require.Contains(t, call(t, "", "explain", "alertname="+name, "--redis", server.URL).out,

@@ -91,10 +91,12 @@ func (s *groupStatus) draw(w io.Writer, asked string) {
 	if s.Known && s.State != "waiting" {
 		towards := fmt.Sprintf("%d of %d alerts", s.Window, s.Threshold)
 		if s.WindowLeftSeconds > 0 {
-			towards += fmt.Sprintf("; the oldest that is over counts for another %s", length(time.Duration(s.WindowLeftSeconds)*time.Second))
+			towards += fmt.Sprintf("; the oldest that is over counts for another %s",
+				length(time.Duration(s.WindowLeftSeconds)*time.Second))
 		}
 		if s.State == "calm" {
-			rows = append(rows, "  towards a storm", towards, "  open", count(s.Singles, "incident")+" of single alerts")
+			rows = append(rows, "  towards a storm", towards, "  open",
+				count(s.Singles, "incident")+" of single alerts")
 		} else {
 			rows = append(rows, "  incident", fmt.Sprintf("%s, %d of %s firing", s.Storm, s.Firing, count(s.Total, "alert")))
 		}

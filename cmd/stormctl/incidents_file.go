@@ -14,8 +14,8 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// parseIncidents reads incidents, and lists of them, from documents of YAML or JSON. What else is in there is an error, since
-// it is most likely the wrong file.
+// parseIncidents reads incidents, and lists of them, from documents of YAML or JSON. What else is in there is an error,
+// since it is most likely the wrong file.
 func parseIncidents(name string, content []byte) ([]v1alpha1.Incident, error) {
 	if name == "-" {
 		name = "standard input"

@@ -125,7 +125,11 @@ func write(t *testing.T, client projector.Incidents, name string, state v1alpha1
 		"spec": {"policy": "default", "alertName": "DiskFull"}}`, name), i))
 	i, err := client.Create(t.Context(), i)
 	require.NoError(t, err)
-	i.Status = v1alpha1.IncidentStatus{Type: v1alpha1.TypeAlert, State: state, Alerts: v1alpha1.AlertCounts{Total: 3, Firing: 3}}
+	i.Status = v1alpha1.IncidentStatus{
+		Type:   v1alpha1.TypeAlert,
+		State:  state,
+		Alerts: v1alpha1.AlertCounts{Total: 3, Firing: 3},
+	}
 	i, err = client.UpdateStatus(t.Context(), i)
 	require.NoError(t, err)
 	return i

@@ -1,5 +1,5 @@
-// Command stormctl is for those who run Stormfold and those who read its incidents. Installed as kubectl-stormfold it is a
-// plugin of kubectl, and as kubectl_complete-stormfold the plugin's completion:
+// Command stormctl is for those who run Stormfold and those who read its incidents. Installed as kubectl-stormfold it
+// is a plugin of kubectl, and as kubectl_complete-stormfold the plugin's completion:
 //
 //	stormctl tree [NAME...]     incidents as trees
 //	stormctl explain LABEL...   the policy, group and incident of an alert
@@ -9,8 +9,8 @@
 //	stormctl redeliver FILE     dead letters, sent again
 //	stormctl version
 //
-// Only redeliver changes anything: it sends events again. The exit code is 0 when all went well, 1 when something failed, and 2
-// when the command line is wrong. An error is one sentence on the standard error.
+// Only redeliver changes anything: it sends events again. The exit code is 0 when all went well, 1 when something
+// failed, and 2 when the command line is wrong. An error is one sentence on the standard error.
 package main
 
 import (
@@ -98,7 +98,8 @@ func newRoot(program string, s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "stormctl",
 		Short: "Look at alerts, storms and incidents of Stormfold",
-		Long: `Look at alerts, storms and incidents of Stormfold, and try policies. Only redeliver changes anything: it sends events again.
+		Long: `Look at alerts, storms and incidents of Stormfold, and try policies. Only redeliver changes anything: it
+sends events again.
 
 Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 		SilenceErrors: true, SilenceUsage: true,

@@ -32,7 +32,8 @@ type output struct {
 func newOutput(known ...string) *output { return &output{known: known} }
 
 func (o *output) add(c *cobra.Command) {
-	c.Flags().VarP(o, "output", "o", "output format, one of "+strings.Join(o.known, ", ")+"; without it a text for people")
+	c.Flags().VarP(o, "output", "o",
+		"output format, one of "+strings.Join(o.known, ", ")+"; without it a text for people")
 	suggest(c, "output", words(o.known...))
 }
 

@@ -24,9 +24,9 @@ func newRecord(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "record FILE",
 		Short: "Record Alertmanager's webhooks in a file, for replay",
-		Long: `Receive Alertmanager's webhooks and append each to a file, one line {"time": "...", "data": ...} each, until interrupted. A
-body that replay cannot read is answered with 400 and not recorded. Add this address to Alertmanager as a second receiver,
-behind a route with continue: true.`,
+		Long: `Receive Alertmanager's webhooks and append each to a file, one line {"time": "...", "data": ...} each,
+until interrupted. A body that replay cannot read is answered with 400 and not recorded. Add this address to
+Alertmanager as a second receiver, behind a route with continue: true.`,
 		Example: `  kubectl stormfold record night.jsonl --listen 127.0.0.1:9096`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -46,7 +46,8 @@ func record(ctx context.Context, s streams, address, name string) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s cannot be listened at: %w", address, err)
 	}
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) // Alerts say more than everyone should read.
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY,
+		0o600) // Alerts say more than everyone should read.
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s cannot be written: %w", name, errors.Unwrap(err)), listener.Close())
 	}
@@ -95,7 +96,8 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		return
 	}
 	if err := r.append(at, body); err != nil {
-		http.Error(w, "the webhook cannot be written: "+err.Error(), http.StatusServiceUnavailable) // Alertmanager sends it again.
+		http.Error(w, "the webhook cannot be written: "+err.Error(),
+			http.StatusServiceUnavailable) // Alertmanager sends it again.
 	}
 }
 

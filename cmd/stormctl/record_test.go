@@ -17,7 +17,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// What was recorded of a real Alertmanager is what replay reads, with the times at which it came; what is no webhook is refused.
+// What was recorded of a real Alertmanager is what replay reads, with the times at which it came; what is no webhook is
+// refused.
 func TestRecord(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "night.jsonl")
 	address := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
@@ -41,7 +42,12 @@ receivers:
 		require.NoError(t, response.Body.Close())
 		return response.StatusCode
 	}
-	require.Equal(t, http.StatusOK, post(am.URL+"/api/v2/alerts", `[{"labels":{"alertname":"DiskFull","node":"a"}},{"labels":{"alertname":"DiskFull","node":"b"}}]`))
+	require.Equal(
+		t,
+		http.StatusOK,
+		post(am.URL+"/api/v2/alerts",
+			`[{"labels":{"alertname":"DiskFull","node":"a"}},{"labels":{"alertname":"DiskFull","node":"b"}}]`),
+	)
 	testbed.Eventually(t, 30*time.Second, "the recording", func(context.Context) error {
 		content, err := os.ReadFile(file)
 		if err == nil && len(content) == 0 {

@@ -25,11 +25,12 @@ func newRedeliver(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "redeliver --to URL [FILE|-]...",
 		Short: "Send dead letters again",
-		Long: `Send the events in the log of the dead letter sink again, with their own id and time, to the Broker or to the function. They are
-sent in order, and each is tried until it is accepted. It is safe to do that twice: the function counts an alert once and
-ignores older news of it. Lines that are not events are skipped.
+		Long: `Send the events in the log of the dead letter sink again, with their own id and time, to the Broker or
+to the function. They are sent in order, and each is tried until it is accepted. It is safe to do that twice: the
+function counts an alert once and ignores older news of it. Lines that are not events are skipped.
 
-Exit codes: 0 all events were accepted, 1 one was refused permanently or could not be delivered, 2 the command line is wrong.`,
+Exit codes: 0 all events were accepted, 1 one was refused permanently or could not be delivered, 2 the command line is
+wrong.`,
 		Example: `  kubectl -n knative-eventing port-forward svc/broker-ingress 8080:80 &
   kubectl -n stormfold logs deploy/stormfold-dead-letters | kubectl stormfold redeliver --to http://127.0.0.1:8080/stormfold/stormfold -`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -38,7 +39,10 @@ Exit codes: 0 all events were accepted, 1 one was refused permanently or could n
 			case r.to == "":
 				return usagef("redeliver needs --to, the URL of the Broker or of the function")
 			case err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https":
-				return usagef("--to %q is not an http or https URL, for instance http://127.0.0.1:8080/stormfold/stormfold", r.to)
+				return usagef(
+					"--to %q is not an http or https URL, for instance http://127.0.0.1:8080/stormfold/stormfold",
+					r.to,
+				)
 			case r.patience <= 0:
 				return usagef("--patience %s is not a positive duration", r.patience)
 			case len(args) == 0:
@@ -75,7 +79,9 @@ const (
 )
 
 // deliverer follows no redirection, which would make a GET of the POST.
-var deliverer = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+var deliverer = &http.Client{
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
 
 // redelivery is one call of the command and what came of it.
 type redelivery struct {
@@ -185,7 +191,8 @@ func (r *redelivery) deliver(ctx context.Context, where string, ev event.Event) 
 			err = fmt.Errorf("the answer is %d: %s", status, said)
 		}
 		if ctx.Err() != nil || time.Now().Add(pause).After(deadline) {
-			return fmt.Errorf("%s: event %s could not be delivered; run it again, what was sent changes nothing: %w", where, ev.ID(), err)
+			return fmt.Errorf("%s: event %s could not be delivered; run it again, what was sent changes nothing: %w",
+				where, ev.ID(), err)
 		}
 		select {
 		case <-ctx.Done():

@@ -68,10 +68,14 @@ func TestRedeliver(t *testing.T) {
 		}
 		return http.StatusAccepted
 	})
-	log := "dead-letters starts\n" + letterLine("1", "") + "\n\n2026-03-01T10:35:00Z " + letterLine("2", strings.Repeat("x", 100<<10)) + "\n{\"level\":\"info\"}\n"
+	log := "dead-letters starts\n" + letterLine("1", "") + "\n\n2026-03-01T10:35:00Z " + letterLine(
+		"2",
+		strings.Repeat("x", 100<<10),
+	) + "\n{\"level\":\"info\"}\n"
 	got := call(t, log, "redeliver", "--to", taker.URL, "-")
 	require.Equal(t, exitOK, got.code, got.err)
-	require.Equal(t, "2 events sent, 0 refused for good, 0 without their data, 3 lines skipped that are no events.\n", got.err)
+	require.Equal(t, "2 events sent, 0 refused for good, 0 without their data, 3 lines skipped that are no events.\n",
+		got.err)
 	require.Empty(t, got.out)
 	require.Len(t, taker.seen, 4, "two attempts that failed, and two that did not")
 	for i, id := range []string{"1", "1", "1", "2"} {
@@ -85,7 +89,8 @@ func TestRedeliver(t *testing.T) {
 	}
 
 	file := filepath.Join(t.TempDir(), "log")
-	dropped := strings.Replace(letterLine("large", ""), `"knativeerrorcode"`, `"datadropped":2000000,"knativeerrorcode"`, 1)
+	dropped := strings.Replace(letterLine("large", ""), `"knativeerrorcode"`,
+		`"datadropped":2000000,"knativeerrorcode"`, 1)
 	require.NoError(t, os.WriteFile(file, []byte(letterLine("bad", "")+"\n"+dropped+"\n"+letterLine("3", "")), 0o600))
 	got = call(t, "", "redeliver", "--to", taker.URL, file)
 	require.Equal(t, exitError, got.code)
@@ -97,10 +102,15 @@ func TestRedeliver(t *testing.T) {
 
 func TestRedeliverThatCannot(t *testing.T) {
 	taker := newTaker(t, func(int, event.Event) int { return http.StatusServiceUnavailable })
-	got := call(t, letterLine("1", "")+"\n"+letterLine("2", ""), "redeliver", "--to", taker.URL, "--patience", "1ms", "-")
+	got := call(t, letterLine("1", "")+"\n"+letterLine("2", ""), "redeliver", "--to", taker.URL, "--patience", "1ms",
+		"-")
 	require.Equal(t, exitError, got.code)
 	require.Contains(t, got.err, "0 events sent")
-	require.Contains(t, got.err, "standard input:1: event 1 could not be delivered; run it again, what was sent changes nothing: the answer is 503: said of 1")
+	require.Contains(
+		t,
+		got.err,
+		"standard input:1: event 1 could not be delivered; run it again, what was sent changes nothing: the answer is 503: said of 1",
+	)
 	require.Len(t, taker.seen, 1)
 	for args, want := range map[string]string{
 		"redeliver -":                                "redeliver needs --to, the URL of the Broker or of the function",

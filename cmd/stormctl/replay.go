@@ -56,8 +56,9 @@ func newReplay(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "replay FILE... | -",
 		Short: "Show the incidents that recorded notifications would have made under some policies",
-		Long: `Run recorded notifications through the function's own code, on an embedded Redis and on the recording's clock, and show
-the incidents and storms that they would have made, the alerts per incident, and the writes to Kubernetes.
+		Long: `Run recorded notifications through the function's own code, on an embedded Redis and on the recording's
+clock, and show the incidents and storms that they would have made, the alerts per incident, and the writes to
+Kubernetes.
 
 A recording holds JSON documents: webhooks of Alertmanager, single alerts of such webhooks, CloudEvents, or
 {"time": "...", "data": ...} around one of the first two. A document without a time is replayed at the latest startsAt of its
@@ -86,8 +87,10 @@ alerts, or endsAt of those that are resolved. The documents of all files are rep
 	f.StringVar(&o.policies, "policies", "", "policies file (default: the built-in policies)")
 	f.StringArrayVar(&o.set, "set", nil, "change a field of a policy, as in default.threshold=10; may be repeated")
 	f.StringVar(&o.compare, "compare", "", "show another policies file side by side")
-	f.StringArrayVar(&o.compareSet, "compare-set", nil, "like --set, for the other side: the file of --compare, or the same policies")
-	f.StringVar(&o.until, "until", "", "stop this long after the last notification, for instance 1h (default: when all incidents are over)")
+	f.StringArrayVar(&o.compareSet, "compare-set", nil,
+		"like --set, for the other side: the file of --compare, or the same policies")
+	f.StringVar(&o.until, "until", "",
+		"stop this long after the last notification, for instance 1h (default: when all incidents are over)")
 	f.IntVar(&o.incidents, "incidents", 20, "number of incidents to list, storms first")
 	suggest(c, "set", policyChanges)
 	suggest(c, "compare-set", policyChanges)
@@ -130,7 +133,8 @@ func (o *replayOptions) run(ctx context.Context, s streams, args []string) error
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	done := progress(s, len(notifications)*len(lists))
 	for i, policies := range lists {
-		report, err := replay.Run(ctx, notifications, replay.Options{Policies: policies, Until: o.goesOn, Progress: done.step})
+		report, err := replay.Run(ctx, notifications,
+			replay.Options{Policies: policies, Until: o.goesOn, Progress: done.step})
 		if err != nil {
 			done.clear()
 			return fmt.Errorf("replaying: %w", err)
@@ -238,8 +242,16 @@ func progress(s streams, steps int) bar {
 	if !s.errTerminal || steps < longReplay {
 		return bar{}
 	}
-	return bar{progressbar.NewOptions(steps, progressbar.OptionSetWriter(s.err), progressbar.OptionSetDescription("replaying"),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())}
+	return bar{
+		progressbar.NewOptions(
+			steps,
+			progressbar.OptionSetWriter(s.err),
+			progressbar.OptionSetDescription("replaying"),
+			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionShowCount(),
+			progressbar.OptionClearOnFinish(),
+		),
+	}
 }
 
 func (b bar) step() {

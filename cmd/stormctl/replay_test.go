@@ -22,7 +22,8 @@ func TestReplayGolden(t *testing.T) {
 		"replay-flapping.golden":     {recordings + "flapping.jsonl", policies, "--incidents", "0"},
 		"replay-rollout.json.golden": {recordings + "rollout.jsonl", "--set", "workloads.hold=1m", "--until", "1h", "-o", "json"},
 		"replay-compare.golden": {
-			recordings + "rollout.jsonl", recordings + "node-down.json", recordings + "flapping.jsonl", "--compare", recordings + "policies.yaml",
+			recordings + "rollout.jsonl", recordings + "node-down.json", recordings + "flapping.jsonl", "--compare",
+			recordings + "policies.yaml",
 		},
 		"replay-compare-set.golden": {recordings + "rollout.jsonl", "--compare-set", "workloads.threshold=20", "--set", "workloads.flush.min=2s"},
 	} {
@@ -39,7 +40,8 @@ func TestReplayFromStandardInput(t *testing.T) {
 
 // With -o json both runs are told in full, and what was changed in each.
 func TestReplayCompareForScripts(t *testing.T) {
-	got := call(t, "", "replay", recordings+"rollout.jsonl", "--policies", testbed.OnePolicyFile(t), "--set", "default.window=5m", "--compare-set", "default.threshold=16", "-o", "json")
+	got := call(t, "", "replay", recordings+"rollout.jsonl", "--policies", testbed.OnePolicyFile(t), "--set",
+		"default.window=5m", "--compare-set", "default.threshold=16", "-o", "json")
 	require.Equal(t, exitOK, got.code, got.err)
 	var out replayed
 	require.NoError(t, json.Unmarshal([]byte(got.out), &out))

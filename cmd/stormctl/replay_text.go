@@ -15,8 +15,8 @@ import (
 func (r replayed) draw(w io.Writer, incidents int) {
 	first := r.Runs[0].Report
 	all := first.Totals
-	fmt.Fprintf(w, "%s with %s, %s to %s UTC.\n", count(first.Notifications, "notification"), count(first.Words, "alert"),
-		clock(first.From), clock(first.To))
+	fmt.Fprintf(w, "%s with %s, %s to %s UTC.\n", count(first.Notifications, "notification"),
+		count(first.Words, "alert"), clock(first.From), clock(first.To))
 	if len(r.Runs) > 1 {
 		r.compare(w)
 		return
@@ -27,18 +27,27 @@ func (r replayed) draw(w io.Writer, incidents int) {
 	}
 	fmt.Fprint(w, ".\n\n")
 	single := all.Incidents - all.Storms - all.Absorbed
-	fields(w,
-		"alerts", fmt.Sprintf("%d, which began to fire %s", all.Alerts, times(all.Firings)),
-		"incidents", fmt.Sprintf("%d: %s, %d of single alerts, %d absorbed by a storm", all.Incidents, count(all.Storms, "storm"), single, all.Absorbed),
-		"reduction", reduction(all),
-		"API writes", fmt.Sprintf("%d: %s, %d of status, %s", all.Writes.Total(), count(all.Writes.Create, "create"), all.Writes.Status, count(all.Writes.Delete, "delete")),
-		"peak firing", fmt.Sprintf("%s at %s", count(first.PeakFiring, "alert"), clock(first.PeakAt)),
+	fields(
+		w,
+		"alerts",
+		fmt.Sprintf("%d, which began to fire %s", all.Alerts, times(all.Firings)),
+		"incidents",
+		fmt.Sprintf("%d: %s, %d of single alerts, %d absorbed by a storm", all.Incidents, count(all.Storms, "storm"),
+			single, all.Absorbed),
+		"reduction",
+		reduction(all),
+		"API writes",
+		fmt.Sprintf("%d: %s, %d of status, %s", all.Writes.Total(), count(all.Writes.Create, "create"),
+			all.Writes.Status, count(all.Writes.Delete, "delete")),
+		"peak firing",
+		fmt.Sprintf("%s at %s", count(first.PeakFiring, "alert"), clock(first.PeakAt)),
 	)
 	fmt.Fprintln(w)
 	rows := [][]string{{"POLICY", ">ALERTS", ">FIRINGS", ">INCIDENTS", ">STORMS", ">ABSORBED", ">REDUCTION", ">WRITES"}}
 	for _, p := range first.Policies {
 		rows = append(rows, []string{
-			p.Policy, strconv.Itoa(p.Alerts), strconv.Itoa(p.Firings), strconv.Itoa(p.Incidents), strconv.Itoa(p.Storms),
+			p.Policy, strconv.Itoa(p.Alerts), strconv.Itoa(p.Firings), strconv.Itoa(p.Incidents),
+			strconv.Itoa(p.Storms),
 			strconv.Itoa(p.Absorbed), reduction(p.Line), strconv.Itoa(p.Writes.Total()),
 		})
 	}
@@ -49,7 +58,9 @@ func (r replayed) draw(w io.Writer, incidents int) {
 
 // listIncidents lists the first of the incidents that matter most.
 func listIncidents(w io.Writer, all []replay.Incident, most int) {
-	rows := [][]string{{"INCIDENT", "TYPE", ">ALERTS", ">PEAK", "OPENED", ">LASTED", "END", ">REOPENED", ">WRITES", "GROUP"}}
+	rows := [][]string{
+		{"INCIDENT", "TYPE", ">ALERTS", ">PEAK", "OPENED", ">LASTED", "END", ">REOPENED", ">WRITES", "GROUP"},
+	}
 	shown := replay.Foremost(all)
 	if most >= 0 && len(shown) > most {
 		shown = shown[:most]
@@ -60,7 +71,8 @@ func listIncidents(w io.Writer, all []replay.Incident, most int) {
 			end = "(" + strings.ToLower(i.State) + ")"
 		}
 		rows = append(rows, []string{
-			i.Name, i.Type, strconv.Itoa(i.Alerts), strconv.Itoa(i.PeakFiring), clock(i.OpenedAt), length(time.Duration(i.Seconds) * time.Second),
+			i.Name, i.Type, strconv.Itoa(i.Alerts), strconv.Itoa(i.PeakFiring), clock(i.OpenedAt),
+			length(time.Duration(i.Seconds) * time.Second),
 			end, strconv.Itoa(i.Reopened), strconv.Itoa(i.Writes.Total()), i.Policy + " " + pairs(i.GroupLabels),
 		})
 	}

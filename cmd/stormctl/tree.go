@@ -29,9 +29,9 @@ func newTree(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "tree [NAME...]",
 		Short: "Show incidents as trees: resources, hotspots, conditions, absorbed incidents",
-		Long: `Show incidents as trees: times, summary, common labels, hotspots (the labels that most of the alerts share), resources by
-namespace and kind with those that fire marked, conditions, and absorbed incidents. Without a name it shows all that are firing.
-With -o wide it shows all resources, the messages of conditions, and namespaces.`,
+		Long: `Show incidents as trees: times, summary, common labels, hotspots (the labels that most of the alerts
+share), resources by namespace and kind with those that fire marked, conditions, and absorbed incidents. Without a
+name it shows all that are firing. With -o wide it shows all resources, the messages of conditions, and namespaces.`,
 		Example: `  # All that fire in a namespace, or anywhere
   kubectl stormfold tree -n stormfold
   kubectl stormfold tree -A
@@ -48,7 +48,8 @@ With -o wide it shows all resources, the messages of conditions, and namespaces.
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args) },
 	}
 	o.kube.add(c)
-	c.Flags().StringVarP(&o.file, "filename", "f", "", "read incidents from a file of YAML or JSON, - for the standard input")
+	c.Flags().StringVarP(&o.file, "filename", "f", "",
+		"read incidents from a file of YAML or JSON, - for the standard input")
 	c.Flags().IntVar(&o.resources, "resources", 20, "number of resources of a kind to show, 0 for all")
 	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "show them again at every change, until interrupted")
 	o.output.add(c)

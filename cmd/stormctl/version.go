@@ -17,7 +17,8 @@ func newVersion(s streams) *cobra.Command {
 		Args:              noArguments,
 		ValidArgsFunction: words(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return s.print(o.format, version.Get(), func(w io.Writer) { fmt.Fprintln(w, c.Root().DisplayName(), version.Get()) })
+			return s.print(o.format, version.Get(),
+				func(w io.Writer) { fmt.Fprintln(w, c.Root().DisplayName(), version.Get()) })
 		},
 	}
 	o.add(c)

@@ -26,8 +26,8 @@ const (
 
 var incidents = v1alpha1.SchemeGroupVersion.WithResource("incidents")
 
-// follow shows the incidents of a cluster until the context ends. A cluster that cannot be reached at first is an error; later it
-// is tried again.
+// follow shows the incidents of a cluster until the context ends. A cluster that cannot be reached at first is an
+// error; later it is tried again.
 func (o *treeOptions) follow(ctx context.Context, s streams, names []string) error {
 	k, err := o.kube.connect()
 	if err != nil {
@@ -61,7 +61,9 @@ func (o *treeOptions) follow(ctx context.Context, s streams, names []string) err
 		if err := v.show(ctx); err != nil {
 			return err
 		}
-		changes, err := k.others.Resource(incidents).Namespace(k.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: version})
+		changes, err := k.others.Resource(incidents).Namespace(
+			k.namespace,
+		).Watch(ctx, metav1.ListOptions{ResourceVersion: version})
 		if err != nil {
 			if ctx.Err() == nil {
 				wait(ctx, againTime)

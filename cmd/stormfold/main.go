@@ -1,5 +1,5 @@
-// Command stormfold serves the function, for images that are built without the func CLI. It is configured by environment
-// variables and a file named cfg, like every function of func-go; see docs/configuration.md.
+// Command stormfold serves the function, for images that are built without the func CLI. It is configured by
+// environment variables and a file named cfg, like every function of func-go; see docs/configuration.md.
 //
 //	stormfold           # serve on LISTEN_ADDRESS, by default [::]:8080
 //	stormfold version   # print the version
@@ -19,8 +19,8 @@ import (
 	"github.com/stormfold/stormfold/internal/version"
 )
 
-// gcPercent is how much garbage the heap may hold beside what lives, when GOGC does not say: under the load of make bench that keeps
-// the function below 100 MiB, where Go's own 100 takes 146, and costs a thirtieth of the rate.
+// gcPercent is how much garbage the heap may hold beside what lives, when GOGC does not say: under the load of make
+// bench that keeps the function below 100 MiB, where Go's own 100 takes 146, and costs a thirtieth of the rate.
 const gcPercent = 60
 
 const usage = `usage: stormfold            serve CloudEvents on LISTEN_ADDRESS, by default [::]:8080

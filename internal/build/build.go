@@ -39,8 +39,8 @@ func (p Program) Compile(ctx context.Context, file string) error {
 	return nil
 }
 
-// Date is the time that a release carries: SOURCE_DATE_EPOCH, or that of the commit, or 1970 where there is neither. So the same
-// sources give the same files.
+// Date is the time that a release carries: SOURCE_DATE_EPOCH, or that of the commit, or 1970 where there is neither. So
+// the same sources give the same files.
 func Date(ctx context.Context) (time.Time, error) {
 	seconds := os.Getenv("SOURCE_DATE_EPOCH")
 	if seconds == "" {

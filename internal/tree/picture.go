@@ -143,7 +143,9 @@ func (p Picture) hotspots(hotspots []v1alpha1.Hotspot) []branch {
 	for _, h := range hotspots {
 		full := min(int(h.Share)*barWidth/100, barWidth)
 		bar := p.paint(yellow, strings.Repeat("█", full)) + p.paint(dim, strings.Repeat("░", barWidth-full))
-		out = append(out, branch{text: fmt.Sprintf("%-*s  %s %3d %%  %s", width, h.Label+"="+h.Value, bar, h.Share, human.Count(int(h.Alerts), "alert"))})
+		text := fmt.Sprintf("%-*s  %s %3d %%  %s", width, h.Label+"="+h.Value, bar, h.Share,
+			human.Count(int(h.Alerts), "alert"))
+		out = append(out, branch{text: text})
 	}
 	return out
 }

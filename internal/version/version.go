@@ -1,4 +1,5 @@
-// Package version knows which version a program was built as, and the arguments that all of our servers have: version and help.
+// Package version knows which version a program was built as, and the arguments that all of our servers have: version
+// and help.
 package version
 
 import (
@@ -68,8 +69,8 @@ func (i Info) String() string {
 	return out + " " + i.GoVersion + " " + i.Platform
 }
 
-// Arguments deals with those of a server, which has none but version and help. It is false when the server should run, and
-// otherwise true with the exit code.
+// Arguments deals with those of a server, which has none but version and help. It is false when the server should run,
+// and otherwise true with the exit code.
 func Arguments(program, usage string, args []string, out, errs io.Writer) (code int, done bool) {
 	if len(args) == 0 {
 		return 0, false

@@ -15,7 +15,10 @@ func TestInfo(t *testing.T) {
 	assert.Equal(t, "v1.2.3"+platform, of(tagged, "").String())
 	assert.Equal(t, "v2.0.0"+platform, of(tagged, "v2.0.0").String(), "a release is what it was built as")
 	changed := &debug.BuildInfo{GoVersion: "go1.26.0", Settings: []debug.BuildSetting{
-		{Key: "vcs.revision", Value: "0a1b"}, {Key: "vcs.modified", Value: "true"}, {Key: "vcs.time", Value: "2026-03-01T10:16:00Z"},
+		{
+			Key:   "vcs.revision",
+			Value: "0a1b",
+		}, {Key: "vcs.modified", Value: "true"}, {Key: "vcs.time", Value: "2026-03-01T10:16:00Z"},
 	}}
 	assert.Equal(t, "(devel) 0a1b (changed)"+platform, of(changed, "").String())
 	assert.Equal(t, "2026-03-01T10:16:00Z", of(changed, "").Date)

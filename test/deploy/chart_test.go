@@ -21,7 +21,10 @@ import (
 func release(t *testing.T, steps string, flags ...string) string {
 	t.Helper()
 	out := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", "./cmd/release", "-only", steps, "-out", out}, flags...)...)
+	cmd := exec.CommandContext(
+		t.Context(),
+		"go",
+		append([]string{"run", "./cmd/release", "-only", steps, "-out", out}, flags...)...)
 	cmd.Dir = root
 	printed, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", printed)
@@ -35,7 +38,8 @@ func helm(t *testing.T, args ...string) (string, error) {
 	require.NoError(t, err)
 	home := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Env = append(os.Environ(), "HOME="+home, "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	cmd.Env = append(os.Environ(), "HOME="+home, "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home,
+		"HELM_DATA_HOME="+home)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -47,14 +51,24 @@ func helm(t *testing.T, args ...string) (string, error) {
 // template renders the chart.
 func template(t *testing.T, chart string, values ...string) (string, error) {
 	t.Helper()
-	args := []string{"template", "stormfold", chart, "--namespace", "stormfold", "--kube-version", "v1.35.0", "--include-crds"}
+	args := []string{
+		"template",
+		"stormfold",
+		chart,
+		"--namespace",
+		"stormfold",
+		"--kube-version",
+		"v1.35.0",
+		"--include-crds",
+	}
 	for _, v := range values {
 		args = append(args, "--set", v)
 	}
 	return helm(t, args...)
 }
 
-// TestChartIsTheKustomizations: the chart renders what the kustomizations do, without the Namespace, which helm install makes.
+// TestChartIsTheKustomizations: the chart renders what the kustomizations do, without the Namespace, which helm install
+// makes.
 func TestChartIsTheKustomizations(t *testing.T) {
 	t.Parallel()
 	chart := release(t, "chart")
@@ -83,13 +97,15 @@ func TestChartIsTheKustomizations(t *testing.T) {
 			require.NoError(t, err)
 			objects, err := decode(rendered)
 			require.NoError(t, err)
-			want := slices.DeleteFunc(render(t, c.dir), func(o unstructured.Unstructured) bool { return o.GetKind() == "Namespace" })
+			want := slices.DeleteFunc(render(t, c.dir),
+				func(o unstructured.Unstructured) bool { return o.GetKind() == "Namespace" })
 			require.Equal(t, byName(t, want), byName(t, objects))
 		})
 	}
 	for _, component := range []string{
 		"namespaceMode=alert namespace-mode-alert", "source.token=true source/token", "source.tls=true source/tls",
-		"source.direct=true source/direct", "kubernetesEvents=true eventing/kubernetes-events", "kafka=true eventing/kafka",
+		"source.direct=true source/direct", "kubernetesEvents=true eventing/kubernetes-events",
+		"kafka=true eventing/kafka",
 		"observability=true observability",
 	} {
 		value, name, _ := strings.Cut(component, " ")
@@ -142,7 +158,8 @@ func inOrder(value any) any {
 // TestChartValues: what an installation chooses, and what it cannot.
 func TestChartValues(t *testing.T) {
 	t.Parallel()
-	chart := filepath.Join(release(t, "chart", "-version", "v0.2.0-rc.1", "-repository", "registry.example/storm"), "stormfold-0.2.0-rc.1.tgz")
+	chart := filepath.Join(release(t, "chart", "-version", "v0.2.0-rc.1", "-repository", "registry.example/storm"),
+		"stormfold-0.2.0-rc.1.tgz")
 	values := filepath.Join(t.TempDir(), "values.yaml")
 	require.NoError(t, os.WriteFile(values, []byte(`
 redis: {url: 'rediss://a:b@redis:6380/0'}
@@ -153,7 +170,8 @@ policies: |
     breakdown: ["{{ not a template }}"]
 images: {tag: v0.2.1}
 `), 0o600))
-	out, err := helm(t, "template", "storm", chart, "--namespace", "storm", "--kube-version", "v1.35.0", "--values", values)
+	out, err := helm(t, "template", "storm", chart, "--namespace", "storm", "--kube-version", "v1.35.0", "--values",
+		values)
 	require.NoError(t, err)
 	objects, err := decode(out)
 	require.NoError(t, err)
@@ -167,7 +185,8 @@ images: {tag: v0.2.1}
 	require.Equal(t, "registry.example/storm/stormfold:v0.2.1", service.Spec.Template.Spec.Containers[0].Image)
 	require.Equal(t, "STORMFOLD_LOG_LEVEL", service.Spec.Template.Spec.Containers[0].Env[0].Name)
 	require.Equal(t, "3", service.Spec.Template.Metadata.Annotations["autoscaling.knative.dev/min-scale"])
-	text, _, err := unstructured.NestedString(find(t, objects, "ConfigMap", "stormfold-policies").Object, "data", "policies.yaml")
+	text, _, err := unstructured.NestedString(find(t, objects, "ConfigMap", "stormfold-policies").Object, "data",
+		"policies.yaml")
 	require.NoError(t, err)
 	require.Equal(t, "policies:\n- name: ours\n  breakdown: [\"{{ not a template }}\"]\n", text)
 	url, _, err := unstructured.NestedString(find(t, objects, "Secret", "stormfold-redis").Object, "stringData", "url")
@@ -201,7 +220,8 @@ func TestChartInstalls(t *testing.T) {
 	}
 	_, err := helm(t, "lint", chart, "--strict")
 	require.NoError(t, err)
-	notes := with("install", "stormfold", chart, "--create-namespace", "--set", "redis.trial=true,kubernetesEvents=true,observability=true")
+	notes := with("install", "stormfold", chart, "--create-namespace", "--set",
+		"redis.trial=true,kubernetesEvents=true,observability=true")
 	require.Contains(t, notes, "Stormfold v0.1.0 is in namespace storm.")
 	require.NotContains(t, notes, "rediss://", "the trial's Redis needs no Secret")
 	for _, object := range []string{"crd/incidents.stormfold.io", "services.serving.knative.dev/stormfold", "deployment/stormfold-source"} {
@@ -212,7 +232,10 @@ func TestChartInstalls(t *testing.T) {
 	_, err = fresh.RunKubectl(t.Context(), "", "--namespace=storm", "get", "statefulset/stormfold-redis")
 	require.ErrorContains(t, err, "not found")
 	with("uninstall", "stormfold")
-	require.Empty(t, strings.TrimSpace(fresh.Kubectl(t, "--namespace=storm", "get", "deployments,configmaps", "--output=name",
-		"--selector=app.kubernetes.io/name=stormfold")))
+	require.Empty(
+		t,
+		strings.TrimSpace(fresh.Kubectl(t, "--namespace=storm", "get", "deployments,configmaps", "--output=name",
+			"--selector=app.kubernetes.io/name=stormfold")),
+	)
 	fresh.Kubectl(t, "get", "crd/incidents.stormfold.io")
 }

@@ -48,6 +48,7 @@ var tour = []string{
 	"docs/stormctl.md#Record",
 	"docs/stormctl.md#Replay",
 	"docs/stormctl.md#For scripts",
+	"docs/stormctl.md#Checking a policies file",
 	"docs/stormctl.md#Explaining an alert",
 	"docs/stormctl.md#Drawing an incident",
 	"docs/stormctl.md#Redeliver",

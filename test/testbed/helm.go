@@ -12,8 +12,8 @@ import (
 	"slices"
 )
 
-// Helm returns the path of the Helm of the module test/testbed/helm, and builds it first when it is not in the cache: a minute or
-// two, once. It has a module of its own since it needs other versions than the servers.
+// Helm returns the path of the Helm of the module test/testbed/helm, and builds it first when it is not in the cache: a
+// minute or two, once. It has a module of its own since it needs other versions than the servers.
 func Helm() (string, error) {
 	project, err := projectDir()
 	if err != nil {
