@@ -26,10 +26,10 @@ help: ## List the targets.
 
 .PHONY: run
 run: ## Run the function on embedded servers and show its incidents.
-	@go run ./cmd/dev run
+	@go build -o bin/dev ./cmd/dev && exec bin/dev run # go run would call Ctrl-C an error.
 
 .PHONY: storm
-storm: ## Send 15 alerts at once to what make run has started.
+storm: ## Send 15 alerts at once to what make run has started; again: resolve them.
 	@go run ./cmd/dev storm
 
 .PHONY: testbed

@@ -9,8 +9,8 @@
 //	Settle     tell Redis what was written, give the lease back (settle.lua)
 //	Sweep      find groups that wait for attention (sweep.lua)
 //
-// What decides is in the scripts, each of them atomic; Go prepares their arguments and checks their replies. The package
-// knows nothing of Kubernetes and nothing of CloudEvents.
+// What decides is in the scripts, each of them atomic; Go prepares their arguments and checks their replies. The
+// package knows nothing of Kubernetes and nothing of CloudEvents.
 package aggregator
 
 import (
@@ -32,8 +32,8 @@ type Options struct {
 	Prefix string
 	// Lease is for how long a pod may project a group before another may take over.
 	Lease time.Duration
-	// Replicas is how many replicas of Redis must have what a fold wrote before Fold returns, and ReplicaTimeout how long they
-	// have for it. None: Fold does not wait.
+	// Replicas is how many replicas of Redis must have what a fold wrote before Fold returns, and ReplicaTimeout how
+	// long they have for it. None: Fold does not wait.
 	Replicas       int
 	ReplicaTimeout time.Duration
 	// Resync is how often a shard is compared with Kubernetes, for objects that someone deleted or edited; 0: never.
@@ -75,8 +75,8 @@ func New(o Options) *Aggregator {
 // minMajor is the first Redis with script flags, by which a fold is refused whole when memory is short.
 const minMajor = 7
 
-// Load checks the server and what it holds, and loads the scripts. Its errors say what would be right; until it has succeeded nothing else
-// works.
+// Load checks the server and what it holds, and loads the scripts. Its errors say what would be right; until it has
+// succeeded nothing else works.
 func (a *Aggregator) Load(ctx context.Context) error {
 	if err := a.readClock(ctx); err != nil {
 		return fmt.Errorf("asking Redis for its time: %w", classify(err))

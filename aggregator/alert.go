@@ -17,11 +17,11 @@ const (
 
 // Alert is one validated alert of one event: a label set that fires or resolves.
 type Alert struct {
-	// Fingerprint is the one that was sent, or Alertmanager's: 16 lower-case hex digits of the FNV-1a 64 hash of the sorted labels.
-	// Of an alert in a Group it is the identity, which leaves labels about the scrape target out.
+	// Fingerprint is the one that was sent, or Alertmanager's: 16 lower-case hex digits of the FNV-1a 64 hash of the
+	// sorted labels. Of an alert in a Group it is the identity, which leaves labels about the scrape target out.
 	Fingerprint string
-	// Source tells the senders of one alert apart: the first 8 hex digits of the fingerprint that was sent, empty when that is
-	// the identity. The alert fires while it fires by any of them. Split sets it.
+	// Source tells the senders of one alert apart: the first 8 hex digits of the fingerprint that was sent, empty when
+	// that is the identity. The alert fires while it fires by any of them. Split sets it.
 	Source      string
 	Status      Status
 	Labels      map[string]string
@@ -64,7 +64,8 @@ type Batch struct {
 	Alerts []Alert
 	// Truncated is true when the sender left alerts out of the event (Alertmanager's truncatedAlerts > 0).
 	Truncated bool
-	// GroupKey is a hash of the sender's key of the group that the event is about (Alertmanager's groupKey); empty where it told none.
+	// GroupKey is a hash of the sender's key of the group that the event is about (Alertmanager's groupKey); empty
+	// where it told none.
 	GroupKey string
 }
 

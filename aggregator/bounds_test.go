@@ -43,8 +43,11 @@ func TestATruncatedNotificationMarksItsIncidents(t *testing.T) {
 			require.False(t, o.Truncated)
 		}
 		l.pass(time.Minute)
-		folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(n, Firing), Truncated: true}),
-			func(Group) string { return "stormfold" })
+		folded, err := l.Fold(
+			l.ctx,
+			Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(n, Firing), Truncated: true}),
+			func(Group) string { return "stormfold" },
+		)
 		require.NoError(t, err)
 		l.flush(f.Group, folded[0].Token)
 		require.NotEmpty(t, l.open())

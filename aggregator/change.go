@@ -73,7 +73,8 @@ func newMerging(v view, text policyText) (*merging, error) {
 func (a *Aggregator) changeOf(i Imported, v view, m *merging, text policyText, f found, isNew bool) (change, error) {
 	c := change{
 		Now: a.scriptTime(), Group: i.Group, Revision: v.group.revision, Decided: isNew,
-		Fields: map[string]any{}, Records: map[string][2]string{}, Incidents: map[string][2]string{}, Facts: map[string]string{},
+		Fields: map[string]any{}, Records: map[string][2]string{}, Incidents: map[string][2]string{},
+		Facts:   map[string]string{},
 		Settled: append([]string{}, m.settled...),
 	}
 	if !v.group.known {

@@ -9,8 +9,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// A pod whose clock is minutes off goes by Redis' clock: the scripts are told to read it, and what the pod takes for the time
-// follows it with every fold.
+// A pod whose clock is minutes off goes by Redis' clock: the scripts are told to read it, and what the pod takes for
+// the time follows it with every fold.
 func TestOnlyRedisClockCounts(t *testing.T) {
 	l := newLab(t, nil)
 	a := New(Options{Redis: l.rdb, Lease: time.Second})
@@ -22,7 +22,11 @@ func TestOnlyRedisClockCounts(t *testing.T) {
 	near(time.Now().Add(-7 * time.Minute))
 	alert := l.alert("web-0", Firing)
 	alert.NotifiedAt = time.Now()
-	folded, err := a.Fold(t.Context(), Split(testbed.OnePolicy(), Batch{Alerts: []Alert{alert}}), func(Group) string { return "stormfold" })
+	folded, err := a.Fold(
+		t.Context(),
+		Split(testbed.OnePolicy(), Batch{Alerts: []Alert{alert}}),
+		func(Group) string { return "stormfold" },
+	)
 	require.NoError(t, err)
 	near(folded[0].Now)
 	near(time.Now())

@@ -72,8 +72,8 @@ func TestOpenIncidentsAreCounted(t *testing.T) {
 	require.Empty(t, l.rdb.Keys(l.ctx, "*:groups").Val())
 }
 
-// A group of which Redis has lost a part takes back what it had added, and one that was written before there were such numbers
-// adds itself with its next change.
+// A group of which Redis has lost a part takes back what it had added, and one that was written before there were such
+// numbers adds itself with its next change.
 func TestCountsSurviveLosses(t *testing.T) {
 	for _, lost := range []string{":open", ":alerts", ":objects"} {
 		l := newLab(t, nil)
@@ -110,7 +110,12 @@ func TestOverflowGroupsAreCounted(t *testing.T) {
 	}
 	require.Equal(t, l.counted(), l.counts())
 	require.Positive(t, l.counts().Overflow)
-	require.Equal(t, l.counts().Total-l.counts().Overflow, len(l.rdb.Keys(l.ctx, "*:groups").Val()), "one group a shard beside them")
+	require.Equal(
+		t,
+		l.counts().Total-l.counts().Overflow,
+		len(l.rdb.Keys(l.ctx, "*:groups").Val()),
+		"one group a shard beside them",
+	)
 }
 
 // A lease that ran out is told to whoever takes it, and one that was given back is not.

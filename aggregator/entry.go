@@ -30,7 +30,8 @@ type entry struct {
 	Firing    int  `json:"firing"`
 	Beyond    int  `json:"beyond"`
 	Truncated bool `json:"truncated,omitempty"`
-	// Cut are the sender's groups of which it left alerts out: notifiedAt (ms) by group key, * where the key is not known.
+	// Cut are the sender's groups of which it left alerts out: notifiedAt (ms) by group key, * where the key is not
+	// known.
 	Cut map[string]int64 `json:"cut,omitempty"`
 	// Common are the labels that the alerts of a storm share, as JSON. While a storm is open its group has them.
 	Common string `json:"common,omitempty"`

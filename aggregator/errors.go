@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The ways in which Redis fails. An error of this package is one of them at most (errors.Is), so that a caller tells them
-// apart without knowing Redis. All but ErrRefused can be mended by trying again later.
+// The ways in which Redis fails. An error of this package is one of them at most (errors.Is), so that a caller tells
+// them apart without knowing Redis. All but ErrRefused can be mended by trying again later.
 var (
 	// ErrOutOfMemory: Redis is at its maxmemory and refused the script before it began.
 	ErrOutOfMemory = errors.New("redis is out of memory")
@@ -26,10 +26,14 @@ var (
 	ErrReplicas = errors.New("too few replicas of redis have the alerts")
 	// ErrRefused: Redis does not let us in, or not do what we have to. Only its configuration or ours can mend that.
 	ErrRefused = errors.New("redis refuses us: check user, password and ACL in STORMFOLD_REDIS_URL")
-	// ErrUntrusted: what answers cannot prove to be that Redis. Only its certificate or our configuration can mend that.
-	ErrUntrusted = errors.New("redis is not trusted: check the host in STORMFOLD_REDIS_URL, and whether SSL_CERT_FILE has the " +
-		"authority that signed its certificate")
-	// ErrScript: Redis answers a command or script with an error. That is a fault of ours, or a key of someone else under our name.
+	// ErrUntrusted: what answers cannot prove to be that Redis. Only its certificate or our configuration can mend
+	// that.
+	ErrUntrusted = errors.New(
+		"redis is not trusted: check the host in STORMFOLD_REDIS_URL, and whether SSL_CERT_FILE has the " +
+			"authority that signed its certificate",
+	)
+	// ErrScript: Redis answers a command or script with an error. That is a fault of ours, or a key of someone else
+	// under our name.
 	ErrScript = errors.New("a command or script failed in redis")
 	// ErrReply: a script answered what this program does not understand.
 	ErrReply = errors.New("unexpected reply of Redis")
@@ -92,8 +96,8 @@ func replyKind(reply redis.Error) error {
 	return ErrScript
 }
 
-// classify wraps an error of go-redis with the one of ours that names its kind. One that is of such a kind already stays as it is.
-// So does one that is not about Redis, of arguments that cannot be sent for instance.
+// classify wraps an error of go-redis with the one of ours that names its kind. One that is of such a kind already
+// stays as it is. So does one that is not about Redis, of arguments that cannot be sent for instance.
 func classify(err error) error {
 	if kind := kindOf(err); kind != nil {
 		return fmt.Errorf("%w: %w", kind, err)
@@ -115,7 +119,9 @@ func kindOf(err error) error {
 		return replyKind(reply)
 	case errors.As(err, &untrusted):
 		return ErrUntrusted
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout),
+	case errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, os.ErrDeadlineExceeded),
+		errors.Is(err, redis.ErrPoolTimeout),
 		isNetwork && network.Timeout():
 		return ErrTimeout
 	case isNetwork, ofConnection(err):
@@ -127,11 +133,13 @@ func kindOf(err error) error {
 	}
 }
 
-// ofConnection tells the errors of a connection that are no net.Error. The client's own, and most of those of TLS, have no type: they
-// are told by their beginning.
+// ofConnection tells the errors of a connection that are no net.Error. The client's own, and most of those of TLS, have
+// no type: they are told by their beginning.
 func ofConnection(err error) bool {
 	var noTLS tls.RecordHeaderError
 	text := err.Error()
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &noTLS) ||
-		strings.HasPrefix(text, "tls: ") || strings.HasPrefix(text, "redis: ") && !strings.HasPrefix(text, "redis: can't marshal ")
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err,
+		&noTLS) ||
+		strings.HasPrefix(text, "tls: ") ||
+		strings.HasPrefix(text, "redis: ") && !strings.HasPrefix(text, "redis: can't marshal ")
 }

@@ -45,17 +45,21 @@ func TestErrorsAreClassifiedByWhatTheyAre(t *testing.T) {
 			serverError("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."),
 			serverError("WAITING the group's incidents have not been imported from Kubernetes yet"),
 			serverError("ERR max number of clients reached"),
-			fmt.Errorf("failed to initialize connection options: %w", serverError("LOADING Redis is loading the dataset in memory")),
-			fmt.Errorf("redis: all sentinels specified in configuration are unreachable: %w", serverError("ERR No such master with that name")),
+			fmt.Errorf("failed to initialize connection options: %w",
+				serverError("LOADING Redis is loading the dataset in memory")),
+			fmt.Errorf("redis: all sentinels specified in configuration are unreachable: %w",
+				serverError("ERR No such master with that name")),
 			errors.New("redis: cluster has no nodes"), redis.ErrClosed, redis.ErrPoolExhausted,
-			io.EOF, fmt.Errorf("reading: %w", io.ErrUnexpectedEOF), net.ErrClosed, dial, &net.DNSError{Err: "no such host", IsNotFound: true},
+			io.EOF, fmt.Errorf("reading: %w", io.ErrUnexpectedEOF), net.ErrClosed, dial, &net.DNSError{Err: "no such host",
+				IsNotFound: true},
 			&net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)},
 			tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"},
 			errors.New("tls: server selected unsupported protocol version 301"),
 		},
 		ErrTimeout: {
 			context.DeadlineExceeded, os.ErrDeadlineExceeded, redis.ErrPoolTimeout,
-			&net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}, &net.DNSError{Err: "i/o timeout", IsTimeout: true},
+			&net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}, &net.DNSError{Err: "i/o timeout",
+				IsTimeout: true},
 		},
 		ErrRefused: {
 			serverError("NOAUTH Authentication required."),
@@ -64,8 +68,10 @@ func TestErrorsAreClassifiedByWhatTheyAre(t *testing.T) {
 			serverError("DENIED Redis is running in protected mode"),
 			serverError("ERR The user executing the script can't run this command or subcommand"),
 			serverError("ERR ACL failure in script: User stormfold has no permissions to run the 'set' command"),
-			fmt.Errorf("failed to authenticate: %w", serverError("WRONGPASS invalid username-password pair or user is disabled.")),
-			fmt.Errorf("redis: all sentinels specified in configuration are unreachable: %w", errors.Join(dial, serverError("NOAUTH Authentication required."))),
+			fmt.Errorf("failed to authenticate: %w",
+				serverError("WRONGPASS invalid username-password pair or user is disabled.")),
+			fmt.Errorf("redis: all sentinels specified in configuration are unreachable: %w", errors.Join(dial,
+				serverError("NOAUTH Authentication required."))),
 		},
 		ErrUntrusted: {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}},
 		ErrScript: {
@@ -106,7 +112,11 @@ func TestErrorsOfARealRedisAreClassified(t *testing.T) {
 	l := newLab(t, nil)
 	fold := func(a *Aggregator, ctx context.Context) error {
 		l.Aggregator = a
-		_, err := a.Fold(ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(1, Firing)}), func(Group) string { return "stormfold" })
+		_, err := a.Fold(
+			ctx,
+			Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(1, Firing)}),
+			func(Group) string { return "stormfold" },
+		)
 		return err
 	}
 	ours := l.Aggregator
@@ -123,7 +133,13 @@ func TestErrorsOfARealRedisAreClassified(t *testing.T) {
 	require.Empty(t, FailureOf(err))
 
 	client := func(change func(*redis.Options)) *Aggregator {
-		o := &redis.Options{Network: l.rdb.Options().Network, Addr: l.rdb.Options().Addr, MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second}
+		o := &redis.Options{
+			Network:       l.rdb.Options().Network,
+			Addr:          l.rdb.Options().Addr,
+			MaxRetries:    -1,
+			DialerRetries: 1,
+			DialTimeout:   time.Second,
+		}
 		change(o)
 		rdb := redis.NewClient(o)
 		t.Cleanup(func() { _ = rdb.Close() })
@@ -140,7 +156,9 @@ func TestErrorsOfARealRedisAreClassified(t *testing.T) {
 	require.Equal(t, FailureOf(ErrRefused), FailureOf(err), "%v", err)
 	err = client(func(o *redis.Options) { o.DB = 99 }).Ping(l.ctx)
 	require.Equal(t, FailureOf(ErrScript), FailureOf(err), "%v", err)
-	err = client(func(o *redis.Options) { o.TLSConfig = &tls.Config{ServerName: "x", MinVersion: tls.VersionTLS12} }).Ping(l.ctx)
+	err = client(
+		func(o *redis.Options) { o.TLSConfig = &tls.Config{ServerName: "x", MinVersion: tls.VersionTLS12} },
+	).Ping(l.ctx)
 	require.Contains(t, []Failure{FailureOf(ErrUnavailable), FailureOf(ErrTimeout)}, FailureOf(err), "%v", err)
 	nobody, listenErr := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, listenErr)

@@ -34,9 +34,9 @@ func (l *lab) epoch() string {
 	return swept.Epoch
 }
 
-// A replica that became the master may not have the last words, nor know of objects that were written for them: each shard is
-// looked at anew at once, whatever was done before, and once more later. An import that a failover interrupts does not count.
-// Events are folded all the while.
+// A replica that became the master may not have the last words, nor know of objects that were written for them: each
+// shard is looked at anew at once, whatever was done before, and once more later. An import that a failover interrupts
+// does not count. Events are folded all the while.
 func TestAnotherServerLooksAnew(t *testing.T) {
 	master, replica := twoServers(t)
 	l := waiting(t, master.Client())
@@ -57,9 +57,15 @@ func TestAnotherServerLooksAnew(t *testing.T) {
 	require.NoError(t, master.Kill())
 	require.NoError(t, replica.Client().ReplicaOf(l.ctx, "no", "one").Err())
 	l.rdb = replica.Client()
-	l.Aggregator = New(Options{Redis: l.rdb, Lease: 20 * time.Second, Resync: resync, Clock: func() time.Time { return l.now }})
+	l.Aggregator = New(
+		Options{Redis: l.rdb, Lease: 20 * time.Second, Resync: resync, Clock: func() time.Time { return l.now }},
+	)
 	require.NoError(t, l.Load(l.ctx))
-	folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(2, Firing)}), func(Group) string { return "stormfold" })
+	folded, err := l.Fold(
+		l.ctx,
+		Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(2, Firing)}),
+		func(Group) string { return "stormfold" },
+	)
 	require.NoError(t, err)
 	require.NotEmpty(t, folded[0].Token, "what is folded is written")
 	require.ErrorIs(t, l.FinishImport(l.ctx, interrupted), ErrUnavailable)

@@ -80,8 +80,8 @@ func TestAlertsThatWaitOutliveTheirGroupsHash(t *testing.T) {
 	require.Equal(t, map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"}, o.CommonLabels)
 }
 
-// halved is a Redis that fails over, between two pages of a scan, to one whose scan goes another way: half of the alerts
-// are in no page.
+// halved is a Redis that fails over, between two pages of a scan, to one whose scan goes another way: half of the
+// alerts are in no page.
 type halved struct{ failing bool }
 
 func (h *halved) DialHook(next redis.DialHook) redis.DialHook {
@@ -118,13 +118,17 @@ func TestAScanThatMissesAlertsIsNotWritten(t *testing.T) {
 	require.Len(t, l.one(StateFiring).Members, 1000)
 }
 
-// What a sender left out of one notification it tells in a later one of the same group: then the storm's counts are exact, and it
-// ends when its alerts do.
+// What a sender left out of one notification it tells in a later one of the same group: then the storm's counts are
+// exact, and it ends when its alerts do.
 func TestTruncationEnds(t *testing.T) {
 	l := newLab(t, nil)
 	send := func(truncated bool, key string, alerts ...Alert) Folded {
 		batch := Batch{Alerts: alerts, Truncated: truncated, GroupKey: key}
-		folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, batch), func(Group) string { return "stormfold" })
+		folded, err := l.Fold(
+			l.ctx,
+			Split(config.Policies{List: []config.Policy{l.policy}}, batch),
+			func(Group) string { return "stormfold" },
+		)
 		require.NoError(t, err)
 		l.pass(time.Minute)
 		l.flush(folded[0].Group, "")
@@ -140,8 +144,8 @@ func TestTruncationEnds(t *testing.T) {
 	require.Equal(t, "cool", send(false, "aa", l.pods(8, Resolved)...).State)
 }
 
-// An end that is told again after Redis lost its alert, and before the incident was imported, is that incident's: an alert that
-// fires within the cooldown reopens it.
+// An end that is told again after Redis lost its alert, and before the incident was imported, is that incident's: an
+// alert that fires within the cooldown reopens it.
 func TestAnEndToldAgainBeforeTheImport(t *testing.T) {
 	l := newLab(t, nil)
 	f := l.fold(l.alert("web-0", Firing))

@@ -34,8 +34,8 @@ type Folded struct {
 	// State is calm, storm, or cool: resolved and still within the cooldown. It is waiting when the alerts are safe but
 	// nothing is decided before the group's incidents have been imported from Kubernetes.
 	State string
-	// Window is how many distinct alerts count towards a storm, while the group is calm: those that fire, and those that newly
-	// fired within the policy's window and are over.
+	// Window is how many distinct alerts count towards a storm, while the group is calm: those that fire, and those
+	// that newly fired within the policy's window and are over.
 	Window int
 	// WindowUntil is when the oldest of the latter leaves the window; zero when there is none.
 	WindowUntil time.Time
@@ -54,9 +54,10 @@ type Folded struct {
 	elsewhere []int
 }
 
-// Fold joins the alerts of every group with what Redis holds, all groups in one round trip. The namespace is where a new
-// incident of a group is to be written. On an error some groups may have taken their alerts and others not, as each one's Err
-// says: the event has to be delivered again, which changes nothing for the former. The error is the first of those.
+// Fold joins the alerts of every group with what Redis holds, all groups in one round trip. The namespace is where a
+// new incident of a group is to be written. On an error some groups may have taken their alerts and others not, as each
+// one's Err says: the event has to be delivered again, which changes nothing for the former. The error is the first of
+// those.
 func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Group) string) ([]Folded, error) {
 	var calls []call
 	var parts []Group
@@ -123,7 +124,13 @@ func (a *Aggregator) Fold(ctx context.Context, groups []Group, namespace func(Gr
 }
 
 // foldAgain runs those calls again, with all that there is to say, that took their group for another storm than it is.
-func (a *Aggregator) foldAgain(ctx context.Context, parts []Group, calls []call, results []result, namespace func(Group) string) error {
+func (a *Aggregator) foldAgain(
+	ctx context.Context,
+	parts []Group,
+	calls []call,
+	results []result,
+	namespace func(Group) string,
+) error {
 	var again []int
 	var whole []call
 	for i, r := range results {
@@ -162,8 +169,8 @@ func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 	return f, err
 }
 
-// name says of which policy and alert a group is, where no event does. It has been folded: what happened is told all the same when
-// Redis does not answer now.
+// name says of which policy and alert a group is, where no event does. It has been folded: what happened is told all
+// the same when Redis does not answer now.
 func (a *Aggregator) name(ctx context.Context, f *Folded, groupKey string) {
 	of := a.rdb.HMGet(ctx, groupKey, "policy", "labels").Val()
 	r := newReader(of)
@@ -210,8 +217,9 @@ func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call,
 		return call{}, err
 	}
 	head := foldHead{
-		Now: a.scriptTime(), Token: token, Lease: a.lease.Milliseconds(), Group: g.ID, Policy: g.Policy.Name, Namespace: namespace,
-		Storm: as.object, Notifications: g.Notifications,
+		Now: a.scriptTime(), Token: token, Lease: a.lease.Milliseconds(), Group: g.ID, Policy: g.Policy.Name,
+		Namespace: namespace,
+		Storm:     as.object, Notifications: g.Notifications,
 	}
 	ids := []string{g.ID}
 	if as.object == "" {
@@ -312,7 +320,8 @@ func slug(name string) string {
 	return s
 }
 
-// startsWord is true where a capital letter follows a small one or a digit, or leads a small one: KubePodCrash, HTTPError.
+// startsWord is true where a capital letter follows a small one or a digit, or leads a small one: KubePodCrash,
+// HTTPError.
 func startsWord(s string, i int) bool {
 	small := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
 	return small(s[i-1]) || i+1 < len(s) && s[i+1] >= 'a' && s[i+1] <= 'z' && s[i-1] >= 'A' && s[i-1] <= 'Z'

@@ -10,8 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// format is the number of the format in which this program keeps what it knows in Redis, as docs/design.md tells it. It grows
-// when what an older program wrote can no longer be read as it is. Version 0.1 wrote format 1 and no number; format 2 was never released.
+// format is the number of the format in which this program keeps what it knows in Redis, as docs/design.md tells it. It
+// grows when what an older program wrote can no longer be read as it is. Version 0.1 wrote format 1 and no number;
+// format 2 was never released.
 const format = 3
 
 // unmarked is the format of data without a number.
@@ -25,15 +26,21 @@ type OtherFormatError struct {
 }
 
 func (e *OtherFormatError) Error() string {
-	return fmt.Sprintf("another version of Stormfold keeps its data under the keys {%s:*} of this Redis, in format %s where this one writes %d: "+
-		"stop that version, then delete those keys or set another STORMFOLD_REDIS_PREFIX; the open incidents are read from Kubernetes again",
-		e.Prefix, e.Format, format)
+	return fmt.Sprintf(
+		"another version of Stormfold keeps its data under the keys {%s:*} of this Redis, in format %s where "+
+			"this one writes %d: stop that version, then delete those keys or set another STORMFOLD_REDIS_PREFIX; "+
+			"the open incidents are read from Kubernetes again",
+		e.Prefix,
+		e.Format,
+		format,
+	)
 }
 
-// checkFormat writes the number of our format into a Redis that holds none of our data, and refuses one that holds data in another.
+// checkFormat writes the number of our format into a Redis that holds none of our data, and refuses one that holds data
+// in another.
 //
-// A Redis that is full takes no number. One that holds none of our data is all right without: no shard is imported before it is
-// written, see FinishImport.
+// A Redis that is full takes no number. One that holds none of our data is all right without: no shard is imported
+// before it is written, see FinishImport.
 func (a *Aggregator) checkFormat(ctx context.Context) error {
 	found, err := a.readFormat(ctx)
 	if err == nil && found == "" {
@@ -53,9 +60,10 @@ func (a *Aggregator) checkFormat(ctx context.Context) error {
 	return nil
 }
 
-// readFormat is the format of the data that Redis holds, empty when it holds none. Data are what a shard has that was imported: in a
-// Redis that was emptied under running pods only words wait until then, and pods that start meanwhile have to bring the import. It
-// looks for data before it looks for the number: a pod that starts at the same time writes the number first.
+// readFormat is the format of the data that Redis holds, empty when it holds none. Data are what a shard has that was
+// imported: in a Redis that was emptied under running pods only words wait until then, and pods that start meanwhile
+// have to bring the import. It looks for data before it looks for the number: a pod that starts at the same time writes
+// the number first.
 func (a *Aggregator) readFormat(ctx context.Context) (string, error) {
 	imported, err := a.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for shard := range Shards {

@@ -27,17 +27,22 @@ func TestTheFormatIsWrittenAndCheckedAtTheStart(t *testing.T) {
 	refused := func(format string) {
 		t.Helper()
 		err := l.Load(l.ctx)
-		require.EqualError(t, err, "another version of Stormfold keeps its data under the keys {sf:*} of this Redis, in format "+format+
-			" where this one writes 2: stop that version, then delete those keys or set another STORMFOLD_REDIS_PREFIX; the open "+
-			"incidents are read from Kubernetes again")
+		require.EqualError(
+			t,
+			err,
+			"another version of Stormfold keeps its data under the keys {sf:*} of this Redis, in format "+format+
+				" where this one writes 3: stop that version, then delete those keys or set another "+
+				"STORMFOLD_REDIS_PREFIX; the open "+
+				"incidents are read from Kubernetes again",
+		)
 		var other *OtherFormatError
 		require.ErrorAs(t, err, &other)
 		require.Equal(t, format, other.Format)
 		require.Empty(t, FailureOf(err), "Redis did not fail")
 	}
-	require.NoError(t, l.rdb.Set(l.ctx, "{sf:00}:format", "3", 0).Err())
-	refused("3")
-	require.Equal(t, "3", l.formatIn(), "it belongs to the other version")
+	require.NoError(t, l.rdb.Set(l.ctx, "{sf:00}:format", "4", 0).Err())
+	refused("4")
+	require.Equal(t, "4", l.formatIn(), "it belongs to the other version")
 
 	// What version 0.1 left: any shard that was imported, and no number.
 	for shard := range Shards {
@@ -97,16 +102,24 @@ func underACL(t *testing.T, admin *redis.Client, prefix string) *redis.Client {
 	return rdb
 }
 
-// Two installations on one Redis know nothing of each other, whatever versions they are, and need not reach each other's keys.
+// Two installations on one Redis know nothing of each other, whatever versions they are, and need not reach each
+// other's keys.
 func TestTwoPrefixesOnOneRedis(t *testing.T) {
 	one := newLab(t, nil)
 	two := &lab{t: t, ctx: one.ctx, now: epoch, rdb: one.rdb, policy: one.policy, objects: map[string]Object{}}
 	rdb := underACL(t, one.rdb, "blue-2")
-	two.Aggregator = New(Options{Redis: rdb, Prefix: "blue-2", Lease: 20 * time.Second, Clock: func() time.Time { return two.now }})
-	require.NoError(t, one.rdb.Set(one.ctx, "{sf:00}:format", "3", 0).Err())
+	two.Aggregator = New(
+		Options{Redis: rdb, Prefix: "blue-2", Lease: 20 * time.Second, Clock: func() time.Time { return two.now }},
+	)
+	require.NoError(t, one.rdb.Set(one.ctx, "{sf:00}:format", "4", 0).Err())
 	require.NoError(t, two.Load(two.ctx))
 	two.imported()
-	require.ErrorIs(t, New(Options{Redis: rdb, Lease: time.Second}).Load(two.ctx), ErrRefused, "under the prefix of the other")
+	require.ErrorIs(
+		t,
+		New(Options{Redis: rdb, Lease: time.Second}).Load(two.ctx),
+		ErrRefused,
+		"under the prefix of the other",
+	)
 
 	// The same alerts: a storm in one, less than a storm in the other.
 	f := one.fold(one.pods(15, Firing)...)
@@ -119,7 +132,11 @@ func TestTwoPrefixesOnOneRedis(t *testing.T) {
 	require.Len(t, one.in(StateFiring), 1)
 	require.Len(t, two.in(StateFiring), 3)
 	keys := one.rdb.Keys(one.ctx, "*").Val()
-	require.Equal(t, len(keys), len(one.rdb.Keys(one.ctx, "{sf:[0-9][0-9]}:*").Val())+len(one.rdb.Keys(one.ctx, "{blue-2:[0-9][0-9]}:*").Val()))
+	require.Equal(
+		t,
+		len(keys),
+		len(one.rdb.Keys(one.ctx, "{sf:[0-9][0-9]}:*").Val())+len(one.rdb.Keys(one.ctx, "{blue-2:[0-9][0-9]}:*").Val()),
+	)
 
 	swept, err := two.Sweep(two.ctx, ShardOf(g.Group))
 	require.NoError(t, err)

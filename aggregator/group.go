@@ -20,13 +20,14 @@ type Group struct {
 	Labels    map[string]string
 	Alerts    []Alert
 	Truncated bool
-	// Notifications are the sender's that the alerts came with: its key of each one's group and a space, with ! before it when
-	// alerts were left out. Empty when they have no key and are complete.
+	// Notifications are the sender's that the alerts came with: its key of each one's group and a space, with ! before
+	// it when alerts were left out. Empty when they have no key and are complete.
 	Notifications string
 }
 
-// Split reads the alerts of an event and sorts them into groups, in the order of their first alerts. In each the firing ones come first: a
-// large group is folded in several calls, and what still fires must be known before the rest is over.
+// Split reads the alerts of an event and sorts them into groups, in the order of their first alerts. In each the firing
+// ones come first: a large group is folded in several calls, and what still fires must be known before the rest is
+// over.
 func Split(policies config.Policies, batch Batch) []Group {
 	var groups []Group
 	index := map[string]int{}

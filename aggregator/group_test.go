@@ -49,7 +49,8 @@ func TestSplitPutsEachAlertIntoItsOwnGroup(t *testing.T) {
 	})
 }
 
-// An alert is matched and grouped by what it is about, and known by its identity. Two sources of one identity stay two words.
+// An alert is matched and grouped by what it is about, and known by its identity. Two sources of one identity stay two
+// words.
 func TestSplitReadsWhatAlertsAreAbout(t *testing.T) {
 	policies, err := config.ParsePolicies([]byte(`policies:
 - name: nodes
@@ -72,13 +73,50 @@ func TestSplitReadsWhatAlertsAreAbout(t *testing.T) {
 		return a
 	}
 	deployment := func(fingerprint, exporter string) Alert {
-		return alert(fingerprint, "alertname", "KubeDeploymentReplicasMismatch", "job", "kube-state-metrics", "namespace", "shop", "deployment", "cart",
-			"pod", exporter, "service", "kube-state-metrics", "instance", exporter+":8080")
+		return alert(
+			fingerprint,
+			"alertname",
+			"KubeDeploymentReplicasMismatch",
+			"job",
+			"kube-state-metrics",
+			"namespace",
+			"shop",
+			"deployment",
+			"cart",
+			"pod",
+			exporter,
+			"service",
+			"kube-state-metrics",
+			"instance",
+			exporter+":8080",
+		)
 	}
 	batch := Batch{Alerts: []Alert{
 		deployment("00000001aaaaaaaa", "kube-state-metrics-1"), deployment("00000002aaaaaaaa", "kube-state-metrics-2"),
-		alert("00000003aaaaaaaa", "alertname", "KubePodCrashLooping", "namespace", "shop", "pod", "cart-7d9f8b6c5d-4k7sm", "node", "n1"),
-		alert("00000004aaaaaaaa", "alertname", "NodeClockSkewDetected", "job", "node-exporter", "namespace", "monitoring", "instance", "n1:9100", "pod", "node-exporter-x2k8v"),
+		alert(
+			"00000003aaaaaaaa",
+			"alertname",
+			"KubePodCrashLooping",
+			"namespace",
+			"shop",
+			"pod",
+			"cart-7d9f8b6c5d-4k7sm",
+			"node",
+			"n1",
+		),
+		alert(
+			"00000004aaaaaaaa",
+			"alertname",
+			"NodeClockSkewDetected",
+			"job",
+			"node-exporter",
+			"namespace",
+			"monitoring",
+			"instance",
+			"n1:9100",
+			"pod",
+			"node-exporter-x2k8v",
+		),
 		alert("00000005aaaaaaaa", "alertname", "Watchdog"),
 	}}
 	groups, dropped := Keep(Split(policies, batch))

@@ -23,8 +23,9 @@ const (
 	importAgain = 90 * time.Second
 	// importDone begins the epoch of a shard that has been looked at twice; the time (ms) of the last look follows.
 	importDone = "done "
-	// importAnew is the epoch of a shard that was imported under another Redis server. After a failover, or a restart that cost
-	// the last words, there may be objects of which this one knows nothing: the shard is looked at twice more.
+	// importAnew is the epoch of a shard that was imported under another Redis server. After a failover, or a restart
+	// that cost the last words, there may be objects of which this one knows nothing: the shard is looked at twice
+	// more.
 	importAnew = "again"
 )
 
@@ -35,9 +36,9 @@ type Imported struct {
 	Object        Object
 }
 
-// NeedsImport says whether a shard's incidents are to be read from Kubernetes: at first, when Redis is another server than it
-// was, when objects were found missing, each time once more after a while, and every Options.Resync. epoch is what Sweep
-// returned.
+// NeedsImport says whether a shard's incidents are to be read from Kubernetes: at first, when Redis is another server
+// than it was, when objects were found missing, each time once more after a while, and every Options.Resync. epoch is
+// what Sweep returned.
 func (a *Aggregator) NeedsImport(epoch string) bool {
 	at, done := strings.CutPrefix(epoch, importDone)
 	wait := importAgain
@@ -74,9 +75,14 @@ type ShardImport struct {
 	lease time.Duration
 }
 
-// BeginImport takes the lease for the import of a shard. It returns nil when another pod has it, or when the shard's epoch
-// is not that one any more.
-func (a *Aggregator) BeginImport(ctx context.Context, shard int, epoch string, lease time.Duration) (*ShardImport, error) {
+// BeginImport takes the lease for the import of a shard. It returns nil when another pod has it, or when the shard's
+// epoch is not that one any more.
+func (a *Aggregator) BeginImport(
+	ctx context.Context,
+	shard int,
+	epoch string,
+	lease time.Duration,
+) (*ShardImport, error) {
 	i := &ShardImport{Shard: shard, Epoch: epoch, token: uuid.NewString(), lease: lease}
 	got, err := a.importLease(ctx, i, "begin")
 	if err != nil {
@@ -88,13 +94,14 @@ func (a *Aggregator) BeginImport(ctx context.Context, shard int, epoch string, l
 	return i, nil
 }
 
-// ExtendImport keeps the lease. It returns an error when it is gone: then Redis was emptied once more, or all took too long.
+// ExtendImport keeps the lease. It returns an error when it is gone: then Redis was emptied once more, or all took too
+// long.
 func (a *Aggregator) ExtendImport(ctx context.Context, i *ShardImport) error {
 	return a.stillMine(ctx, i, "extend")
 }
 
-// FinishImport marks the shard as imported, so that its groups are written, and gives the lease back. It returns an error when
-// the lease was gone: what was imported may be gone with it.
+// FinishImport marks the shard as imported, so that its groups are written, and gives the lease back. It returns an
+// error when the lease was gone: what was imported may be gone with it.
 func (a *Aggregator) FinishImport(ctx context.Context, i *ShardImport) error {
 	if err := a.markFormat(ctx); err != nil { // Redis may have been emptied since Load.
 		return fmt.Errorf("marking the format of the data in Redis: %w", classify(err))
@@ -132,8 +139,8 @@ func (a *Aggregator) importLease(ctx context.Context, i *ShardImport, op string)
 	return n == 1, classify(err)
 }
 
-// importedKind is the kind of an incident's group: that of the policy, unless the incident's labels are not all of its. Then
-// another policy may have made it, or its alerts lack a label, in which case both kinds lead to the same group.
+// importedKind is the kind of an incident's group: that of the policy, unless the incident's labels are not all of its.
+// Then another policy may have made it, or its alerts lack a label, in which case both kinds lead to the same group.
 func importedKind(i Imported, policy *config.Policy) Kind {
 	names := slices.Sorted(maps.Keys(i.Labels))
 	if i.Policy == policy.Name && slices.Equal(names, slices.Sorted(slices.Values(policy.GroupBy))) {
@@ -142,8 +149,9 @@ func importedKind(i Imported, policy *config.Policy) Kind {
 	return Kind{Policy: i.Policy, GroupBy: names}
 }
 
-// Import gives one incident back to Redis, under the policy that it belongs to now. It returns whether Redis did not know it.
-// ErrNotImported says that the group's shard has to be imported for that: it is marked so, and nothing was changed.
+// Import gives one incident back to Redis, under the policy that it belongs to now. It returns whether Redis did not
+// know it. ErrNotImported says that the group's shard has to be imported for that: it is marked so, and nothing was
+// changed.
 func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Policy) (bool, error) {
 	// With a threshold of 1 an incident is its group's, also while it has one alert.
 	i.Object.Storm = i.Object.Storm || policy.Threshold == 1
@@ -178,11 +186,19 @@ type importPage struct {
 	members     []Member
 }
 
-// importTries is how often a page is merged anew when the group has changed between reading and writing: by a pod that settles.
+// importTries is how often a page is merged anew when the group has changed between reading and writing: by a pod that
+// settles.
 const importTries = 10
 
-// importPage merges one page. It returns whether Redis did not know the incident, and whether there is more to do for it.
-func (a *Aggregator) importPage(ctx context.Context, i Imported, text policyText, f found, p importPage) (isNew, more bool, err error) {
+// importPage merges one page. It returns whether Redis did not know the incident, and whether there is more to do for
+// it.
+func (a *Aggregator) importPage(
+	ctx context.Context,
+	i Imported,
+	text policyText,
+	f found,
+	p importPage,
+) (isNew, more bool, err error) {
 	identities := make([]string, 0, len(p.members)+1)
 	if f.entry.Fingerprint != "" {
 		identities = append(identities, f.entry.Fingerprint)
@@ -246,7 +262,9 @@ func foundIn(o Object, policy *config.Policy, now time.Time) (found, error) {
 	}
 	e := entry{
 		Type: typeAlert, State: o.State, Fingerprint: o.Fingerprint, Namespace: o.Namespace, OpenedAt: ms(o.OpenedAt),
-		ChangedAt: ms(o.ChangedAt), Reopened: o.Reopened, LastSeen: now.UnixMilli(), Revision: o.Revision, Confirmed: o.Revision,
+		ChangedAt: ms(
+			o.ChangedAt,
+		), Reopened: o.Reopened, LastSeen: now.UnixMilli(), Revision: o.Revision, Confirmed: o.Revision,
 		ResourceVersion: o.ResourceVersion, Total: 1, Firing: 1,
 	}
 	if o.Storm {

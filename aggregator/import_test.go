@@ -182,7 +182,12 @@ func TestAHandEditedRevisionIsOvertaken(t *testing.T) {
 	s, err := l.Snapshot(l.ctx, f.Group, f.Token, true)
 	require.NoError(t, err)
 	edited := s.Objects[0].Revision + 1_000_000
-	due, err := l.Settle(l.ctx, s, []Confirmed{{Name: s.Objects[0].Name, Namespace: "stormfold", Revision: edited, ResourceVersion: "9"}}, 0)
+	due, err := l.Settle(
+		l.ctx,
+		s,
+		[]Confirmed{{Name: s.Objects[0].Name, Namespace: "stormfold", Revision: edited, ResourceVersion: "9"}},
+		0,
+	)
 	require.NoError(t, err)
 	require.False(t, due.After(l.now.Add(time.Second)), "still due")
 	l.pass(time.Second)
@@ -263,7 +268,11 @@ func TestWhatWaitsIsJoined(t *testing.T) {
 	storm := l.one(StateFiring)
 	require.True(t, storm.Storm)
 	require.Equal(t, 10, storm.Firing)
-	require.Equal(t, map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"}, storm.CommonLabels)
+	require.Equal(
+		t,
+		map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"},
+		storm.CommonLabels,
+	)
 	alerts := storm.Total
 	for _, o := range l.in(StateResolved) {
 		require.Equal(t, 1, o.Total)

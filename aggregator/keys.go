@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// Shards is the number of hash tags that the groups are spread over. All keys of a group, and the index that says when it
-// is due, share one tag, so that one script changes them together on Redis Cluster too.
+// Shards is the number of hash tags that the groups are spread over. All keys of a group, and the index that says when
+// it is due, share one tag, so that one script changes them together on Redis Cluster too.
 const Shards = 16
 
 // ShardOf is the shard of a group id: its first two hex digits modulo Shards.
@@ -38,7 +38,8 @@ type keyspace string
 
 func newKeyspace(prefix string) keyspace { return keyspace(cmp.Or(prefix, DefaultPrefix)) }
 
-// shard is what the keys of a shard begin with. The braces are Redis Cluster's: what stands in them decides on the slot.
+// shard is what the keys of a shard begin with. The braces are Redis Cluster's: what stands in them decides on the
+// slot.
 func (k keyspace) shard(shard int) string { return "{" + string(k) + ":" + ShardName(shard) + "}:" }
 
 // due indexes the groups of a shard by the time (ms) they want attention.
@@ -78,7 +79,8 @@ func (g groupKeys) list() []string {
 	return []string{g.hash, g.alerts, g.recent, g.objects, g.open, g.todo, g.waiting}
 }
 
-// script is the keys of a script that works on a group, or on several of one shard: those of the shard, then those of each group.
+// script is the keys of a script that works on a group, or on several of one shard: those of the shard, then those of
+// each group.
 func (k keyspace) script(ids ...string) []string {
 	shard := ShardOf(ids[0])
 	keys := append(make([]string, 0, 3+7*len(ids)), k.due(shard), k.groups(shard), k.epoch(shard))
@@ -88,8 +90,8 @@ func (k keyspace) script(ids ...string) []string {
 	return keys
 }
 
-// Keys are the keys of a group in the Redis of an installation with that prefix, and the index of its shard that says when the
-// group is due.
+// Keys are the keys of a group in the Redis of an installation with that prefix, and the index of its shard that says
+// when the group is due.
 func Keys(prefix, group string) []string {
 	k := newKeyspace(prefix)
 	return append(k.group(group).list(), k.due(ShardOf(group)))

@@ -35,5 +35,9 @@ func TestKeys(t *testing.T) {
 	k = newKeyspace("blue-2")
 	require.Equal(t, "{blue-2:00}:format", k.format())
 	require.Equal(t, "{blue-2:03}:g:13a4f00000000000:open", k.group("13a4f00000000000").open)
-	require.Equal(t, []string{"{blue-2:03}:due", "{blue-2:03}:groups", "{blue-2:03}:epoch"}, k.script("13a4f00000000000")[:3])
+	require.Equal(
+		t,
+		[]string{"{blue-2:03}:due", "{blue-2:03}:groups", "{blue-2:03}:epoch"},
+		k.script("13a4f00000000000")[:3],
+	)
 }

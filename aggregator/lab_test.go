@@ -36,7 +36,8 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// lab is a fold on an empty Redis with a clock that only the test moves, and a Kubernetes that remembers what was confirmed.
+// lab is a fold on an empty Redis with a clock that only the test moves, and a Kubernetes that remembers what was
+// confirmed.
 type lab struct {
 	*Aggregator
 	t      testing.TB
@@ -52,13 +53,22 @@ type lab struct {
 var epoch = time.Date(2026, 5, 1, 3, 0, 0, 0, time.UTC)
 
 func newLab(t testing.TB, change func(*config.Policy)) *lab {
-	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: server.Client(), policy: testbed.OnePolicy().List[0], objects: map[string]Object{}}
+	l := &lab{
+		t:       t,
+		ctx:     t.Context(),
+		now:     epoch,
+		rdb:     server.Client(),
+		policy:  testbed.OnePolicy().List[0],
+		objects: map[string]Object{},
+	}
 	l.policy.GroupBy = []string{"alertname"}
 	if change != nil {
 		change(&l.policy)
 	}
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
-	l.Aggregator = New(Options{Redis: l.rdb, Lease: 20 * time.Second, Resync: resync, Clock: func() time.Time { return l.now }})
+	l.Aggregator = New(
+		Options{Redis: l.rdb, Lease: 20 * time.Second, Resync: resync, Clock: func() time.Time { return l.now }},
+	)
 	require.NoError(t, l.Load(l.ctx))
 	l.imported()
 	return l
@@ -96,7 +106,11 @@ func (l *lab) alert(pod string, status Status) Alert {
 // fold folds alerts of one event and returns what became of their one group.
 func (l *lab) fold(alerts ...Alert) Folded {
 	l.t.Helper()
-	folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: alerts}), func(Group) string { return "stormfold" })
+	folded, err := l.Fold(
+		l.ctx,
+		Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: alerts}),
+		func(Group) string { return "stormfold" },
+	)
 	require.NoError(l.t, err)
 	require.Len(l.t, folded, 1)
 	return folded[0]
@@ -139,7 +153,10 @@ func (l *lab) settle(s *Snapshot) time.Time {
 		}
 		require.LessOrEqual(l.t, l.objects[o.Name].Revision, o.Revision, "an older state was written over a newer one")
 		l.objects[o.Name] = o
-		confirmed = append(confirmed, Confirmed{Name: o.Name, Namespace: o.Namespace, Revision: o.Revision, ResourceVersion: "7"})
+		confirmed = append(
+			confirmed,
+			Confirmed{Name: o.Name, Namespace: o.Namespace, Revision: o.Revision, ResourceVersion: "7"},
+		)
 	}
 	due, err := l.Settle(l.ctx, s, confirmed, 0)
 	require.NoError(l.t, err)

@@ -300,8 +300,11 @@ func TestOutOfMemoryRefusesAFoldWholeAndLetsTheRestGoOn(t *testing.T) {
 	f := l.fold(l.pods(6, Firing)...)
 	require.NoError(t, l.rdb.ConfigSet(l.ctx, "maxmemory", "1mb").Err())
 	t.Cleanup(func() { l.rdb.ConfigSet(t.Context(), "maxmemory", "0") })
-	_, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: []Alert{l.alert("more", Firing)}}),
-		func(Group) string { return "stormfold" })
+	_, err := l.Fold(
+		l.ctx,
+		Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: []Alert{l.alert("more", Firing)}}),
+		func(Group) string { return "stormfold" },
+	)
 	require.ErrorIs(t, err, ErrOutOfMemory)
 	l.flush(f.Group, f.Token)
 	require.Equal(t, 6, l.one(StateFiring).Total)

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Lone is the snapshot of a group as if this alert were all that is known of it: an open incident of one alert. It is for a
-// firing alert that cannot be folded, since Redis fails. Every pod and every delivery makes the same name for the same
-// firing; the revision is the time, as that of a fold would be, so that the group can take the incident over.
+// Lone is the snapshot of a group as if this alert were all that is known of it: an open incident of one alert. It is
+// for a firing alert that cannot be folded, since Redis fails. Every pod and every delivery makes the same name for the
+// same firing; the revision is the time, as that of a fold would be, so that the group can take the incident over.
 func Lone(g Group, alert Alert, namespace string, now time.Time) *Snapshot {
 	f := facts(alert)
 	return &Snapshot{

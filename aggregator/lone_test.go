@@ -13,7 +13,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// Every pod and every delivery of an event makes the same name; another alert, another start or another group makes another.
+// Every pod and every delivery of an event makes the same name; another alert, another start or another group makes
+// another.
 func TestLoneNames(t *testing.T) {
 	l := &lab{now: epoch}
 	policies := testbed.OnePolicy()
@@ -45,8 +46,8 @@ func TestLoneNames(t *testing.T) {
 	}
 }
 
-// Alerts that were passed through, enough for a storm, become one when their group hears of them, however long Redis was away, and
-// whether the import comes before their event is delivered again or after it.
+// Alerts that were passed through, enough for a storm, become one when their group hears of them, however long Redis
+// was away, and whether the import comes before their event is delivered again or after it.
 func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 	for name, c := range map[string]struct {
 		away    time.Duration
@@ -56,14 +57,21 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 		storm   int
 		singles int
 	}{
-		"imported first":                 {said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
-		"folded first":                   {said: func(l *lab) []Alert { return l.pods(8, Firing) }, fold: true, storm: 8},
-		"imported first, long ago":       {away: time.Hour, said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
-		"folded first, long ago":         {away: time.Hour, said: func(l *lab) []Alert { return l.pods(8, Firing) }, fold: true, storm: 8},
-		"another one fires":              {away: time.Hour, said: func(l *lab) []Alert { return []Alert{l.alert("db-0", Firing)} }, storm: 9},
-		"one of them is over":            {said: func(l *lab) []Alert { return l.pods(1, Resolved) }, storm: 8},
-		"far apart":                      {apart: time.Minute, said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
-		"as far apart as a window holds": {apart: 12 * time.Second, said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
+		"imported first": {said: func(l *lab) []Alert { return l.pods(8, Firing) }, storm: 8},
+		"folded first":   {said: func(l *lab) []Alert { return l.pods(8, Firing) }, fold: true, storm: 8},
+		"imported first, long ago": {away: time.Hour, said: func(l *lab) []Alert { return l.pods(8, Firing) },
+			storm: 8},
+		"folded first, long ago": {away: time.Hour, said: func(l *lab) []Alert { return l.pods(8, Firing) },
+			fold: true, storm: 8},
+		"another one fires": {away: time.Hour, said: func(l *lab) []Alert {
+			return []Alert{l.alert("db-0",
+				Firing)}
+		}, storm: 9},
+		"one of them is over": {said: func(l *lab) []Alert { return l.pods(1, Resolved) }, storm: 8},
+		"far apart": {apart: time.Minute, said: func(l *lab) []Alert { return l.pods(8, Firing) },
+			storm: 8},
+		"as far apart as a window holds": {apart: 12 * time.Second, said: func(l *lab) []Alert { return l.pods(8, Firing) },
+			storm: 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, nil)
@@ -89,7 +97,11 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 			l.flush(group.ID, cmp.Or(token, f.Token))
 			storm := l.one(StateFiring)
 			require.Equal(t, c.storm, storm.Total)
-			require.Equal(t, map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"}, storm.CommonLabels)
+			require.Equal(
+				t,
+				map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"},
+				storm.CommonLabels,
+			)
 			for _, m := range storm.Members {
 				require.Equal(t, "Pod", m.Resource.Kind, "what Kubernetes knew of an alert is not lost")
 				require.Equal(t, "warning", m.Severity)

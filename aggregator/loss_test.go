@@ -16,8 +16,8 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// losses is a world in which Redis may be emptied at any moment: a few alerts, pods that write to Kubernetes step by step,
-// and what stands there.
+// losses is a world in which Redis may be emptied at any moment: a few alerts, pods that write to Kubernetes step by
+// step, and what stands there.
 type losses struct {
 	*lab
 	random *rand.Rand
@@ -29,7 +29,8 @@ type losses struct {
 	writers []*writer
 	// words are what was said about each alert, in order.
 	words map[string][]Alert
-	// fired are the alerts that were told as firing since Redis last lost something. Of others that are over it need not know.
+	// fired are the alerts that were told as firing since Redis last lost something. Of others that are over it need
+	// not know.
 	fired    map[string]bool
 	names    []string
 	log      []string
@@ -53,7 +54,12 @@ func (w *losses) note(format string, args ...any) {
 
 // subject is one alert of a group: pods of PodDown make a storm, those of Lone never do.
 func (w *losses) subject(name string, pod int, status Status) Alert {
-	labels := map[string]string{"alertname": name, "namespace": "shop", "pod": fmt.Sprintf("web-%d", pod), "severity": "warning"}
+	labels := map[string]string{
+		"alertname": name,
+		"namespace": "shop",
+		"pod":       fmt.Sprintf("web-%d", pod),
+		"severity":  "warning",
+	}
 	set := model.LabelSet{}
 	for k, v := range labels {
 		set[model.LabelName(k)] = model.LabelValue(v)
@@ -121,7 +127,11 @@ func (w *losses) deliver(batch []Alert) {
 }
 
 func (w *losses) foldAll(batch []Alert) []Folded {
-	folded, err := w.Fold(w.ctx, Split(config.Policies{List: []config.Policy{w.policy}}, Batch{Alerts: batch}), func(Group) string { return "stormfold" })
+	folded, err := w.Fold(
+		w.ctx,
+		Split(config.Policies{List: []config.Policy{w.policy}}, Batch{Alerts: batch}),
+		func(Group) string { return "stormfold" },
+	)
 	require.NoError(w.t, err)
 	return folded
 }
@@ -172,7 +182,8 @@ func (w *losses) step(i int) {
 	case !stands && !p.created:
 		w.note("create %s", o.Name)
 		created := Object{
-			Name: o.Name, Namespace: o.Namespace, Fingerprint: o.Fingerprint, OpenedAt: w.now.Truncate(time.Second), State: StateFiring,
+			Name: o.Name, Namespace: o.Namespace, Fingerprint: o.Fingerprint, OpenedAt: w.now.Truncate(time.Second),
+			State: StateFiring,
 			Facts: Facts{Labels: map[string]string{}}, ResourceVersion: w.version(),
 		}
 		if o.Fingerprint != "" {
@@ -196,7 +207,10 @@ func (w *losses) step(i int) {
 			w.standing[o.Name] = o
 			have = o
 		}
-		p.confirmed = append(p.confirmed, Confirmed{Name: o.Name, Namespace: o.Namespace, Revision: have.Revision, ResourceVersion: have.ResourceVersion})
+		p.confirmed = append(
+			p.confirmed,
+			Confirmed{Name: o.Name, Namespace: o.Namespace, Revision: have.Revision, ResourceVersion: have.ResourceVersion},
+		)
 	}
 	p.at, p.created = p.at+1, false
 }
@@ -283,8 +297,8 @@ func (w *losses) rest() {
 	w.t.Fatalf("it never comes to rest\n%s", strings.Join(w.log, "\n"))
 }
 
-// verdict says what is lost, doubled or wrong. Where Redis went back, an incident may say that it is absorbed by one that was
-// decided by what was forgotten and never written: it is over all the same, and its alerts stand elsewhere.
+// verdict says what is lost, doubled or wrong. Where Redis went back, an incident may say that it is absorbed by one
+// that was decided by what was forgotten and never written: it is over all the same, and its alerts stand elsewhere.
 func (w *losses) verdict(back bool) []string {
 	var problems []string
 	where, storms, openStorms, openSingles := map[string][]Object{}, map[string]int{}, map[string]int{}, map[string]int{}
@@ -325,11 +339,17 @@ func (w *losses) verdict(back bool) []string {
 				firing++
 			}
 			if m.Firing != (last.Status == Firing) {
-				problems = append(problems, fmt.Sprintf("%s has %s firing=%v, the last word is %s", o.Name, last.Labels["pod"], m.Firing, last.Status))
+				problems = append(
+					problems,
+					fmt.Sprintf("%s has %s firing=%v, the last word is %s", o.Name, last.Labels["pod"], m.Firing, last.Status),
+				)
 			}
 		}
 		if o.Total != len(o.Members) || o.Firing != firing {
-			problems = append(problems, fmt.Sprintf("%s counts %d/%d and lists %d/%d", o.Name, o.Firing, o.Total, firing, len(o.Members)))
+			problems = append(
+				problems,
+				fmt.Sprintf("%s counts %d/%d and lists %d/%d", o.Name, o.Firing, o.Total, firing, len(o.Members)),
+			)
 		}
 		if (o.State == StateFiring) != (o.Firing > 0) {
 			problems = append(problems, fmt.Sprintf("%s is %s with %d firing", o.Name, o.State, o.Firing))
@@ -343,7 +363,10 @@ func (w *losses) verdict(back bool) []string {
 	for fp, said := range w.words {
 		over := said[len(said)-1].Status == Resolved && rolled
 		if n := len(where[fp]); n != 1 && (n > 1 || w.fired[fp] && !over) {
-			problems = append(problems, fmt.Sprintf("alert %s %s is in %d incidents", said[0].Labels["alertname"], said[0].Labels["pod"], n))
+			problems = append(
+				problems,
+				fmt.Sprintf("alert %s %s is in %d incidents", said[0].Labels["alertname"], said[0].Labels["pod"], n),
+			)
 		}
 	}
 	slices.Sort(problems)
@@ -413,8 +436,8 @@ func (w *losses) goBack() {
 	}
 }
 
-// run does so many steps. Some of them, or one, make Redis forget: all of it, a key, or what came last. Or someone else changes
-// what stands in Kubernetes.
+// run does so many steps. Some of them, or one, make Redis forget: all of it, a key, or what came last. Or someone else
+// changes what stands in Kubernetes.
 func (w *losses) run(steps int, what harm, once bool) {
 	back := what == goesBack
 	if back { // Nothing but the change of the server lets a pod look.
@@ -484,8 +507,8 @@ func (w *losses) run(steps int, what harm, once bool) {
 	}
 }
 
-// Whatever Redis forgets and whenever, after one repetition by the senders every alert is in exactly one incident, with its
-// latest status.
+// Whatever Redis forgets and whenever, after one repetition by the senders every alert is in exactly one incident, with
+// its latest status.
 func TestNothingIsLostOrDoubledWhenRedisForgets(t *testing.T) { harmed(t, forgets) }
 
 // So too where a failover, or a restart, takes Redis back to what it had some time ago.
@@ -525,7 +548,8 @@ func programs(t *testing.T, what harm, once bool) {
 				p.Cooldown, p.Threshold = time.Hour, []int{5, 1}[seed%2]
 				p.MaxDuration = []time.Duration{p.MaxDuration, 130 * time.Second}[seed/2%2]
 			}), random: rand.New(rand.NewPCG(seed, 0)),
-			standing: map[string]Object{}, labels: map[string]map[string]string{}, words: map[string][]Alert{}, fired: map[string]bool{},
+			standing: map[string]Object{}, labels: map[string]map[string]string{}, words: map[string][]Alert{},
+			fired: map[string]bool{},
 		}
 		w.run(150, what, once)
 		if problems := w.verdict(what == goesBack); len(problems) > 0 {

@@ -24,8 +24,8 @@ func (m Memory) share() float64 {
 	return float64(m.Used) / float64(m.Max)
 }
 
-// Memory asks Redis for its memory. On a Cluster it is that of the master that is nearest to its limit, since that is the one that
-// will refuse first. An embedded Redis has none.
+// Memory asks Redis for its memory. On a Cluster it is that of the master that is nearest to its limit, since that is
+// the one that will refuse first. An embedded Redis has none.
 func (a *Aggregator) Memory(ctx context.Context) (Memory, error) {
 	if a.plain {
 		return Memory{}, nil

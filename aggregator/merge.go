@@ -6,14 +6,14 @@ import (
 	"math"
 )
 
-// merging is what Redis knows of a group, while what Kubernetes shows of one incident is merged into it. It decides and does
-// no I/O. Alerts of the group wait meanwhile, so that nothing else decides about them.
+// merging is what Redis knows of a group, while what Kubernetes shows of one incident is merged into it. It decides and
+// does no I/O. Alerts of the group wait meanwhile, so that nothing else decides about them.
 //
 // The rules, where both know something:
 //
-//   - An alert is in one open incident, and a group has one storm at a time. A storm wins over the incident of a single alert,
-//     the older of two open storms, the later revision of two incidents of one alert, and of an open storm and one that has
-//     ended within its cooldown. The other is absorbed.
+//   - An alert is in one open incident, and a group has one storm at a time. A storm wins over the incident of a single
+//     alert; the older of two open storms wins; and the later revision of two incidents of one alert, and of an open
+//     storm and one that has ended within its cooldown. The other is absorbed.
 //   - What Redis has decided stays: an alert that is over there is over.
 //   - An incident that no pod was told to write is dropped in favour of one that exists.
 //   - An incident without any alert resolves.
@@ -59,7 +59,8 @@ func (m *merging) incident(f found) {
 	}
 }
 
-// known compares an incident that both know, and has it written again when Kubernetes shows something else than was written.
+// known compares an incident that both know, and has it written again when Kubernetes shows something else than was
+// written.
 func (m *merging) known(f found) {
 	e := m.entries[f.name]
 	switch revision := f.entry.Revision; {
@@ -155,7 +156,8 @@ func (m *merging) adopt(f found, e *entry, r *record) {
 // storm merges an open storm.
 func (m *merging) storm(f found, e *entry) {
 	current := m.current()
-	if current != nil && !current.open() && current.Imported && !(m.overlap(current, e) && current.Confirmed > e.Confirmed) {
+	if current != nil && !current.open() && current.Imported &&
+		!(m.overlap(current, e) && current.Confirmed > e.Confirmed) {
 		if m.overlap(current, e) {
 			m.absorbed(current, f.name)
 		}
@@ -191,8 +193,8 @@ func (m *merging) storm(f found, e *entry) {
 	m.group.absorbRevision = m.group.revision
 }
 
-// ended merges an incident that is over, so that reporting its end again changes nothing, and an alert that fires within the
-// cooldown reopens it.
+// ended merges an incident that is over, so that reporting its end again changes nothing, and an alert that fires
+// within the cooldown reopens it.
 func (m *merging) ended(f found, e *entry) {
 	if e.State == StateResolved {
 		current, r := m.current(), m.records[e.Fingerprint]
@@ -232,7 +234,8 @@ func (m *merging) ended(f found, e *entry) {
 	}
 }
 
-// overlap tells whether two storms were there at one time, the cooldown included: had all been known, they would be one.
+// overlap tells whether two storms were there at one time, the cooldown included: had all been known, they would be
+// one.
 func (m *merging) overlap(a, b *entry) bool {
 	ends := func(e *entry) int64 {
 		if e.open() {
@@ -297,15 +300,15 @@ func (m *merging) resolved(e *entry) {
 	m.touch(e)
 }
 
-// superfluous ends an incident without any alert: it was created too late, for an alert that is over and was in another one, or
-// nobody knows for which.
+// superfluous ends an incident without any alert: it was created too late, for an alert that is over and was in another
+// one, or nobody knows for which.
 func (m *merging) superfluous(e *entry) {
 	m.resolved(e)
 	e.Total = 0
 }
 
-// part makes the incident of a single alert a part of another that began within its cooldown: had all been known, it would have
-// been reopened, or would have joined the storm.
+// part makes the incident of a single alert a part of another that began within its cooldown: had all been known, it
+// would have been reopened, or would have joined the storm.
 func (m *merging) part(name string, began int64, by string) {
 	e := m.entries[name]
 	if e == nil || e.storm() || e.State != StateResolved || e.Reason != "AllResolved" ||

@@ -8,7 +8,8 @@ func (m *merging) members(f found, page []Member, last bool) {
 		return
 	}
 	storm := m.current()
-	ours := storm != nil && (m.group.object == name || e.storm() && e.State == StateAbsorbed && e.AbsorbedBy == m.group.object)
+	ours := storm != nil &&
+		(m.group.object == name || e.storm() && e.State == StateAbsorbed && e.AbsorbedBy == m.group.object)
 	switch {
 	case ours:
 		before := storm.Total
@@ -62,8 +63,8 @@ func (m *merging) joins(name string, storm *entry, member Member) {
 	}
 }
 
-// past notes an alert of an incident that is over, unless Redis knows more of it, so that reporting its end again is no news.
-// The incident of a single alert may be reopened.
+// past notes an alert of an incident that is over, unless Redis knows more of it, so that reporting its end again is no
+// news. The incident of a single alert may be reopened.
 func (m *merging) past(name string, e *entry, fingerprint string) {
 	r := m.records[fingerprint]
 	single := !e.storm() && e.Reason == "AllResolved"
@@ -93,8 +94,9 @@ func (m *merging) past(name string, e *entry, fingerprint string) {
 			object = formatMS(r.at)
 		}
 		r.mark, r.object, r.generation = mark, object, m.group.generation
-	case single && r.mark == '-' && r.importedOnly():
-		// Two of one alert. The second would have been the first, reopened, had it been known, unless that was long ago.
+	case single && r.mark == '-' && r.status != 'f' && home != name:
+		// Two of one alert. The second would have been the first, reopened, had it been known, unless that was long
+		// ago.
 		if other != nil && other.Revision >= e.Revision {
 			m.part(name, other.OpenedAt, home)
 			return

@@ -117,15 +117,18 @@ func TestMerge(t *testing.T) {
 		},
 		"a storm is open": {
 			known: knows(groupStorm, opened(typeStorm, 300, 300), nil),
-			found: opened(typeAlert, 100, 200), state: StateAbsorbed, other: StateFiring, by: otherName, group: groupStorm, firing: 2,
+			found: opened(typeAlert, 100, 200), state: StateAbsorbed, other: StateFiring, by: otherName, group: groupStorm,
+			firing: 2,
 		},
 		"an older storm is open": {
 			known: knows(groupStorm, opened(typeStorm, 50, 300), nil),
-			found: opened(typeStorm, 100, 200), state: StateAbsorbed, other: StateFiring, by: otherName, group: groupStorm, firing: 2,
+			found: opened(typeStorm, 100, 200), state: StateAbsorbed, other: StateFiring, by: otherName, group: groupStorm,
+			firing: 2,
 		},
 		"a younger storm is open": {
 			known: knows(groupStorm, opened(typeStorm, 300, 300), nil),
-			found: opened(typeStorm, 100, 200), state: StateFiring, other: StateAbsorbed, by: "found", group: groupStorm, firing: 2,
+			found: opened(typeStorm, 100, 200), state: StateFiring, other: StateAbsorbed, by: "found", group: groupStorm,
+			firing: 2,
 		},
 		"a storm is open that nobody was told to write": {
 			known: knows(groupStorm, opened(typeStorm, 50, 300).untold(), nil),
@@ -133,7 +136,8 @@ func TestMerge(t *testing.T) {
 		},
 		"a storm was over and another one went on later": {
 			known: knows(groupCool, opened(typeStorm, 50, 60).over(70).fromKubernetes(), nil),
-			found: opened(typeStorm, 70+cooldown, 90_000), state: StateFiring, other: StateResolved, group: groupStorm, firing: 1,
+			found: opened(typeStorm, 70+cooldown, 90_000), state: StateFiring, other: StateResolved, group: groupStorm,
+			firing: 1,
 		},
 		"a storm was over by a later revision, and another one was created meanwhile": {
 			known: knows(groupCool, opened(typeStorm, 50, 300).over(400).fromKubernetes(), nil),
@@ -141,11 +145,13 @@ func TestMerge(t *testing.T) {
 		},
 		"the same, found the other way round": {
 			known: knows(groupStorm, opened(typeStorm, 100, 200).fromKubernetes(), nil),
-			found: opened(typeStorm, 50, 300).over(mergeNow - 5), state: StateResolved, other: StateAbsorbed, by: "found", group: groupCool,
+			found: opened(typeStorm, 50, 300).over(mergeNow - 5), state: StateResolved, other: StateAbsorbed, by: "found",
+			group: groupCool,
 		},
 		"a storm that is over was written late, and Redis has decided since": {
 			known: knows(groupStorm, opened(typeStorm, 300, 300), nil),
-			found: opened(typeStorm, 100, 200).over(250), state: StateAbsorbed, other: StateFiring, by: otherName, group: groupStorm,
+			found: opened(typeStorm, 100, 200).over(250), state: StateAbsorbed, other: StateFiring, by: otherName,
+			group:  groupStorm,
 			firing: 1,
 		},
 		"a resolved incident whose alert fires again, in one that nobody was told to write": {
@@ -231,7 +237,13 @@ func TestMergeInAnyOrder(t *testing.T) {
 			m.members(f, []Member{{Fingerprint: anAlert, Firing: e.open()}}, true)
 		}
 		require.Equal(t, "older-storm", m.group.object, "%v", order)
-		require.Equal(t, []State{StateFiring, StateAbsorbed}, []State{m.entries["older-storm"].State, m.entries["younger-storm"].State}, "%v", order)
+		require.Equal(
+			t,
+			[]State{StateFiring, StateAbsorbed},
+			[]State{m.entries["older-storm"].State, m.entries["younger-storm"].State},
+			"%v",
+			order,
+		)
 		if m.entries["single"].State != StateAbsorbed { // Was open when the storm was found: a snapshot absorbs it.
 			require.Equal(t, "older-storm", m.group.absorbInto, "%v", order)
 		}

@@ -65,7 +65,8 @@ func (w *twin) wither() {
 	require.Empty(w.t, w.objects)
 }
 
-// attention names the objects that want some now. A deadline that a new policy brought forward may be met at the old one.
+// attention names the objects that want some now. A deadline that a new policy brought forward may be met at the old
+// one.
 func (w *twin) attention() []string {
 	names, err := w.rdb.ZRangeArgs(w.ctx, redis.ZRangeArgs{
 		Key: w.keys.group(w.group).todo, ByScore: true, Start: "-inf", Stop: w.now.UnixMilli(),
@@ -99,7 +100,8 @@ func (w *twin) compareSnapshot(s *Snapshot, attention []string, force, leased bo
 	}
 	exact := len(attention) <= 20
 	looked := func(i *modelIncident) bool {
-		return exact && (i.want > i.done || slices.Contains(attention, w.names[i.key])) || slices.ContainsFunc(s.Objects, func(o Object) bool { return o.Name == w.names[i.key] })
+		return exact && (i.want > i.done || slices.Contains(attention, w.names[i.key])) ||
+			slices.ContainsFunc(s.Objects, func(o Object) bool { return o.Name == w.names[i.key] })
 	}
 	writes, gone := w.m.snapshot(w.now, token, force, leased, 20*time.Second, looked)
 	var want, have []string
@@ -130,13 +132,29 @@ func (w *twin) describe(i *modelIncident) string {
 	if i.state == StateAbsorbed {
 		by = w.names[i.absorbing.key]
 	}
-	return fmt.Sprintf(" storm=%v %v %q by=%q reopened=%d beyond=%d truncated=%v ", i.storm, i.state, i.reason, by, i.reopened,
-		i.beyond, i.truncated)
+	return fmt.Sprintf(
+		" storm=%v %v %q by=%q reopened=%d beyond=%d truncated=%v ",
+		i.storm,
+		i.state,
+		i.reason,
+		by,
+		i.reopened,
+		i.beyond,
+		i.truncated,
+	)
 }
 
 func describeObject(o Object) string {
-	return fmt.Sprintf(" storm=%v %v %q by=%q reopened=%d beyond=%d truncated=%v ", o.Storm, o.State, o.Reason, o.AbsorbedBy,
-		o.Reopened, o.Beyond, o.Truncated)
+	return fmt.Sprintf(
+		" storm=%v %v %q by=%q reopened=%d beyond=%d truncated=%v ",
+		o.Storm,
+		o.State,
+		o.Reason,
+		o.AbsorbedBy,
+		o.Reopened,
+		o.Beyond,
+		o.Truncated,
+	)
 }
 
 // compareWritten compares what stands in Kubernetes when nothing is left to write.

@@ -15,7 +15,10 @@ func modelKey(alert string, opened time.Time) string {
 
 func (g *modelGroup) newIncident(ev *modelEvent, alert string, state State) *modelIncident {
 	i := &modelIncident{
-		key: modelKey(alert, ev.now), alert: alert, opened: ev.now, heard: ev.now, fired: ev.now, state: state, truncated: ev.truncated,
+		key: modelKey(
+			alert,
+			ev.now,
+		), alert: alert, opened: ev.now, heard: ev.now, fired: ev.now, state: state, truncated: ev.truncated,
 	}
 	if state == StateResolved {
 		i.reason, i.ended = "AllResolved", ev.now
@@ -62,8 +65,8 @@ func (g *modelGroup) takeOver(i *modelIncident) {
 	g.say(Absorbed)
 }
 
-// promote makes the oldest open incident the storm. The others are to be absorbed; those that this very event opened never
-// come to be.
+// promote makes the oldest open incident the storm. The others are to be absorbed; those that this very event opened
+// never come to be.
 func (g *modelGroup) promote(ev *modelEvent) {
 	now := ev.now
 	g.absorb(now)
@@ -115,7 +118,8 @@ func (g *modelGroup) overdue(i *modelIncident, now time.Time) string {
 	return ""
 }
 
-// expire ends an incident of a single alert whose time is up. What fires on after the maximum duration has another at once.
+// expire ends an incident of a single alert whose time is up. What fires on after the maximum duration has another at
+// once.
 func (g *modelGroup) expire(i *modelIncident, now time.Time) bool {
 	why := g.overdue(i, now)
 	if why == "" {
@@ -134,7 +138,10 @@ func (g *modelGroup) expire(i *modelIncident, now time.Time) bool {
 // follower is the incident that goes on in the place of one that has come to its maximum duration.
 func (g *modelGroup) follower(of *modelIncident, alert string, now time.Time) *modelIncident {
 	i := &modelIncident{
-		key: modelKey(alert, now), alert: alert, opened: now, heard: of.heard, fired: now, state: StateFiring, storm: of.storm,
+		key: modelKey(
+			alert,
+			now,
+		), alert: alert, opened: now, heard: of.heard, fired: now, state: StateFiring, storm: of.storm,
 	}
 	g.changed(i)
 	i.order = g.changes
@@ -243,8 +250,8 @@ type modelWrite struct {
 	remove   bool
 }
 
-// snapshot is what a pod is told to write; of what is looked at only, when it is too much for one. The group is gone when
-// it returns true.
+// snapshot is what a pod is told to write; of what is looked at only, when it is too much for one. The group is gone
+// when it returns true.
 func (g *modelGroup) snapshot(now time.Time, token string, force, leased bool, lease time.Duration,
 	looked func(*modelIncident) bool,
 ) (writes []modelWrite, gone bool) {

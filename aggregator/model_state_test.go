@@ -41,7 +41,8 @@ func (s modelSource) fires() bool {
 	return s.starts > s.ends && s.resolved-s.firing <= peers
 }
 
-// hear is what is known of the senders after a word, and whether it was news. Of more than six senders one is forgotten.
+// hear is what is known of the senders after a word, and whether it was news. Of more than six senders one is
+// forgotten.
 func (x *modelAlert) hear(w modelWord) (map[string]modelSource, bool) {
 	sources := map[string]modelSource{}
 	if x != nil {
@@ -182,7 +183,13 @@ func (g *modelGroup) fold(now time.Time, p config.Policy, words []modelWord, tru
 	g.said = nil
 	g.p, g.there = p, true
 	g.age(now)
-	ev := &modelEvent{now: now, truncated: truncated, complete: !truncated && key != "", before: slices.Collect(maps.Keys(g.incidents)), beyond: map[string]bool{}}
+	ev := &modelEvent{
+		now:       now,
+		truncated: truncated,
+		complete:  !truncated && key != "",
+		before:    slices.Collect(maps.Keys(g.incidents)),
+		beyond:    map[string]bool{},
+	}
 	if g.storm == nil && g.crowd(now) >= p.Threshold {
 		g.promote(ev)
 	}
@@ -308,7 +315,8 @@ func (g *modelGroup) current(x *modelAlert, w modelWord, now time.Time) bool {
 	return g.lately(x.in, w, now)
 }
 
-// reopens says whether an alert that fires reopens what ended at that time: it began, or is told of, within the cooldown.
+// reopens says whether an alert that fires reopens what ended at that time: it began, or is told of, within the
+// cooldown.
 func (g *modelGroup) reopens(w modelWord, ended, now time.Time) bool {
 	last := ended.Add(g.p.Cooldown)
 	return now.Before(last) || w.starts.Before(last) && now.Before(last.Add(told))

@@ -15,8 +15,8 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// modelSteps is how many steps of random programs are enough for one run of the tests; STORMFOLD_TESTBED_SOAK, a duration,
-// makes it go on for longer.
+// modelSteps is how many steps of random programs are enough for one run of the tests; STORMFOLD_TESTBED_SOAK, a
+// duration, makes it go on for longer.
 const modelSteps = 20000
 
 // rapidTB is the test around a random program, with the program's way to fail, so that rapid can make it smaller.
@@ -126,12 +126,15 @@ func (w *twin) actions() map[string]func(*rapid.T) {
 		"partly":  w.partly,
 		"late":    w.late,
 		"restart": func(*rapid.T) {
-			w.Aggregator = New(Options{Redis: w.rdb, Lease: 20 * time.Second, Resync: resync, Clock: func() time.Time { return w.now }})
+			w.Aggregator = New(
+				Options{Redis: w.rdb, Lease: 20 * time.Second, Resync: resync, Clock: func() time.Time { return w.now }},
+			)
 		},
 		"scripts": func(*rapid.T) { require.NoError(w.t, w.rdb.ScriptFlush(w.ctx).Err()) },
 		"policy": func(rt *rapid.T) {
 			w.policy.Threshold = rapid.IntRange(1, 5).Draw(rt, "threshold")
-			w.policy.Window = rapid.SampledFrom([]time.Duration{20 * time.Second, time.Minute, 3 * time.Minute}).Draw(rt, "window")
+			w.policy.Window = rapid.SampledFrom([]time.Duration{20 * time.Second, time.Minute, 3 * time.Minute}).
+				Draw(rt, "window")
 			w.policy.Quiet = rapid.SampledFrom([]time.Duration{20 * time.Minute, 30 * time.Minute}).Draw(rt, "quiet")
 			w.policy.Cooldown = rapid.SampledFrom([]time.Duration{2 * time.Minute, 5 * time.Minute}).Draw(rt, "cooldown")
 			w.policy.MaxAlerts = rapid.IntRange(4, 8).Draw(rt, "maxAlerts")
@@ -153,11 +156,23 @@ func (w *twin) event(rt *rapid.T, most int) []Alert {
 			pod += 9
 		}
 		a := w.alert(fmt.Sprintf("web-%d", pod), status)
-		ago := []time.Duration{0, 0, 0, time.Millisecond, 30 * time.Second, 2 * time.Minute, 12 * time.Minute, -5 * time.Minute}
+		ago := []time.Duration{
+			0,
+			0,
+			0,
+			time.Millisecond,
+			30 * time.Second,
+			2 * time.Minute,
+			12 * time.Minute,
+			-5 * time.Minute,
+		}
 		a.NotifiedAt = w.now.Add(-rapid.SampledFrom(ago).Draw(rt, "ago"))
-		a.StartsAt = w.now.Add(-rapid.SampledFrom([]time.Duration{0, time.Minute, 4 * time.Minute, 2 * time.Hour}).Draw(rt, "starts"))
+		a.StartsAt = w.now.Add(
+			-rapid.SampledFrom([]time.Duration{0, time.Minute, 4 * time.Minute, 2 * time.Hour}).Draw(rt, "starts"),
+		)
 		if status == Resolved {
-			a.EndsAt = rapid.SampledFrom([]time.Time{{}, a.NotifiedAt, w.now.Add(-5 * time.Minute), w.now.Add(-time.Hour)}).Draw(rt, "ends")
+			a.EndsAt = rapid.SampledFrom([]time.Time{{}, a.NotifiedAt, w.now.Add(-5 * time.Minute), w.now.Add(-time.Hour)}).
+				Draw(rt, "ends")
 		}
 		if rapid.IntRange(0, 4).Draw(rt, "another source") == 4 {
 			a.Source = rapid.SampledFrom([]string{"0a", "0b", "0c"}).Draw(rt, "source")
@@ -174,7 +189,11 @@ func (w *twin) foldNew(rt *rapid.T) {
 
 // burst is an event of many alerts with one status.
 func (w *twin) burst(rt *rapid.T) {
-	w.foldBoth(w.pods(rapid.IntRange(2, 8).Draw(rt, "pods"), rapid.SampledFrom([]Status{Firing, Resolved}).Draw(rt, "status")), false, "")
+	w.foldBoth(
+		w.pods(rapid.IntRange(2, 8).Draw(rt, "pods"), rapid.SampledFrom([]Status{Firing, Resolved}).Draw(rt, "status")),
+		false,
+		"",
+	)
 }
 
 func (w *twin) deliver(rt *rapid.T) {

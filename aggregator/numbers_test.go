@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// realistic is an alert with labels of the lengths that a cluster has: 12 characters of namespace, 30 of pod, 20 of node.
+// realistic is an alert with labels of the lengths that a cluster has: 12 characters of namespace, 30 of pod, 20 of
+// node.
 func (l *lab) realistic(n int) Alert {
 	labels := map[string]string{
 		"alertname": "PodDown", "namespace": "payments-prd", "pod": fmt.Sprintf("checkout-svc-7d9f8b6c5d-%05d", n),
@@ -54,8 +55,8 @@ func TestMemoryPerAlert(t *testing.T) {
 	require.LessOrEqual(t, total/10000, int64(maxBytesPerAlert))
 }
 
-// One fold costs the same in a group of 10,000 alerts as in one of 10. The bound leaves room for a noisy machine; the design's
-// is 1.2.
+// One fold costs the same in a group of 10,000 alerts as in one of 10. The bound leaves room for a noisy machine; the
+// design's is 1.2.
 func TestFoldCostDoesNotGrow(t *testing.T) {
 	measure := func(n int) time.Duration {
 		l := newLab(t, nil)

@@ -13,8 +13,8 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// Kind says by which policy and labels alerts come to a group, so that a group that is still open can be found after the
-// policies have changed.
+// Kind says by which policy and labels alerts come to a group, so that a group that is still open can be found after
+// the policies have changed.
 type Kind struct {
 	// Route stands for everything that sends an alert to the policy, see config.Policy.
 	Route, Policy string
@@ -71,7 +71,10 @@ func OlderGroups(kinds []Kind, groups []Group) Older {
 				if !seen || len(out.Groups[at].Alerts) == foldAlerts {
 					at = len(out.Groups)
 					index[id] = at
-					out.Groups = append(out.Groups, Group{ID: id, Policy: policy, Labels: labels, Notifications: groups[g].Notifications})
+					out.Groups = append(
+						out.Groups,
+						Group{ID: id, Policy: policy, Labels: labels, Notifications: groups[g].Notifications},
+					)
 					out.places = append(out.places, nil)
 				}
 				out.Groups[at].Alerts = append(out.Groups[at].Alerts, alert)
@@ -82,9 +85,10 @@ func OlderGroups(kinds []Kind, groups []Group) Older {
 	return out
 }
 
-// FoldOlder folds alerts into groups of earlier policies where they fire in an incident: it ends when they do, although the
-// policies in force would send them elsewhere. Alerts that no such group has are left in Rest. On an error the event has to be
-// delivered again; each group's Err says which of them did not answer. With ErrReplicas all have been folded.
+// FoldOlder folds alerts into groups of earlier policies where they fire in an incident: it ends when they do, although
+// the policies in force would send them elsewhere. Alerts that no such group has are left in Rest. On an error the
+// event has to be delivered again; each group's Err says which of them did not answer. With ErrReplicas all have been
+// folded.
 func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
 	taken := map[place]bool{}
 	unsafe := a.foldLive(ctx, o, 0, taken)
@@ -120,8 +124,8 @@ func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
 	return cmp.Or(a.foldLive(ctx, o, older, taken), unsafe)
 }
 
-// foldLive folds the alerts of the groups from a number on where they fire in an incident of their group, and notes which do. Its
-// error is ErrReplicas only where all have been folded.
+// foldLive folds the alerts of the groups from a number on where they fire in an incident of their group, and notes
+// which do. Its error is ErrReplicas only where all have been folded.
 func (a *Aggregator) foldLive(ctx context.Context, o *Older, from int, taken map[place]bool) error {
 	calls := make([]call, len(o.Groups)-from)
 	for i, g := range o.Groups[from:] {

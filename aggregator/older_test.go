@@ -88,7 +88,8 @@ func TestPoliciesChangeWhileIncidentsAreOpen(t *testing.T) {
 	}
 }
 
-// A group of earlier policies that takes none of an event's alerts may have aged by it, and then what happened is followed up.
+// A group of earlier policies that takes none of an event's alerts may have aged by it, and then what happened is
+// followed up.
 func TestAnOlderGroupThatOnlyAgesIsFollowedUp(t *testing.T) {
 	l := newLab(t, func(p *config.Policy) { p.Threshold, p.MaxDuration = 1, time.Hour })
 	f := l.fold(l.alert("web-0", Firing))

@@ -43,8 +43,8 @@ func (l *lab) outcome(group string) outcome {
 	return out
 }
 
-// orderLab is a group with a past: alerts old-0 to old-4 were in a storm that is long over. In the storm that is open now,
-// if there is one, anchor goes on firing.
+// orderLab is a group with a past: alerts old-0 to old-4 were in a storm that is long over. In the storm that is open
+// now, if there is one, anchor goes on firing.
 func orderLab(t testing.TB, storm bool) (l *lab, group string) {
 	l = newLab(t, func(p *config.Policy) { p.Threshold = 4 })
 	fold := func(status Status, pods ...string) {
@@ -69,8 +69,8 @@ func orderLab(t testing.TB, storm bool) (l *lab, group string) {
 	return l, group
 }
 
-// Any order and any repetition of the same events ends in the same: inside an open storm in the same incident, outside in
-// the same status of every alert and the same counts.
+// Any order and any repetition of the same events ends in the same: inside an open storm in the same incident, outside
+// in the same status of every alert and the same counts.
 func TestAnyOrder(t *testing.T) {
 	for _, storm := range []bool{true, false} {
 		t.Run(fmt.Sprintf("storm=%v", storm), func(t *testing.T) {
@@ -148,16 +148,20 @@ func TestOrderOfKnownSenders(t *testing.T) {
 		"a clock 5 minutes fast": {
 			[]said{{Firing, 5 * m, 0}, {Firing, 1 * m, 0}, {Resolved, 4 * m, 0}, {Resolved, 9 * m, 0}}, false, 0,
 		},
-		"a clock 5 minutes fast that is not done yet": {[]said{{Firing, 1 * m, 0}, {Resolved, 4 * m, 0}, {Firing, 9 * m, 0}}, true, 0},
+		"a clock 5 minutes fast that is not done yet": {[]said{{Firing, 1 * m, 0}, {Resolved, 4 * m, 0}, {Firing, 9 * m, 0}},
+			true, 0},
 		"two senders 30 s apart": {
 			[]said{{Firing, 0, 0}, {Firing, m / 2, 0}, {Resolved, 10 * m, 0}, {Resolved, 10*m + m/2, 0}}, false, 0,
 		},
-		"two senders that agree to the millisecond":    {[]said{{Firing, 3 * m, 0}, {Resolved, 3 * m, 0}}, false, 0},
-		"startsAt moves back":                          {[]said{{Firing, 1 * m, 0}, {Firing, 2 * m, -3 * m}}, true, -3 * m},
-		"startsAt moves back, and it is over":          {[]said{{Firing, 1 * m, 0}, {Firing, 2 * m, -3 * m}, {Resolved, 3 * m, -3 * m}}, false, 0},
-		"firing again with an old startsAt":            {[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 6 * m, -m}}, true, -m},
+		"two senders that agree to the millisecond": {[]said{{Firing, 3 * m, 0}, {Resolved, 3 * m, 0}}, false, 0},
+		"startsAt moves back":                       {[]said{{Firing, 1 * m, 0}, {Firing, 2 * m, -3 * m}}, true, -3 * m},
+		"startsAt moves back, and it is over": {[]said{{Firing, 1 * m, 0}, {Firing, 2 * m, -3 * m}, {Resolved, 3 * m,
+			-3 * m}}, false, 0},
+		"firing again with an old startsAt": {[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 6 * m, -m}},
+			true, -m},
 		"firing again with an old startsAt, two words": {[]said{{Resolved, 2 * m, -m}, {Firing, 6 * m, -m}}, true, -m},
-		"a slower peer tells of a firing that is over": {[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 2*m + m/2, -m}}, false, -m},
+		"a slower peer tells of a firing that is over": {[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 2*m + m/2,
+			-m}}, false, -m},
 		"a slower peer tells of an end before the firing": {
 			[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 5 * m, 4 * m}, {Resolved, 5*m + m/2, -m}}, true, 4 * m,
 		},
@@ -227,8 +231,8 @@ func permutations(n int) func(func([]int) bool) {
 	}
 }
 
-// At the end by maxDuration what fires goes on in another incident, and neither what was said before nor a repetition changes
-// that, in any order.
+// At the end by maxDuration what fires goes on in another incident, and neither what was said before nor a repetition
+// changes that, in any order.
 func TestRepeatsAfterMaxDuration(t *testing.T) {
 	for _, n := range []int{1, 6} { // A single alert, and a storm.
 		outcomes := map[string]bool{}

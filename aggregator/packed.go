@@ -15,13 +15,14 @@ import (
 type record struct {
 	// status is f for firing, r for resolved, c for closed: its incident ended while it fired.
 	status byte
-	// mark is m for a member of the storm, t for a tombstone, that is a resolved alert without an incident, - for others.
+	// mark is m for a member of the storm, t for a tombstone, that is a resolved alert without an incident, - for
+	// others.
 	mark byte
 	// at is the notifiedAt (ms) of the latest report, 0 for what was imported from Kubernetes.
 	at         int64
 	generation int64
-	// object is the incident of a single alert. For a tombstone it is the notifiedAt (ms) up to which its last incident knew of
-	// the alert, empty when it never had one.
+	// object is the incident of a single alert. For a tombstone it is the notifiedAt (ms) up to which its last incident
+	// knew of the alert, empty when it never had one.
 	object string
 	starts int64
 	// sources are its sources as source.lua packs them, and rest is what only Go reads, see recordRest.
@@ -62,7 +63,8 @@ func (r record) live(since, generation int64) bool {
 	return r.status == 'f' && since <= r.generation && r.generation <= generation
 }
 
-// member tells whether a storm of that generation counts the alert. Firing ones are members from the generation since on.
+// member tells whether a storm of that generation counts the alert. Firing ones are members from the generation since
+// on.
 func (r record) member(since, generation int64) bool {
 	return r.live(since, generation) || r.mark == 'm' && r.generation == generation
 }

@@ -26,8 +26,8 @@ type GroupState struct {
 	// Threshold, Period and Cooldown are the policy's threshold, window and cooldown as of the last fold.
 	Threshold        int
 	Period, Cooldown time.Duration
-	// Window counts the alerts that fire or newly fired within the policy's window, and WindowUntil is when the oldest that is over
-	// leaves it, zero when there is none.
+	// Window counts the alerts that fire or newly fired within the policy's window, and WindowUntil is when the oldest
+	// that is over leaves it, zero when there is none.
 	Window      int
 	WindowUntil time.Time
 	// Storm is the storm's object; Total, Firing and Beyond count its alerts, Beyond those over maxAlerts.
@@ -66,8 +66,8 @@ func (a *Aggregator) Peek(ctx context.Context, group, fingerprint string) (Group
 	return v.state(fingerprint)
 }
 
-// state is what a view tells of a group and of one alert. What time alone has done since, an end by quiet for example, shows once
-// somebody folds or takes a snapshot.
+// state is what a view tells of a group and of one alert. What time alone has done since, an end by quiet for example,
+// shows once somebody folds or takes a snapshot.
 func (v view) state(fingerprint string) (GroupState, error) {
 	s := GroupState{Now: v.now, Imported: v.imported, Known: v.group.known, Due: v.due, Waiting: v.waiting}
 	if !s.Known {

@@ -44,7 +44,8 @@ func TestPeekTellsAndChangesNothing(t *testing.T) {
 	require.Equal(t, []int{1, 3, 1}, []int{s.Window, s.Threshold, s.Singles})
 	require.Zero(t, s.WindowUntil, "it counts as long as it fires")
 	require.Equal(t, AlertState{
-		Known: true, Status: "firing", NotifiedAt: s.Alert.NotifiedAt, Incident: opened.Transitions[0].Incident, State: StateFiring,
+		Known: true, Status: "firing", NotifiedAt: s.Alert.NotifiedAt, Incident: opened.Transitions[0].Incident,
+		State: StateFiring,
 	}, s.Alert)
 	require.Equal(t, opened.Due.UnixMilli(), s.Due.UnixMilli())
 	l.flush(group, opened.Token)

@@ -115,17 +115,24 @@ func (f Facts) member(fingerprint string, firing bool, breakdown []string) Membe
 	r := f.reading()
 	return Member{
 		Fingerprint: fingerprint, Firing: firing, StartsAt: time.Unix(f.StartsAt, 0).UTC(),
-		Severity: clip(f.Labels["severity"], maxSeverity), Resource: clippedResource(r.Subject), Breakdown: breakdownOf(&r, breakdown),
+		Severity: clip(
+			f.Labels["severity"],
+			maxSeverity,
+		), Resource: clippedResource(r.Subject), Breakdown: breakdownOf(&r, breakdown),
 	}
 }
 
 // clippedResource is a resource with its names cut to what a record holds.
 func clippedResource(r subject.Resource) subject.Resource {
-	return subject.Resource{Kind: clip(r.Kind, maxName), Namespace: clip(r.Namespace, maxName), Name: clip(r.Name, maxName)}
+	return subject.Resource{
+		Kind:      clip(r.Kind, maxName),
+		Namespace: clip(r.Namespace, maxName),
+		Name:      clip(r.Name, maxName),
+	}
 }
 
-// factsOf is the JSON of an alert's facts. It is written by hand: every alert of every event has them, and encoding/json
-// would take a fifth of the function's time for it.
+// factsOf is the JSON of an alert's facts. It is written by hand: every alert of every event has them, and
+// encoding/json would take a fifth of the function's time for it.
 func factsOf(alert Alert) string {
 	b := make([]byte, 0, 1024)
 	b = append(b, `{"labels":{`...)
@@ -192,8 +199,8 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// facts are what factsOf writes: what an incident shows of an alert, at most maxFacts. Values are cut, and labels that come late
-// in the alphabet are left out when there are too many of them.
+// facts are what factsOf writes: what an incident shows of an alert, at most maxFacts. Values are cut, and labels that
+// come late in the alphabet are left out when there are too many of them.
 func facts(alert Alert) Facts {
 	r := alert.reading()
 	f := Facts{
@@ -209,8 +216,8 @@ func facts(alert Alert) Facts {
 	return f
 }
 
-// clipped cuts long values and keeps at most maxFacts bytes of labels, in the order of their names; the alert's name always
-// stays.
+// clipped cuts long values and keeps at most maxFacts bytes of labels, in the order of their names; the alert's name
+// always stays.
 func clipped(labels map[string]string) []Label {
 	out := make([]Label, 0, len(labels))
 	for name, value := range labels {

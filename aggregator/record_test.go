@@ -17,7 +17,9 @@ func TestRecordsAndFactsAgree(t *testing.T) {
 	breakdown := []string{"namespace", "node", "severity", "workload", "zone"}
 	rapid.Check(t, func(t *rapid.T) {
 		labels := rapid.MapOf(
-			rapid.SampledFrom([]string{"alertname", "namespace", "pod", "node", "severity", "zone", "deployment", "instance", "job_name"}),
+			rapid.SampledFrom(
+				[]string{"alertname", "namespace", "pod", "node", "severity", "zone", "deployment", "instance", "job_name"},
+			),
 			rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"web-7d9c6b8f4d-x2k8v", "db-0", strings.Repeat("ü", 300)})),
 		).Draw(t, "labels")
 		alert := Alert{Fingerprint: "0123456789abcdef", Labels: labels, StartsAt: time.Unix(1777604400, 0).UTC()}
@@ -36,7 +38,10 @@ func TestRecordsAndFactsAgree(t *testing.T) {
 // What is written by hand is what encoding/json would write, but for the order of members.
 func TestFactsAreWrittenAsJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"plain", `"quoted\"`, "<b>&", "\x00\x1f\x7f", "\xff\xfe", strings.Repeat("ü", 3000)}))
+		text := rapid.OneOf(
+			rapid.String(),
+			rapid.SampledFrom([]string{"plain", `"quoted\"`, "<b>&", "\x00\x1f\x7f", "\xff\xfe", strings.Repeat("ü", 3000)}),
+		)
 		alert := Alert{
 			Labels:       rapid.MapOf(text, text).Draw(t, "labels"),
 			Annotations:  rapid.MapOf(rapid.SampledFrom(annotations), text).Draw(t, "annotations"),
@@ -57,14 +62,20 @@ func TestTheWorkloadThatALabelNamesIsKept(t *testing.T) {
 	require.Equal(t, "Deployment/shop", m.Workload())
 	require.Equal(t, subject.Resource{Kind: "Pod", Name: "web-7d9c6b8f4d-x2k8v"}, m.Resource)
 	delete(alert.Labels, "deployment")
-	m, _, err = memberOf("0123456789abcdef", strings.Join([]string{"rm", "1", "1", "", "1", "", recordRest(alert, []string{"workload"})}, sep), 1, 1)
+	m, _, err = memberOf(
+		"0123456789abcdef",
+		strings.Join([]string{"rm", "1", "1", "", "1", "", recordRest(alert, []string{"workload"})}, sep),
+		1,
+		1,
+	)
 	require.NoError(t, err)
 	require.Equal(t, "Deployment/web", m.Workload())
 	require.Empty(t, m.Breakdown, "what the name tells is not stored twice")
 }
 
 func TestABrokenRecordIsAnError(t *testing.T) {
-	for _, record := range []string{"", "f", "f-\x1f1\x1fx\x1f\x1f1\x1f\x1f", "f-\x1f1\x1f1\x1f\x1fx\x1f\x1f", "f-\x1fx\x1f1\x1f\x1f1\x1f\x1f", "f-\x1f1"} {
+	for _, record := range []string{"", "f", "f-\x1f1\x1fx\x1f\x1f1\x1f\x1f", "f-\x1f1\x1f1\x1f\x1fx\x1f\x1f",
+		"f-\x1fx\x1f1\x1f\x1f1\x1f\x1f", "f-\x1f1"} {
 		_, _, err := memberOf("0123456789abcdef", record, 1, 1)
 		require.ErrorIs(t, err, ErrReply, "%q", record)
 	}

@@ -31,10 +31,18 @@ func twoServers(t *testing.T) (master, replica *testbed.RedisServer) {
 
 // waiting is a lab whose folds wait for a replica.
 func waiting(t *testing.T, rdb *redis.Client) *lab {
-	l := &lab{t: t, ctx: t.Context(), now: epoch, rdb: rdb, policy: testbed.OnePolicy().List[0], objects: map[string]Object{}}
+	l := &lab{
+		t:       t,
+		ctx:     t.Context(),
+		now:     epoch,
+		rdb:     rdb,
+		policy:  testbed.OnePolicy().List[0],
+		objects: map[string]Object{},
+	}
 	l.policy.GroupBy = []string{"alertname"}
 	l.Aggregator = New(Options{
-		Redis: rdb, Lease: 20 * time.Second, Clock: func() time.Time { return l.now }, Replicas: 1, ReplicaTimeout: 300 * time.Millisecond,
+		Redis: rdb, Lease: 20 * time.Second, Clock: func() time.Time { return l.now }, Replicas: 1,
+		ReplicaTimeout: 300 * time.Millisecond,
 	})
 	require.NoError(t, l.Load(l.ctx))
 	l.imported()
@@ -75,9 +83,14 @@ func TestFoldWaitsForReplicas(t *testing.T) {
 	require.Len(t, older.Rest, 1)
 	require.Len(t, older.Rest[0].Alerts, 2)
 
-	// The same event in the same millisecond changes nothing, on whatever connection: there is something to wait for all the same.
+	// The same event in the same millisecond changes nothing, on whatever connection: there is something to wait for
+	// all the same.
 	for range 3 {
-		folded, err = l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: many[:1]}), namespace)
+		folded, err = l.Fold(
+			l.ctx,
+			Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: many[:1]}),
+			namespace,
+		)
 		require.ErrorIs(t, err, ErrReplicas)
 		require.False(t, folded[0].Changed)
 	}
@@ -99,7 +112,11 @@ func TestFoldWaitsForReplicasAfterAScriptFlush(t *testing.T) {
 		if pause {
 			require.NoError(t, replica.Pause())
 		}
-		_, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(2, Firing)}), func(Group) string { return "" })
+		_, err := l.Fold(
+			l.ctx,
+			Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: l.pods(2, Firing)}),
+			func(Group) string { return "" },
+		)
 		if pause {
 			require.ErrorIs(t, err, ErrReplicas)
 		} else {
@@ -123,7 +140,8 @@ func TestFoldWaitsOnEachMasterOfACluster(t *testing.T) {
 	groups := Split(config.Policies{List: []config.Policy{policy}}, Batch{Alerts: alerts})
 	for replicas, want := range map[int]error{0: nil, 1: ErrReplicas} {
 		a := New(Options{
-			Redis: cluster.Client, Lease: 20 * time.Second, Clock: func() time.Time { return epoch }, Replicas: replicas, ReplicaTimeout: 50 * time.Millisecond,
+			Redis: cluster.Client, Lease: 20 * time.Second, Clock: func() time.Time { return epoch }, Replicas: replicas,
+			ReplicaTimeout: 50 * time.Millisecond,
 		})
 		require.NoError(t, a.Load(t.Context()))
 		folded, err := a.Fold(t.Context(), groups, func(Group) string { return "stormfold" })

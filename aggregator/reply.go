@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// reader takes the parts of a script's reply one by one and keeps the first error, so that a reply of another shape is an
-// error and never a crash.
+// reader takes the parts of a script's reply one by one and keeps the first error, so that a reply of another shape is
+// an error and never a crash.
 type reader struct {
 	parts []any
 	at    int

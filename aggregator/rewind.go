@@ -10,9 +10,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis' clock may be set back: by a failover to a server whose clock is behind, or by hand. The times in the due index then lie in
-// the future, and the groups would be looked at late. So a pod remembers how far Redis' clock was ahead of the time that
-// has passed here, and when that falls back, every group becomes due at once: its next snapshot puts it where it belongs.
+// Redis' clock may be set back: by a failover to a server whose clock is behind, or by hand. The times in the due index
+// then lie in the future, and the groups would be looked at late. So a pod remembers how far Redis' clock was ahead of
+// the time that has passed here, and when that falls back, every group becomes due at once: its next snapshot puts it
+// where it belongs.
 
 // clockSlack is by how much Redis' clock may fall back without that: a round trip that took long looks like it.
 const clockSlack = time.Minute
@@ -24,11 +25,13 @@ const latest = "9007199254740991"
 type clocks struct {
 	started time.Time // With the monotonic clock, which nobody sets.
 	mu      sync.Mutex
-	// highest is, of each shard, the latest that Redis' clock was at started, by what it showed since and the time that passed.
+	// highest is, of each shard, the latest that Redis' clock was at started, by what it showed since and the time that
+	// passed.
 	highest [Shards]time.Time
 }
 
-// setBack tells by how much Redis' clock has been set back since it was seen highest, and zero for no more than the slack.
+// setBack tells by how much Redis' clock has been set back since it was seen highest, and zero for no more than the
+// slack.
 func (a *Aggregator) setBack(shard int, now time.Time) time.Duration {
 	a.clocks.mu.Lock()
 	defer a.clocks.mu.Unlock()
@@ -51,8 +54,8 @@ func (a *Aggregator) atStart(now time.Time) time.Time {
 	return now.Add(-time.Since(a.clocks.started))
 }
 
-// Rewind makes the groups of a shard due that are so after now, which is what Sweep found Redis' clock to be. It returns how
-// many they are. Doing it twice does no harm; what fails is tried again with the next sweep.
+// Rewind makes the groups of a shard due that are so after now, which is what Sweep found Redis' clock to be. It
+// returns how many they are. Doing it twice does no harm; what fails is tried again with the next sweep.
 func (a *Aggregator) Rewind(ctx context.Context, shard int, now time.Time) (int, error) {
 	due, from := a.keys.due(shard), strconv.FormatInt(now.UnixMilli(), 10)
 	count, err := a.rdb.ZCount(ctx, due, "("+from, latest).Result()

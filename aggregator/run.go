@@ -14,8 +14,8 @@ type result struct {
 	err   error
 }
 
-// run runs the calls of one script in one round trip to each server, and, when the Options want it, waits until enough replicas
-// have what they wrote.
+// run runs the calls of one script in one round trip to each server, and, when the Options want it, waits until enough
+// replicas have what they wrote.
 func (a *Aggregator) run(ctx context.Context, script *redis.Script, calls []call) []result {
 	results := make([]result, len(calls))
 	if a.replicas == 0 && len(calls) == 1 {
@@ -44,7 +44,8 @@ func (a *Aggregator) run(ctx context.Context, script *redis.Script, calls []call
 	}
 	all.Wait()
 	for _, r := range results {
-		if redis.HasErrorPrefix(r.err, "MOVED") || redis.HasErrorPrefix(r.err, "ASK") || redis.HasErrorPrefix(r.err, "READONLY") {
+		if redis.HasErrorPrefix(r.err, "MOVED") || redis.HasErrorPrefix(r.err, "ASK") ||
+			redis.HasErrorPrefix(r.err, "READONLY") {
 			cluster.ReloadState(ctx) // The next delivery finds the slot where it is.
 			break
 		}
@@ -63,9 +64,16 @@ func every(calls []call) []int {
 // pipeliner is a client of one server, or one that routes commands by their keys.
 type pipeliner interface{ Pipeline() redis.Pipeliner }
 
-// pipeline runs the calls with those indexes. A script that Redis has forgotten, after a restart or a failover, is sent again
-// with its text; that it runs after its neighbours then makes no difference to a fold.
-func (a *Aggregator) pipeline(ctx context.Context, rdb pipeliner, script *redis.Script, calls []call, results []result, indexes []int) {
+// pipeline runs the calls with those indexes. A script that Redis has forgotten, after a restart or a failover, is sent
+// again with its text; that it runs after its neighbours then makes no difference to a fold.
+func (a *Aggregator) pipeline(
+	ctx context.Context,
+	rdb pipeliner,
+	script *redis.Script,
+	calls []call,
+	results []result,
+	indexes []int,
+) {
 	a.exec(ctx, rdb, calls, results, indexes, script.EvalSha)
 	var again []int
 	for _, i := range indexes {
@@ -78,9 +86,9 @@ func (a *Aggregator) pipeline(ctx context.Context, rdb pipeliner, script *redis.
 	}
 }
 
-// exec sends calls and, behind them on the same connection, WAIT. A mark is written before it: a server may count from what the
-// connection itself wrote last, and a fold that changed nothing, since another connection brought the same event in the same
-// moment, wrote nothing.
+// exec sends calls and, behind them on the same connection, WAIT. A mark is written before it: a server may count from
+// what the connection itself wrote last, and a fold that changed nothing, since another connection brought the same
+// event in the same moment, wrote nothing.
 func (a *Aggregator) exec(ctx context.Context, rdb pipeliner, calls []call, results []result, indexes []int,
 	eval func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) {
 	pipe := rdb.Pipeline()

@@ -17,8 +17,8 @@ type scripts struct {
 	fold, snapshot, settle, sweep, importing, lease, read *redis.Script
 }
 
-// newScripts puts the programs together. Without flags they lack the first line, by which Redis 7 knows what a script may do
-// when memory is short: an embedded Redis of another make may not understand it.
+// newScripts puts the programs together. Without flags they lack the first line, by which Redis 7 knows what a script
+// may do when memory is short: an embedded Redis of another make may not understand it.
 func newScripts(flags bool) scripts {
 	build := func(name string) *redis.Script {
 		shebang, body, _ := strings.Cut(luaFile(name), "\n")

@@ -12,14 +12,19 @@ type Confirmed struct {
 	// Revision that stands there; 0: the object is not there (any more).
 	Revision        int64
 	ResourceVersion string
-	// Missing: it stood before and was gone, so that it was made again; or it was to be deleted and goes on, as Redis does not
-	// know.
+	// Missing: it stood before and was gone, so that it was made again; or it was to be deleted and goes on, as Redis
+	// does not know.
 	Missing bool
 }
 
 // Settle tells Redis what of a snapshot stands in Kubernetes and gives the lease back. What is not among the confirmed
 // stays due; a delay says when to try again. It returns when the group wants attention next, zero for never.
-func (a *Aggregator) Settle(ctx context.Context, s *Snapshot, confirmed []Confirmed, delay time.Duration) (time.Time, error) {
+func (a *Aggregator) Settle(
+	ctx context.Context,
+	s *Snapshot,
+	confirmed []Confirmed,
+	delay time.Duration,
+) (time.Time, error) {
 	args := []any{a.scriptTime(), s.Token, delay.Milliseconds(), s.Group}
 	for _, c := range confirmed {
 		args = append(args, c.Name, c.Revision, c.ResourceVersion, c.Namespace)

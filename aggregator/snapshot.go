@@ -63,8 +63,8 @@ type Object struct {
 	Members []Member
 }
 
-// Busy is returned by Snapshot when another pod has the lease or the group's flush interval is not over, with the time (on
-// Redis' clock) at which that ends.
+// Busy is returned by Snapshot when another pod has the lease or the group's flush interval is not over, with the time
+// (on Redis' clock) at which that ends.
 type Busy struct{ Until time.Time }
 
 func (b *Busy) Error() string {
@@ -74,13 +74,13 @@ func (b *Busy) Error() string {
 // ErrNotImported is returned by Snapshot while the group's shard has not been imported from Kubernetes.
 var ErrNotImported = errors.New("the shard has not been imported yet")
 
-// ErrWaiting is returned by Snapshot for a group whose import is done and in which alerts have waited for it: Replay them
-// first.
+// ErrWaiting is returned by Snapshot for a group whose import is done and in which alerts have waited for it: Replay
+// them first.
 var ErrWaiting = errors.New("alerts wait to be folded")
 
-// Snapshot takes the lease of a group, or uses the token of a lease that a fold granted, and reads what has to be written.
-// Now disregards the flush interval. It returns nil when there is nothing to write, a *Busy when it is not the time or another
-// pod is at it, and ErrNotImported or ErrWaiting when something else has to come first.
+// Snapshot takes the lease of a group, or uses the token of a lease that a fold granted, and reads what has to be
+// written. Now disregards the flush interval. It returns nil when there is nothing to write, a *Busy when it is not the
+// time or another pod is at it, and ErrNotImported or ErrWaiting when something else has to come first.
 func (a *Aggregator) Snapshot(ctx context.Context, group, token string, now bool) (*Snapshot, error) {
 	if token == "" {
 		token = uuid.NewString()
@@ -153,8 +153,8 @@ func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, ke
 		if err := scan.Err(); err != nil {
 			return err
 		}
-		// Between snapshot and scan Redis may have been emptied, or have failed over to a replica that lags: a list that
-		// misses alerts must not be written over the one in Kubernetes.
+		// Between snapshot and scan Redis may have been emptied, or have failed over to a replica that lags: a list
+		// that misses alerts must not be written over the one in Kubernetes.
 		group, err := a.rdb.HMGet(ctx, keys.hash, "revision").Result()
 		if err != nil {
 			return err
@@ -165,7 +165,8 @@ func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, ke
 		}
 	}
 	if o.State == StateFiring && len(o.Members) < o.Total {
-		// Alerts only ever join an open storm. Redis has failed over, between two pages, to a replica whose scan goes another way.
+		// Alerts only ever join an open storm. Redis has failed over, between two pages, to a replica whose scan goes
+		// another way.
 		return fmt.Errorf("the scan found %d of %d alerts: %w", len(o.Members), o.Total, ErrUnavailable)
 	}
 	if o.State == StateFiring && !o.Truncated {

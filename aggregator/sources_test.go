@@ -21,7 +21,8 @@ func (l *lab) from(source string, status Status, starts, at time.Duration) Alert
 	return a
 }
 
-// Two source alerts of one identity are one alert: it fires while either does, in whatever order, in one event or in several.
+// Two source alerts of one identity are one alert: it fires while either does, in whatever order, in one event or in
+// several.
 func TestTwoSourcesOfOneAlert(t *testing.T) {
 	const m = time.Minute
 	l := newLab(t, nil)
@@ -44,11 +45,12 @@ func TestTwoSourcesOfOneAlert(t *testing.T) {
 		firing bool
 	}{
 		"one peer tells of a new firing, the other late of the old one": {anew, true},
-		"the source moved":                           {moved, true},
-		"the old one's end is told late":             {movedLate, true},
-		"one of two replicas is over":                {replicas, true},
-		"both replicas are over":                     {both, false},
-		"the third source of an alert that moves on": {append(slices.Clone(both), l.from("cccccccc", Firing, 22*m, 22*m)), true},
+		"the source moved":               {moved, true},
+		"the old one's end is told late": {movedLate, true},
+		"one of two replicas is over":    {replicas, true},
+		"both replicas are over":         {both, false},
+		"the third source of an alert that moves on": {append(slices.Clone(both), l.from("cccccccc", Firing, 22*m, 22*m)),
+			true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for order := range permutations(len(c.words)) {

@@ -16,8 +16,8 @@ type Standing struct {
 	Revision int64
 }
 
-// Standing returns what should stand open in Kubernetes of a shard. It reads page by page, beside everything else that goes on:
-// what changes meanwhile may be among it or not.
+// Standing returns what should stand open in Kubernetes of a shard. It reads page by page, beside everything else that
+// goes on: what changes meanwhile may be among it or not.
 func (a *Aggregator) Standing(ctx context.Context, shard int) ([]Standing, error) {
 	var out []Standing
 	for cursor := uint64(0); ; {
@@ -86,8 +86,8 @@ func appendStanding(out []Standing, group string, page []string) ([]Standing, er
 	return out, nil
 }
 
-// Differs says that an incident that should exist is gone, or, with a resource version, that it shows something else. It is
-// written again, unless that has happened since it was read from Redis.
+// Differs says that an incident that should exist is gone, or, with a resource version, that it shows something else.
+// It is written again, unless that has happened since it was read from Redis.
 func (a *Aggregator) Differs(ctx context.Context, s Standing, resourceVersion string) error {
 	for range importTries {
 		v, err := a.read(ctx, s.Group, s.Name, nil)
@@ -111,5 +111,9 @@ func (a *Aggregator) Differs(ctx context.Context, s Standing, resourceVersion st
 			return err
 		}
 	}
-	return fmt.Errorf("marking incident %s as one to be written again: it changes all the time: %w", s.Name, ErrUnavailable)
+	return fmt.Errorf(
+		"marking incident %s as one to be written again: it changes all the time: %w",
+		s.Name,
+		ErrUnavailable,
+	)
 }

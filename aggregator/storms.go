@@ -5,9 +5,9 @@ import "sync"
 // mostStorms is how many groups a pod remembers as storms. It forgets all of them rather than keep more.
 const mostStorms = 10_000
 
-// storms is what a pod remembers of groups that are storms, so that it need not tell Redis again what a storm does not ask for: what
-// an alert's own incident would show, and labels that the storm's alerts have in common anyway. It is a guess: a script that
-// finds another state says so, and is told all.
+// storms is what a pod remembers of groups that are storms, so that it need not tell Redis again what a storm does not
+// ask for: what an alert's own incident would show, and labels that the storm's alerts have in common anyway. It is a
+// guess: a script that finds another state says so, and is told all.
 type storms struct {
 	mu      sync.Mutex
 	byGroup map[string]storm
@@ -27,7 +27,8 @@ func (s *storms) of(group string) storm {
 	return s.byGroup[group]
 }
 
-// saw remembers what a fold told of a group: without an object it is no storm; without common labels they are those of before.
+// saw remembers what a fold told of a group: without an object it is no storm; without common labels they are those of
+// before.
 func (s *storms) saw(group string, now storm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,8 +24,8 @@ type Swept struct {
 	Alerts, Storms int
 	// Kinds are those of the groups with something open, see Kind.
 	Kinds []string
-	// Now is Redis' clock, and SetBack by how much it has been set back, when that is more than a minute: the times of the
-	// shard's groups lie that much too late until Rewind brings them forward.
+	// Now is Redis' clock, and SetBack by how much it has been set back, when that is more than a minute: the times of
+	// the shard's groups lie that much too late until Rewind brings them forward.
 	Now     time.Time
 	SetBack time.Duration
 }
@@ -54,14 +54,15 @@ func (a *Aggregator) Sweep(ctx context.Context, shard int) (Swept, error) {
 	return s, nil
 }
 
-// NextDue is when, after a time, a group of the shard wants attention next, zero for never: whoever brings its own clock
-// moves it there. The zero time is before all others.
+// NextDue is when, after a time, a group of the shard wants attention next, zero for never: whoever brings its own
+// clock moves it there. The zero time is before all others.
 func (a *Aggregator) NextDue(ctx context.Context, shard int, after time.Time) (time.Time, error) {
 	from := "-inf"
 	if !after.IsZero() {
 		from = "(" + strconv.FormatInt(after.UnixMilli(), 10)
 	}
-	first, err := a.rdb.ZRangeByScoreWithScores(ctx, a.keys.due(shard), &redis.ZRangeBy{Min: from, Max: "+inf", Count: 1}).Result()
+	first, err := a.rdb.ZRangeByScoreWithScores(ctx, a.keys.due(shard), &redis.ZRangeBy{Min: from, Max: "+inf", Count: 1}).
+		Result()
 	if err != nil {
 		return time.Time{}, fmt.Errorf("asking when shard %d is due: %w", shard, classify(err))
 	}

@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// view is what Redis holds at one moment of a group, of some of its alerts, and of the incidents that have to do with them.
+// view is what Redis holds at one moment of a group, of some of its alerts, and of the incidents that have to do with
+// them.
 type view struct {
 	now      time.Time
 	imported bool
 	// due is when the group wants attention, zero for never.
 	due time.Time
-	// waiting counts the alerts that wait for the import, singles the open incidents of single alerts, and counting those of
-	// them that no storm absorbs.
+	// waiting counts the alerts that wait for the import, singles the open incidents of single alerts, and counting
+	// those of them that no storm absorbs.
 	waiting, singles, counting int
 	group                      fields
 	// recent are the resolved alerts that count for the threshold, by when they newly fired.
@@ -53,7 +54,8 @@ func (a *Aggregator) read(ctx context.Context, group, incident string, identitie
 func decodeView(reply any) (view, error) {
 	r := newReader(reply)
 	v := view{
-		now: r.time(), imported: r.int() == 1, due: r.time(), waiting: int(r.int()), singles: int(r.int()), counting: int(r.int()),
+		now: r.time(), imported: r.int() == 1, due: r.time(), waiting: int(r.int()), singles: int(r.int()),
+		counting: int(r.int()),
 	}
 	group := r.pairs()
 	for i, part := range r.list() {

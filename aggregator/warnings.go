@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Warnings says, in one sentence each, which settings of the Redis server lose data, and what would be right. A server that
-// does not tell its settings gets no warning.
+// Warnings says, in one sentence each, which settings of the Redis server lose data, and what would be right. A server
+// that does not tell its settings gets no warning.
 func (a *Aggregator) Warnings(ctx context.Context) ([]string, error) {
 	if a.plain {
 		return nil, nil
@@ -35,15 +35,21 @@ func (a *Aggregator) Warnings(ctx context.Context) ([]string, error) {
 func warnings(values map[string]string) []string {
 	var out []string
 	if policy := values["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-		out = append(out, fmt.Sprintf("maxmemory-policy is %s: when memory is short Redis throws groups away; set it to noeviction", policy))
+		out = append(
+			out,
+			fmt.Sprintf("maxmemory-policy is %s: when memory is short Redis throws groups away; set it to noeviction", policy),
+		)
 	}
 	if values["maxmemory"] == "0" {
 		out = append(out, "maxmemory is 0: when memory is short the server is killed and takes all groups with it; "+
 			"set it below the memory that the server has")
 	}
 	if values["aof_enabled"] == "0" && values["connected_slaves"] == "0" {
-		out = append(out, "there is neither an append-only file nor a replica: after a restart only what stands in Kubernetes is "+
-			"known; set appendonly to yes, or add a replica")
+		out = append(
+			out,
+			"there is neither an append-only file nor a replica: after a restart only what stands in Kubernetes is "+
+				"known; set appendonly to yes, or add a replica",
+		)
 	}
 	return out
 }

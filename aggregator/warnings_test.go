@@ -15,7 +15,8 @@ func TestWarnings(t *testing.T) {
 		want []string
 	}{
 		{[]string{"--maxmemory", "100mb", "--appendonly", "yes"}, nil},
-		{[]string{"--maxmemory", "100mb", "--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"}, []string{"maxmemory-policy is allkeys-lru"}},
+		{[]string{"--maxmemory", "100mb", "--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"},
+			[]string{"maxmemory-policy is allkeys-lru"}},
 		{nil, []string{"maxmemory is 0", "neither an append-only file nor a replica"}},
 	} {
 		r := testbed.Redis(t, c.args...)
@@ -31,6 +32,10 @@ func TestWarnings(t *testing.T) {
 func TestCheckVersion(t *testing.T) {
 	require.NoError(t, checkVersion("# Server\r\nredis_version:7.0.15\r\n"))
 	require.NoError(t, checkVersion("# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.1\r\n"))
-	require.ErrorContains(t, checkVersion("redis_version:6.2.7\r\n"), "is version 6.2.7: Stormfold needs Redis 7 or later, or Valkey")
+	require.ErrorContains(
+		t,
+		checkVersion("redis_version:6.2.7\r\n"),
+		"is version 6.2.7: Stormfold needs Redis 7 or later, or Valkey",
+	)
 	require.ErrorContains(t, checkVersion(""), "does not tell its version")
 }

@@ -13,7 +13,11 @@ import (
 )
 
 func (l *lab) tryFold(alerts ...Alert) (Folded, error) {
-	folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: alerts}), func(Group) string { return "stormfold" })
+	folded, err := l.Fold(
+		l.ctx,
+		Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: alerts}),
+		func(Group) string { return "stormfold" },
+	)
 	if err != nil {
 		return Folded{}, err
 	}

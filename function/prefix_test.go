@@ -23,11 +23,11 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 		require.True(t, strings.HasPrefix(key, "{blue-2:"), key)
 	}
 
-	require.NoError(t, rdb.Set(t.Context(), "{sf:00}:format", "3", 0).Err())
+	require.NoError(t, rdb.Set(t.Context(), "{sf:00}:format", "4", 0).Err())
 	other := New()
 	other.Parts = Parts{Redis: rdb, Incidents: &projector.Memory{}}
 	err := other.Start(t.Context(), map[string]string{"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off"})
-	require.ErrorContains(t, err, "under the keys {sf:*} of this Redis, in format 3 where this one writes 2: stop that version, ")
+	require.ErrorContains(t, err, "under the keys {sf:*} of this Redis, in format 4 where this one writes 3: stop that version, ")
 	require.NoError(t, blue.Stop(t.Context()))
 }
 

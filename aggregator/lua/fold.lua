@@ -1,20 +1,23 @@
 #!lua
 -- #include alert
 -- #include waiting
--- fold: joins alerts with what their group knows, and decides what that means: an incident opens, becomes a storm, resolves,
--- or reopens. It is one script, so no other pod sees half of it. It has no flags: when Redis is out of memory it refuses the
--- whole call. Until the shard has been imported from Kubernetes alerts wait; the first fold after that applies them, 256 a call.
+-- fold: joins alerts with what their group knows, and decides what that means: an incident opens, becomes a storm,
+-- resolves, or reopens. It is one script, so no other pod sees half of it. It has no flags: when Redis is out of memory
+-- it refuses the whole call. Until the shard has been imported from Kubernetes alerts wait; the first fold after that
+-- applies them, 256 a call.
 --
 -- KEYS  as group.lua says, then those of the policy's overflow group (none without a policy, or for a storm)
--- ARGV  1 head (JSON, below), 2 the policy's limits (JSON, '' without a policy), 3 its settings for the object (JSON), then for
---       each alert, at most 256: identity, source ('' when that is the identity), f or r, notifiedAt, startsAt, endsAt (ms, 0:
---       unknown), the part of its record that only Go reads, slug of an object's name, facts (JSON); the last two '' for a storm
--- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1|2 (2: another's had run out),
---       due (ms), state (waiting: they wait for the import), alerts that count for the threshold, when the oldest of them that
---       is over leaves the window (ms, 0: none), the storm's alerts, firing ones, newly firing ones, transitions {kind, incident,
---       namespace, revision, total, firing, reason, type, told 0|1}..., the open storm's object (''), its common labels (JSON, ''),
---       numbers of the alerts that the group left {n...}}
---       {'other'}: head.storm is not the group's open storm, and nothing was done. Error WAITING: too many alerts wait.
+-- ARGV  1 head (JSON, below), 2 the policy's limits (JSON, '' without a policy), 3 its settings for the object (JSON),
+--       then for each alert, at most 256: identity, source ('' when that is the identity), f or r, notifiedAt,
+--       startsAt, endsAt (ms, 0: unknown), the part of its record that only Go reads, slug of an object's name,
+--       facts (JSON); the last two are '' for a storm
+-- Returns {now, id of the group that took the alerts, revision, changed 0|1, lease granted 0|1|2 (2: another's had run
+--       out), due (ms), state (waiting: they wait for the import), alerts that count for the threshold, when the oldest
+--       of them that is over leaves the window (ms, 0: none), the storm's alerts, firing ones, newly firing ones,
+--       transitions {kind, incident, namespace, revision, total, firing, reason, type, told 0|1}..., the open storm's
+--       object (''), its common labels (JSON, ''), numbers of the alerts that the group left {n...}}
+--       {'other'}: head.storm is not the group's open storm, and nothing was done
+--       Error WAITING: too many alerts wait
 local head = cjson.decode(ARGV[1])
 local now = clock(head.now) -- ms, 0: Redis' own
 local token, lease = head.token, head.lease -- lease token ('': none wanted), and its length (ms)
@@ -22,7 +25,7 @@ local policy = head.policy -- '': apply what waits, and of the alerts given thos
 local labels, overflow_id = head.labels, head.overflow -- the group's labels (JSON), id of its overflow group
 local storm = head.storm -- the open storm for which the call is made, '': any state
 local common = head.common -- labels that the alerts share (JSON), '': the storm's are among them
-local notifications = head.notifications -- the sender's group keys, each with a space behind, and ! before a truncated one
+local notifications = head.notifications -- group keys of the sender, each and a space, with ! before a truncated one
 local parameters, settings, FIRST, FIELDS = ARGV[2], ARGV[3], 4, 9
 
 local limits = policy ~= '' and cjson.decode(parameters)
@@ -54,8 +57,8 @@ end
 local alerts, left, revision = {}, {}, g.revision
 for i = FIRST, #ARGV, FIELDS do
   local a = {fingerprint = ARGV[i], source = ARGV[i + 1], status = ARGV[i + 2], at = tonumber(ARGV[i + 3]),
-    starts = tonumber(ARGV[i + 4]), ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7], facts = ARGV[i + 8],
-    namespace = head.namespace}
+    starts = tonumber(ARGV[i + 4]), ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7],
+    facts = ARGV[i + 8], namespace = head.namespace}
   -- Without a policy the group takes what fires in it, and what it knows already.
   local r = policy == '' and get_record(g, a.fingerprint)
   if policy == '' and not live(g, r) and not (r and a.at <= r.at) then
@@ -110,7 +113,8 @@ if g.state == 'storm' and notifications ~= '' and (g.truncated or g.storm.trunca
   put_entry(g, g.object, e)
 end
 
--- share narrows the labels that all alerts have in common, since the group was last idle. It returns whether any were lost.
+-- share narrows the labels that all alerts have in common, since the group was last idle. It returns whether any were
+-- lost.
 local function share(text)
   if g.common == text or g.state == 'calm' and redis.call('EXISTS', g.keys.open) == 0 then return false end
   local both, lost = {}, false
@@ -129,8 +133,8 @@ for _, text in ipairs(shared) do
   if share(text) and g.state == 'storm' then touch(g) end
 end
 
--- The end is decided after all alerts of the call, whose order does not matter. A storm whose counts are lower bounds cannot
--- know that all alerts have resolved.
+-- The end is decided after all alerts of the call, whose order does not matter. A storm whose counts are lower bounds
+-- cannot know that all alerts have resolved.
 if g.state == 'storm' and g.storm.firing == 0 and not g.storm.truncated then
   end_storm(g, 'AllResolved')
 elseif g.state == 'cool' and g.touched then
@@ -138,7 +142,8 @@ elseif g.state == 'cool' and g.touched then
 end
 
 local changed = g.revision > revision
-local granted = token ~= '' and g.leaseUntil > now and g.lease == token and 1 or 0 -- A call that the client has repeated.
+-- A call that the client has repeated has the lease already.
+local granted = token ~= '' and g.leaseUntil > now and g.lease == token and 1 or 0
 if changed and token ~= '' and g.leaseUntil <= now and g.notBefore <= now then
   granted = g.leaseUntil > 0 and 2 or 1
   set(g, {lease = token, leaseUntil = now + lease, leaseRevision = g.revision})
@@ -150,5 +155,5 @@ if g.state == 'calm' then
   if #oldest > 0 then leaves = tonumber(oldest[2]) + limits.window end
 end
 local at, open = commit(g), g.state == 'storm'
-return {now, g.id, g.revision, changed and 1 or 0, granted, at, g.state, counting, leaves, e.total + e.beyond, e.firing, g.newly,
-  g.out, open and g.object or '', open and common ~= '' and g.common or '', left}
+return {now, g.id, g.revision, changed and 1 or 0, granted, at, g.state, counting, leaves, e.total + e.beyond, e.firing,
+  g.newly, g.out, open and g.object or '', open and common ~= '' and g.common or '', left}

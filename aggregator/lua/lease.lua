@@ -3,7 +3,8 @@
 -- lease: the right to import a shard from Kubernetes, and the marks of a shard that has been imported.
 --
 -- KEYS  1 due index, 2 epoch, 3 lease, 4 server
--- ARGV  1 begin, extend, finish or abort, 2 token, 3 lease (ms), 4 the epoch with which the import began, 5 the one with which it
+-- ARGV  1 begin, extend, finish or abort, 2 token, 3 lease (ms), 4 the epoch with which the import began, 5 the one
+-- with which it
 --       ends
 -- Returns 1 when the caller has the lease, or had it until this finish or abort; 0 when it has not, or
 --       when the epoch is another.

@@ -1,13 +1,14 @@
 #!lua flags=no-writes
 -- #include group
 -- #include record
--- read: returns what is known of a group, of some of its alerts, and of the incidents that have to do with them, at one moment.
+-- read: returns what is known of a group, of some of its alerts, and of the incidents that have to do with them, at one
+-- moment.
 --
 -- KEYS  as group.lua says
 -- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 name of an incident ('': none), then identities of alerts
--- Returns {now, imported 0|1, due (ms, 0: never), alerts that wait for the import, open incidents of single alerts, those of
---       them that no storm absorbs, fields of the group {name, value...}, fingerprints of resolved alerts by when they newly fired
---       {fingerprint, ms...}, records {identity, record ('': none)...}, incidents {name, entry (JSON)...}}
+-- Returns {now, imported 0|1, due (ms, 0: never), alerts that wait for the import, open incidents of single alerts,
+--       those of them that no storm absorbs, fields of the group {name, value...}, resolved alerts by when they newly fired
+--       {identity, ms...}, records {identity, record ('': none)...}, incidents {name, entry (JSON)...}}
 local now, id, k = clock(ARGV[1]), ARGV[2], group_keys(4)
 
 local fields, records, incidents, seen = redis.call('HGETALL', k.hash), {}, {}, {}

@@ -1,12 +1,14 @@
 #!lua flags=allow-oom
 -- #include incident
--- settle: tells a group what of a snapshot stands in Kubernetes, and gives the lease back. It may run when Redis is out of
--- memory: it frees some.
+-- settle: tells a group what of a snapshot stands in Kubernetes, and gives the lease back. It may run when Redis is out
+-- of memory: it frees some.
 --
 -- KEYS  as group.lua says
--- ARGV  1 clock (ms, 0: Redis' own), 2 lease token, 3 delay (ms) before the next try (0: nothing failed), 4 group id, then for
+-- ARGV  1 clock (ms, 0: Redis' own), 2 lease token, 3 delay (ms) before the next try (0: nothing failed), 4 group id,
+-- then for
 --       each incident: name, revision in Kubernetes (0: the object is gone), its resourceVersion, its namespace
--- Returns {1 when the caller had the lease, due (ms), now}. Without the lease the confirmations count all the same: what
+-- Returns {1 when the caller had the lease, due (ms), now}. Without the lease the confirmations count all the same:
+-- what
 --       stands in Kubernetes stands there whoever wrote it.
 local now, token, delay, id = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4]
 

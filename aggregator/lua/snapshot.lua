@@ -1,14 +1,16 @@
 #!lua flags=allow-oom
 -- #include incident
--- snapshot: takes the lease of a group that is due, applies what time has done to it (quiet alerts, maximum duration, cooldown
--- and retention over), and returns what has to be written, at most 20 incidents. It may run when Redis is out of memory: it adds
--- nothing that grows, and leads to what frees memory.
+-- snapshot: takes the lease of a group that is due, applies what time has done to it (quiet alerts, maximum duration,
+-- cooldown and retention over), and returns what has to be written, at most 20 incidents. It may run when Redis is out
+-- of memory: it adds nothing that grows, and leads to what frees memory.
 --
 -- KEYS  as group.lua says
--- ARGV  1 clock (ms, 0: Redis' own), 2 lease token, 3 lease (ms), 4 group id, 5 1 to write before the flush interval is over
--- Returns {'none'}: nothing to write; {'import'}: the shard has to be imported; {'waiting'}: alerts that waited for that have to
---       be folded first; {'busy', until (ms)}: another has the lease, or the flush interval is not over; or {'ok', now, labels
---       (JSON), policy, settings (JSON), records, incidents, transitions as fold returns them, 1 when another's lease had run out}
+-- ARGV  1 clock (ms, 0: Redis' own), 2 lease token, 3 lease (ms), 4 group id, 5 1 to write before the flush interval is
+-- over
+-- Returns {'none'}: nothing to write; {'import'}: the shard has to be imported; {'waiting'}: alerts that waited for
+--       that have to be folded first; {'busy', until (ms)}: another has the lease, or the flush interval is not over; or
+--       {'ok', now, labels (JSON), policy, settings (JSON), records, incidents, transitions as fold returns them, 1
+--       when another's lease had run out}
 --       incidents: {name, write|delete, entry (JSON), facts (JSON)}...
 --       records: {identity, record, ...} of the group when there are at most 256 and a storm is among the incidents
 local now, token, lease, id, at_once = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5] == '1'
@@ -37,9 +39,9 @@ local function scan_records()
   return page[2], page[1] == '0'
 end
 
--- end_quiet ends the alerts of a storm that fire and were not reported for the policy's quiet time, a page a snapshot. quietAt is
--- when there may be some: late by at most a sixteenth of that time, so that a large storm is not read for each of its alerts.
--- It returns how many it ended, and whether more have to be looked at now.
+-- end_quiet ends the alerts of a storm that fire and were not reported for the policy's quiet time, a page a snapshot.
+-- quietAt is when there may be some: late by at most a sixteenth of that time, so that a large storm is not read for
+-- each of its alerts. It returns how many it ended, and whether more have to be looked at now.
 local function end_quiet()
   if g.state ~= 'storm' or g.storm.firing == 0 or now < g.quietAt then return 0, false end
   if g.quietOldest == 0 then set(g, {quietOldest = now, cursor = '0'}) end
@@ -72,19 +74,21 @@ if more then -- Nothing is written before all of it has been looked at.
   return {'busy', now}
 end
 -- An import, too, may find that all alerts of a storm are over.
-if g.state == 'storm' and g.storm.firing == 0 and not g.storm.truncated then end_storm(g, quiet > 0 and 'Quiet' or 'AllResolved') end
+if g.state == 'storm' and g.storm.firing == 0 and not g.storm.truncated then
+  end_storm(g, quiet > 0 and 'Quiet' or 'AllResolved')
+end
 age(g)
 if g.touched then store(g, g.object, g.storm) end
 g.touched = nil
 local absorbed, pending = absorb_rest(g, INCIDENTS)
 
--- Under a lease that a fold granted, what was opened after that fold waits for the next flush: of a burst only the first
--- incident is written, and by then the others are part of its storm.
+-- Under a lease that a fold granted, what was opened after that fold waits for the next flush: of a burst only the
+-- first incident is written, and by then the others are part of its storm.
 local upto = held and not at_once and g.leaseRevision or 0
 set(g, {leaseRevision = 0})
 
--- spread makes an interval up to a quarter shorter, by the group's id, so that groups that opened together are not written together
--- for as long as they last.
+-- spread makes an interval up to a quarter shorter, by the group's id, so that groups that opened together are not
+-- written together for as long as they last.
 local function spread(interval)
   return math.max(g.limits.flushMin, math.floor(interval * (1 - tonumber(string.sub(id, 3, 6), 16) / 262144)))
 end
@@ -122,8 +126,8 @@ end
 local records = {}
 if storm and redis.call('HLEN', g.keys.alerts) <= PAGE then records = redis.call('HGETALL', g.keys.alerts) end
 
--- purge drops tombstones that have served their time, a page a snapshot, and younger ones when there are too many. A storm that
--- has yet to be written for the last time keeps its records until then.
+-- purge drops tombstones that have served their time, a page a snapshot, and younger ones when there are too many. A
+-- storm that has yet to be written for the last time keeps its records until then.
 local function purge()
   local size = redis.call('HLEN', g.keys.alerts)
   if storm or g.quietOldest > 0 or size <= (g.storm and g.storm.total or 0) then return end
@@ -139,13 +143,16 @@ end
 purge()
 
 -- With nothing open all records are tombstones.
-if g.state == 'calm' and redis.call('EXISTS', g.keys.open) == 0 and not storm and now >= g.lastSeen + g.limits.quiet then
+local over = now >= g.lastSeen + g.limits.quiet
+if g.state == 'calm' and redis.call('EXISTS', g.keys.open) == 0 and not storm and over then
   redis.call('UNLINK', g.keys.alerts, g.keys.recent)
   if redis.call('EXISTS', g.keys.todo) == 0 then
     account(g, 0, 0, 0, '')
     redis.call('UNLINK', g.keys.hash, g.keys.objects, g.keys.open, g.keys.todo)
     redis.call('ZREM', due, id)
-    if g.overflow == '0' and redis.call('HINCRBY', groups, g.policy, -1) <= 0 then redis.call('HDEL', groups, g.policy) end
+    if g.overflow == '0' and redis.call('HINCRBY', groups, g.policy, -1) <= 0 then
+      redis.call('HDEL', groups, g.policy)
+    end
     return {'none'}
   end
 end

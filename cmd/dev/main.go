@@ -1,9 +1,9 @@
 // Command dev is Stormfold for a first look and for development, without a cluster:
 //
 //	dev run      the function, with an embedded Redis and Kubernetes API unless real ones are named
-//	dev storm    fifteen alerts at once, sent to it, and the one incident that they become
+//	dev storm    fifteen alerts at once, sent to it; while they fire, that they are resolved
 //
-// STORMFOLD_REDIS_URL names a real Redis, KUBECONFIG a real API server.
+// STORMFOLD_REDIS_URL names a real Redis, DEV_KUBECONFIG the kubeconfig file of a real API server.
 package main
 
 import (
@@ -11,16 +11,18 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // A second Ctrl-C ends it at once.
 	commands := map[string]func(context.Context) error{"run": run, "storm": storm}
 	if len(os.Args) == 2 && commands[os.Args[1]] != nil {
 		if err := commands[os.Args[1]](ctx); err != nil {
-			fmt.Fprintln(os.Stderr, "dev:", err)
+			fmt.Fprintln(os.Stderr, "dev:", strings.ReplaceAll(err.Error(), "\n", "\ndev: "))
 			os.Exit(1)
 		}
 		return

@@ -13,18 +13,36 @@ import (
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/internal/projector"
+	"github.com/stormfold/stormfold/internal/tree"
 )
 
-// table prints incidents as kubectl get --watch does: a line for each change.
+// settled is how long nothing has changed when the picture of an incident is drawn: longer than the pause between the first
+// two writes of a group.
+const settled = 2 * time.Second
+
+// drawnResources is how many resources of a kind a picture shows.
+const drawnResources = 5
+
+// table prints incidents as kubectl get --watch does, a line for each change, and under them the picture of the newest.
 type table struct {
-	mu   sync.Mutex
-	out  io.Writer
-	seen map[string]string
+	mu      sync.Mutex
+	out     io.Writer
+	picture tree.Picture
+	// known are all incidents by their names, changed those since the last picture.
+	known   map[string]v1alpha1.Incident
+	changes []string
+	// headless: a picture stands between the head and the next line.
+	headless bool
+	draw     *time.Timer
 }
 
-func newTable(out io.Writer) *table { return &table{out: out, seen: map[string]string{}} }
+func newTable(out io.Writer, color bool) *table {
+	t := &table{out: out, known: map[string]v1alpha1.Incident{}, picture: tree.Picture{Color: color, Most: drawnResources}}
+	t.draw = time.AfterFunc(time.Hour, t.drawNewest)
+	return t
+}
 
-const row = "%-36s %-6s %-20s %-11s %-9s %6v %6v %-9s %s\n"
+const row = "%-34s %-6s %-9s %-9s %6v %6v  %-6s %s\n"
 
 func (t *table) say(format string, args ...any) {
 	t.mu.Lock()
@@ -35,7 +53,11 @@ func (t *table) say(format string, args ...any) {
 func (t *table) head() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintf(t.out, row, "NAME", "TYPE", "ALERT", "NAMESPACE", "SEVERITY", "FIRING", "TOTAL", "STATE", "AGE")
+	t.printHead()
+}
+
+func (t *table) printHead() {
+	fmt.Fprintf(t.out, row, "NAME", "TYPE", "STATE", "SEVERITY", "FIRING", "TOTAL", "SINCE", "SUBJECT")
 }
 
 // changed prints an incident whose status is known.
@@ -43,19 +65,65 @@ func (t *table) changed(i v1alpha1.Incident, deleted bool) {
 	if i.Status.State == "" {
 		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.headless {
+		t.headless = false
+		t.printHead()
+	}
 	state := string(i.Status.State)
 	if deleted {
 		state = "(deleted)"
+		delete(t.known, i.Name)
+	} else {
+		t.known[i.Name] = i
+		t.changes = append(t.changes, i.Name)
+		t.draw.Reset(settled)
 	}
+	fmt.Fprintf(t.out, row, i.Name, i.Status.Type, state, cmp.Or(i.Status.Severity, "-"), i.Status.Alerts.Firing,
+		i.Status.Alerts.Total, since(i.Status.StartedAt), i.Status.About)
+}
+
+// since is how long ago something was, as kubectl prints it.
+func since(at *metav1.Time) string {
+	if at == nil {
+		return "-"
+	}
+	return duration.HumanDuration(time.Since(at.Time))
+}
+
+// drawNewest draws the newest of the incidents that changed. One that was absorbed is not drawn while there is another.
+func (t *table) drawNewest() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintf(t.out, row, i.Name, i.Status.Type, i.Spec.AlertName, i.Labels[v1alpha1.LabelAlertNamespace],
-		cmp.Or(i.Status.Severity, "-"), i.Status.Alerts.Firing, i.Status.Alerts.Total, state,
-		duration.HumanDuration(time.Since(i.CreationTimestamp.Time)))
+	var newest *v1alpha1.Incident
+	for _, name := range t.changes {
+		i, there := t.known[name]
+		if !there {
+			continue
+		}
+		if newest == nil || i.Status.State != v1alpha1.StateAbsorbed || newest.Status.State == v1alpha1.StateAbsorbed {
+			newest = &i
+		}
+	}
+	t.changes = nil
+	if newest == nil {
+		return
+	}
+	all := make([]v1alpha1.Incident, 0, len(t.known))
+	for _, i := range t.known {
+		all = append(all, i)
+	}
+	t.picture.Now = time.Now()
+	fmt.Fprintln(t.out)
+	t.picture.Draw(t.out, tree.Of(*newest, all))
+	fmt.Fprintln(t.out)
+	t.headless = true
 }
 
 // follow looks at a real API server once a second and prints what changed.
 func (t *table) follow(ctx context.Context, incidents projector.Incidents, namespace string) {
+	seen := map[string]string{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -64,12 +132,14 @@ func (t *table) follow(ctx context.Context, incidents projector.Incidents, names
 		}
 		list, err := incidents.List(ctx, namespace, metav1.ListOptions{Limit: 500})
 		if err != nil {
-			t.say("cannot list incidents: %v", err)
+			if ctx.Err() == nil {
+				t.say("cannot list incidents: %v", err)
+			}
 			continue
 		}
 		for _, i := range list.Items {
-			if version := i.ResourceVersion; t.seen[i.Name] != version {
-				t.seen[i.Name] = version
+			if version := i.ResourceVersion; seen[i.Name] != version {
+				seen[i.Name] = version
 				t.changed(i, false)
 			}
 		}

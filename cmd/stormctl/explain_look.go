@@ -39,7 +39,7 @@ type groupStatus struct {
 	Waiting           int    `json:"waiting"`
 	// CooldownUntil is until when an alert reopens the storm that is over.
 	CooldownUntil time.Time   `json:"cooldownUntil,omitzero"`
-	LastSeen      time.Time   `json:"heardAt,omitzero"`
+	LastSeen      time.Time   `json:"lastSeenAt,omitzero"`
 	Due           time.Time   `json:"due,omitzero"`
 	Now           time.Time   `json:"now"`
 	Alert         alertStatus `json:"alert"`

@@ -1,13 +1,16 @@
 package projector
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -97,21 +100,43 @@ func (m *Memory) Delete(_ context.Context, namespace, name string, only metav1.P
 	return nil
 }
 
-// List returns all that match the label selector, in one page.
+// List returns all that match the selectors, in the order of their names and in one page.
 func (m *Memory) List(_ context.Context, namespace string, options metav1.ListOptions) (*v1alpha1.IncidentList, error) {
 	selector, err := labels.Parse(options.LabelSelector)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	byField, err := fields.ParseSelector(options.FieldSelector)
 	if err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := &v1alpha1.IncidentList{}
+	out.ResourceVersion = strconv.Itoa(m.version)
 	for key, stored := range m.objects {
-		if (namespace == "" || key.Namespace == namespace) && selector.Matches(labels.Set(stored.Labels)) {
+		if (namespace == "" || key.Namespace == namespace) && selector.Matches(labels.Set(stored.Labels)) &&
+			byField.Matches(selectable(stored)) {
 			out.Items = append(out.Items, *stored.DeepCopy())
 		}
 	}
+	slices.SortFunc(out.Items, func(a, b v1alpha1.Incident) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
 	return out, nil
+}
+
+// selectable are the fields of an incident that can be selected by, as in the CRD.
+func selectable(i *v1alpha1.Incident) fields.Set {
+	var s v1alpha1.Subject
+	if i.Status.Subject != nil {
+		s = *i.Status.Subject
+	}
+	return fields.Set{
+		"metadata.name": i.Name, "metadata.namespace": i.Namespace, "status.state": string(i.Status.State),
+		"status.type": string(i.Status.Type), "status.severity": i.Status.Severity,
+		"status.subject.kind": s.Kind, "status.subject.namespace": s.Namespace, "status.subject.name": s.Name,
+	}
 }
 
 // Allowed is always true.

@@ -44,13 +44,13 @@ func knownOf(o aggregator.Object, severity string) known {
 //	          | M " alerts ended at " TIME " after " LENGTH                                     Quiet
 //	          | "closed at " TIME " after " LENGTH " with " N " of " M " alerts firing"         MaxDuration
 //	          | M " alerts absorbed by " NAME " at " TIME                                       Absorbed
-//	detail    = [ "all " ] SUBJECT, or "about " R " resources" and the first hotspot
+//	detail    = [ "all " [ "on " ] ] SUBJECT, or "about " R " resources" and the first hotspot
 //	          | [ N " " ] SEVERITY
 //	          | Q " no longer reported"
 //	          | "reopened " N " times"
 //
-// A lone alert is "1 alert", without "of" and "all". TIME is "12:37 UTC on Nov 25", since nothing writes the incident anew
-// when the day ends.
+// A lone alert is "1 alert", without "of" and "all". TIME is "12:37 UTC on Nov 25": it has the date, since nothing writes the
+// incident again when the day ends.
 func describe(st *v1alpha1.IncidentStatus, k known) {
 	st.About = about(st)
 	parts := []string{what(st, k)}
@@ -147,6 +147,8 @@ func details(st *v1alpha1.IncidentStatus, k known) []string {
 		out = append(out, object(st.Subject))
 	case st.Subject != nil && st.Subject.Kind == "Namespace":
 		out = append(out, "all in namespace "+st.Subject.Name)
+	case st.Subject != nil && st.Subject.Kind == "Node" && st.ResourceCount > 1:
+		out = append(out, "all on "+object(st.Subject))
 	case st.Subject != nil:
 		out = append(out, "all "+object(st.Subject))
 	case st.ResourceCount > 0:
@@ -186,7 +188,7 @@ func object(s *v1alpha1.Subject) string {
 func message(st *v1alpha1.IncidentStatus, k known, c metav1.Condition) string {
 	switch c.Reason {
 	case v1alpha1.ReasonBelowThreshold:
-		return "1 alert, which is no storm"
+		return "1 alert, not a storm"
 	case v1alpha1.ReasonThresholdCrossed:
 		return fmt.Sprintf("%s; the group crossed its policy's threshold at %s", total(st, k), moment(&c.LastTransitionTime))
 	case v1alpha1.ReasonAlertsFiring:

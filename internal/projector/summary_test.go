@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func TestSummary(t *testing.T) {
 		"lone alert": {
 			1, func(o *aggregator.Object) { o.Storm = false }, "Pod/shop/web-7d9f8b6c5d-bbbbb",
 			"1 alert firing since 03:00 UTC on May 1, Pod/web-7d9f8b6c5d-bbbbb in shop, warning",
-			"1 of 1 alert firing", "1 alert, which is no storm",
+			"1 of 1 alert firing", "1 alert, not a storm",
 		},
 		"lower bounds": {
 			15, func(o *aggregator.Object) { o.Beyond = 5 }, "Deployment/shop/web",
@@ -108,7 +109,7 @@ func TestSummary(t *testing.T) {
 				o.Storm, o.State, o.AbsorbedBy, o.EndedAt = false, aggregator.StateAbsorbed, "pod-down-y", start.Add(time.Minute)
 			}, "Pod/shop/web-7d9f8b6c5d-bbbbb",
 			"1 alert absorbed by pod-down-y at 03:01 UTC on May 1, Pod/web-7d9f8b6c5d-bbbbb in shop, warning",
-			"1 alert absorbed by pod-down-y, which shows all alerts of the group", "1 alert, which is no storm",
+			"1 alert absorbed by pod-down-y, which shows all alerts of the group", "1 alert, not a storm",
 		},
 		"imported": {
 			15, func(o *aggregator.Object) { o.Members[0].Resource, o.Members[0].Severity = subject.Resource{}, "" }, "Namespace/shop",
@@ -164,6 +165,19 @@ func TestPercent(t *testing.T) {
 	} {
 		require.EqualValues(t, c.want, percent(c.part, c.all), "%d of %d", c.part, c.all)
 	}
+}
+
+// Alerts about a node and what runs on it.
+func TestOnANode(t *testing.T) {
+	s, o := storm(4)
+	o.Members[0].Resource = subject.Resource{Kind: "Node", Name: "node-0"}
+	for i := range o.Members {
+		o.Members[i].Breakdown = []aggregator.Label{{Name: "node", Value: "node-0"}}
+		o.Members[i].Resource.Name = fmt.Sprintf("node-%d", i)
+	}
+	st := Render(s, o).Status
+	require.Equal(t, "Node/node-0", st.About)
+	require.Equal(t, "3 of 4 alerts firing since 03:00 UTC on May 1, all on Node/node-0, 2 critical", st.Summary)
 }
 
 // What all alerts share is among the common labels, and no hotspot.

@@ -57,17 +57,25 @@ func (p Picture) Draw(w io.Writer, t Incident) {
 	if (p.Wide || p.Namespaces) && t.Namespace != "" {
 		name = t.Namespace + "/" + name
 	}
-	fmt.Fprintf(w, "%s  %s  %s%s  %d of %s firing\n", p.paint(bold, name), t.Type,
-		p.paint(cmp.Or(state, dim), string(t.State)), human.Before("  ", t.Severity), t.Alerts.Firing, human.Count(int(t.Alerts.Total), "alert"))
+	fmt.Fprintf(w, "%s  %s  %s%s", p.paint(bold, name), t.Type, p.paint(cmp.Or(state, dim), string(t.State)),
+		human.Before("  ", t.Severity))
+	if t.Summary == "" {
+		fmt.Fprintf(w, "  %d of %s firing", t.Alerts.Firing, human.Count(int(t.Alerts.Total), "alert"))
+	}
+	fmt.Fprintln(w)
 	hang(w, "", p.branches(t))
 }
 
 // branches are the parts of an incident, those that have something to say.
 func (p Picture) branches(t Incident) []branch {
-	out := []branch{
-		{text: "policy " + t.Policy + human.Before(": ", human.Labels(t.GroupLabels))},
-		{text: p.times(t)},
+	var out []branch
+	if t.Summary != "" {
+		out = append(out, branch{text: t.Summary})
 	}
+	out = append(out,
+		branch{text: "policy " + t.Policy + human.Before(": ", human.Labels(t.GroupLabels))},
+		branch{text: p.times(t)},
+	)
 	if t.AbsorbedBy != "" {
 		out = append(out, branch{text: "absorbed by " + t.AbsorbedBy})
 	}

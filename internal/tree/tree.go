@@ -32,6 +32,8 @@ type Incident struct {
 	Type         v1alpha1.Type        `json:"type"`
 	State        v1alpha1.State       `json:"state"`
 	Severity     string               `json:"severity"`
+	Summary      string               `json:"summary,omitempty"`
+	Subject      *v1alpha1.Subject    `json:"subject,omitempty"`
 	Alerts       v1alpha1.AlertCounts `json:"alerts"`
 	Reopened     int32                `json:"reopened"`
 	Truncated    bool                 `json:"truncated"`
@@ -72,8 +74,10 @@ type Named struct {
 func Of(i v1alpha1.Incident, all []v1alpha1.Incident) Incident {
 	st := i.Status
 	out := Incident{
-		Name: i.Name, Namespace: i.Namespace, Policy: i.Spec.Policy, AlertName: i.Spec.AlertName, GroupLabels: i.Spec.GroupLabels,
-		Type: st.Type, State: st.State, Severity: st.Severity, Alerts: st.Alerts, Reopened: st.Reopened, Truncated: st.Truncated,
+		Name: i.Name, Namespace: i.Namespace, Policy: i.Spec.Policy, AlertName: i.Spec.AlertName,
+		GroupLabels: i.Spec.GroupLabels,
+		Type:        st.Type, State: st.State, Severity: st.Severity, Summary: st.Summary, Subject: st.Subject,
+		Alerts: st.Alerts, Reopened: st.Reopened, Truncated: st.Truncated,
 		StartedAt: st.StartedAt, StormAt: st.StormAt, LastChangeAt: st.LastChangeAt, ResolvedAt: st.ResolvedAt,
 		CommonLabels: st.CommonLabels, Exemplar: st.Exemplar, Hotspots: st.Hotspots, ResourceCount: st.ResourceCount,
 		Resources: grouped(st.Resources), Conditions: st.Conditions, AbsorbedBy: st.AbsorbedBy, Absorbed: []string{},
@@ -90,7 +94,9 @@ func Of(i v1alpha1.Incident, all []v1alpha1.Incident) Incident {
 // grouped are resources by namespace and kind, in the order of their names and firing ones first.
 func grouped(resources []v1alpha1.Resource) []InNamespace {
 	sorted := slices.SortedFunc(slices.Values(resources), func(a, b v1alpha1.Resource) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), first(a.Firing, b.Firing), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), first(a.Firing, b.Firing), cmp.Compare(a.Name, b.Name),
+		)
 	})
 	out := []InNamespace{}
 	for _, r := range sorted {

@@ -44,9 +44,13 @@ var call = regexp.MustCompile(`redis\.p?call\('([A-Z]+)'`)
 // TestACLAllowsWhatIsCalled: the user of deploy/redis has the commands that scripts and Go call, and no other.
 func TestACLAllowsWhatIsCalled(t *testing.T) {
 	called := maps.Clone(outside)
-	scripts, err := filepath.Glob(filepath.Join(root, "aggregator/lua/*.lua"))
-	require.NoError(t, err)
-	require.NotEmpty(t, scripts)
+	var scripts []string
+	for _, pattern := range []string{"aggregator/lua/*.lua", "aggregator/lua/include/*.lua"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		scripts = append(scripts, files...)
+	}
 	for _, script := range scripts {
 		content, err := os.ReadFile(script)
 		require.NoError(t, err)

@@ -57,6 +57,16 @@ func TestTriggerLetsThroughWhatIsTaken(t *testing.T) {
 	}
 }
 
+// TestTrialIgnoresWarningsAboutItself: the Trigger of the trial keeps back Events of Stormfold's own namespace, and nothing else.
+func TestTrialIgnoresWarningsAboutItself(t *testing.T) {
+	trigger := find(t, render(t, filepath.Join(root, "deploy/trial")), "Trigger", "stormfold")
+	filters, _, err := unstructured.NestedSlice(trigger.Object, "spec", "filters")
+	require.NoError(t, err)
+	require.Len(t, filters, 2)
+	subject := fmt.Sprintf("/apis/v1/namespaces/%s/events/", trigger.GetNamespace())
+	require.Equal(t, map[string]any{"not": map[string]any{"prefix": map[string]any{"subject": subject}}}, filters[1])
+}
+
 // TestDocumentedAlertmanager: Alertmanager takes the configuration of docs/install.md, and it is the one that the text is about.
 func TestDocumentedAlertmanager(t *testing.T) {
 	block := regexp.MustCompile("(?s)## Alertmanager\n.*?```yaml\n(.*?)```").FindStringSubmatch(file(t, "docs/install.md"))

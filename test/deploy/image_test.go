@@ -27,10 +27,10 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// programs are what there is an image of.
+// programs are the programs with an image.
 var programs = []string{"alertmanager-source", "dead-letters", "stormfold"}
 
-// imageDate is the date of the images in the test.
+// imageDate is the creation date of the test's images.
 var imageDate = time.Date(2026, 3, 1, 10, 16, 0, 0, time.UTC)
 
 // TestImages: make image gives the same images from two copies of the sources in different places, for both architectures,

@@ -163,7 +163,7 @@ func (b *bed) follow(t *testing.T, s shell, c command) {
 	t.Cleanup(func() {
 		prints(c.prints, 30*time.Second)
 		if c.text == watch {
-			prints([]string{"...", "kube-pod-crash-looping-lnqbpcklvf Storm KubePodCrashLooping shop critical 15 15 Firing 1s"}, 30*time.Second)
+			prints([]string{"...", "kube-pod-crash-looping-lnqbpcklvf Storm Firing critical 15 15 1s Deployment/shop/checkout"}, 30*time.Second)
 		}
 		require.True(t, process.Running(), "%s has ended", c.text)
 	})
@@ -202,7 +202,7 @@ func (b *bed) serveFunction(t *testing.T) {
 	if b.pod != nil && b.pod.Running() {
 		return
 	}
-	b.pod = b.shell(b.t, b.env).start(b.t, "go run ./cmd/dev run")
+	b.pod = b.shell(b.t, b.env).start(b.t, "DEV_KUBECONFIG=$KUBECONFIG go run ./cmd/dev run")
 	require.Eventually(t, func() bool {
 		response, err := http.Get("http://" + b.function + "/health/readiness")
 		if err != nil {

@@ -75,7 +75,8 @@ func commands(block []string, at string) (out []command) {
 
 // changing matches the parts of a line that differ from run to run.
 var changing = regexp.MustCompile(strings.Join([]string{
-	`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?`,                // times
+	`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?`, // times
+	`\d\d:\d\d UTC on [A-Z][a-z]{2} \d+`,
 	`127\.0\.0\.1:\d+`,                                   // addresses
 	`\b\d+(\.\d+)? (s|ms)\b`, `\b(\d+(\.\d+)?[dhms])+\b`, // durations
 	`-[a-z2-7]{10}\b`, // the ends of incidents' names
@@ -93,6 +94,8 @@ func pattern(line string) string {
 			out.WriteString(` +`)
 		case strings.HasPrefix(part, "-"):
 			out.WriteString(`-[a-z2-7]{10}`)
+		case strings.Contains(part, " UTC on "):
+			out.WriteString(`\d\d:\d\d UTC on [A-Z][a-z]{2} \d+`)
 		default:
 			out.WriteString(`[\dTZdhms.: -]+`)
 		}

@@ -79,7 +79,8 @@ func newBed(t *testing.T) *bed {
 	}
 	b.bare = []string{
 		"PATH=" + path + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "KUBECACHEDIR=" + t.TempDir(),
-		"LISTEN_ADDRESS=" + b.function, "DEV_WEBHOOK_ADDRESS=" + address(), "STORMFOLD_METRICS_ADDRESS=" + address(),
+		"LISTEN_ADDRESS=" + b.function, "DEV_WEBHOOK_ADDRESS=" + address(), "DEV_API_ADDRESS=" + address(),
+		"STORMFOLD_METRICS_ADDRESS=" + address(),
 		// Go's caches stay where they are, and packages that were compiled elsewhere count.
 		"GOCACHE=" + goEnv(t, "GOCACHE"), "GOMODCACHE=" + goEnv(t, "GOMODCACHE"), "GOPATH=" + goEnv(t, "GOPATH"), "GOFLAGS=-trimpath",
 	}

@@ -24,15 +24,23 @@ func keeping(t *testing.T) *testbed.RedisServer {
 	return testbed.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
 }
 
-// passing starts a pod whose alerts do not wait for Redis. Its time-outs are short, its lease and sweep as short as they may be.
+// passing starts a pod whose alerts do not wait for Redis, and awaits its first sweep, which compares all shards with Kubernetes. Its
+// time-outs are short, its lease and sweep as short as they may be.
 func passing(t *testing.T, rdb *testbed.RedisServer, env ...string) *pod {
 	t.Helper()
 	policies := filepath.Join(t.TempDir(), "policies.yaml")
 	require.NoError(t, os.WriteFile(policies, []byte("policies:\n  - {name: default, onRedisFailure: passthrough, flush: {min: 100ms}}\n"), 0o600))
-	return startPod(t, append([]string{
+	p := startPod(t, append([]string{
 		"STORMFOLD_REDIS_URL=" + rdb.URL, "STORMFOLD_POLICIES=" + policies, "STORMFOLD_REDIS_TIMEOUT=300ms",
 		"STORMFOLD_REQUEST_TIMEOUT=8s", "STORMFOLD_LEASE=5s", "STORMFOLD_SWEEP_INTERVAL=1s",
 	}, env...)...)
+	eventually(t, 30*time.Second, func() error {
+		if n := (&scene{t: t, pod: p}).metrics()[`stormfold_sweeps_total{result="ok"}`]; n == "0" {
+			return fmt.Errorf("%s sweeps", n)
+		}
+		return nil
+	})
+	return p
 }
 
 // letter is an event that is delivered again and again, the same each time, as a broker does.

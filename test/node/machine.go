@@ -44,6 +44,24 @@ func missing() error {
 	return nil
 }
 
+// noOtherKubelet fails when pods run on this machine: the cgroups of pods are the machine's, and a kubelet ends what it does not know.
+func noOtherKubelet() error {
+	var lists []string
+	for _, pattern := range []string{"/*/*", "/*/*/*"} { // Of guaranteed pods, and of the others.
+		found, err := filepath.Glob("/sys/fs/cgroup/memory/kubepods" + pattern + "/cgroup.procs")
+		if err != nil {
+			return err
+		}
+		lists = append(lists, found...)
+	}
+	for _, list := range lists {
+		if processes, err := os.ReadFile(list); err == nil && len(processes) > 0 {
+			return errors.New("a node needs a machine without another kubelet: there are pods in /sys/fs/cgroup/memory/kubepods")
+		}
+	}
+	return removeCgroups() // Those of a round that was killed.
+}
+
 // mountProc makes this mount namespace private, and /proc that of this pid namespace.
 func mountProc() error {
 	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {

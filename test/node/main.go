@@ -66,6 +66,9 @@ func run(ctx context.Context, about string, count int, document string, stay boo
 		return err
 	}
 	defer unlock()
+	if err := noOtherKubelet(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "stormfold-node-")
 	if err != nil {
 		return err

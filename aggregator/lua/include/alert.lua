@@ -9,7 +9,8 @@ end
 
 local function record(g, a, r, status, mark, object)
   r = r or {}
-  r.status, r.mark, r.at, r.generation, r.object, r.starts, r.rest = status, mark, a.at, g.generation, object, a.starts, a.rest
+  r.status, r.mark, r.at, r.starts, r.rest = status, mark, a.at, a.starts, a.rest
+  r.generation, r.object = g.generation, object
   put_sources(r, a.known)
   put_record(g, a.fingerprint, r)
 end
@@ -144,8 +145,8 @@ local function apply(g, a)
   end
   if news and a.status == 'f' and firing then return fires(g, a, r) end
 
-  -- It does not fire. A tombstone is shown when a report tells that it fired since its last incident, or, in a storm, that it
-  -- ended only now.
+  -- It does not fire. A tombstone is shown when a report tells that it fired since its last incident, or, in a storm,
+  -- that it ended only now.
   local since = r.mark == 't' and (tonumber(r.object) or 0)
   if since then
     local fired = a.status == 'f' and reported > since and (since == 0 or reported <= (source.r or 0))

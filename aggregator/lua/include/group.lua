@@ -22,8 +22,8 @@ local function get_entry(g, name)
   return raw and cjson.decode(raw) or nil
 end
 
--- account keeps the numbers of the shard: open incidents of single alerts (#A), open storms (#S), overflow groups (#O), and the
--- groups of each kind that have something open (@ and the kind). A group remembers what it has contributed.
+-- account keeps the numbers of the shard: open incidents of single alerts (#A), open storms (#S), overflow groups (#O),
+-- and the groups of each kind that have something open (@ and the kind). A group remembers what it has contributed.
 local function account(g, alerts, storms, overflow, kind)
   local now = alerts .. ' ' .. storms .. ' ' .. overflow .. ' ' .. kind
   if now == g.contribution then return end
@@ -37,15 +37,15 @@ local function account(g, alerts, storms, overflow, kind)
   set(g, {contribution = now})
 end
 
--- key_count is how many of the group's keys exist, besides hash and waiting. Redis loses a key whole or not at all, so a group
--- that remembers another number has lost one.
+-- key_count is how many of the group's keys exist, besides hash and waiting. Redis loses a key whole or not at all, so
+-- a group that remembers another number has lost one.
 local function key_count(k) return redis.call('EXISTS', k.alerts, k.objects, k.open, k.todo, k.recent) end
 
 -- RETRY is the longest delay (ms) before a failed write is tried again.
 local RETRY = 10000
 
-local NUMBERS = {'revision', 'generation', 'since', 'absorbRevision', 'lastSeen', 'quietAt', 'quietOldest', 'leaseUntil',
-  'leaseRevision', 'interval', 'notBefore', 'lastFlush', 'importedAt'}
+local NUMBERS = {'revision', 'generation', 'since', 'absorbRevision', 'lastSeen', 'quietAt', 'quietOldest',
+  'leaseUntil', 'leaseRevision', 'interval', 'notBefore', 'lastFlush', 'importedAt'}
 
 -- create makes a group of which nothing is known. An overflow group does not count for maxGroups.
 local function create(g, policy, labels, overflow)
@@ -53,8 +53,9 @@ local function create(g, policy, labels, overflow)
   set(g, {policy = policy, labels = labels, overflow = overflow, generation = 1, since = 1})
 end
 
--- load reads the group: its fields, the storm's entry, and the policy's limits as given or remembered. out collects what
--- happens to its incidents. When Redis has lost a part of the group, the rest goes too, and the shard has to be imported.
+-- load reads the group: its fields, the storm's entry, and the policy's limits as given or remembered. out collects
+-- what happens to its incidents. When Redis has lost a part of the group, the rest goes too, and the shard has to be
+-- imported.
 local function load(k, id, now, limits)
   local g = {keys = k, id = id, now = now, out = {}, changed = {}, contribution = '0 0 0 '}
   local flat = redis.call('HGETALL', k.hash)

@@ -8,7 +8,8 @@ local MOST = 256
 -- LATE is how long (ms) after its start a sender may report a firing: Alertmanager's default group_interval.
 local LATE = 300000
 
--- deadline is when an incident that has been written wants attention: an open one for its end, an ended one for its deletion.
+-- deadline is when an incident that has been written wants attention: an open one for its end, an ended one for its
+-- deletion.
 local function deadline(g, e)
   if e.state ~= 'Firing' then return e.endedAt + g.limits.retention end
   local quiet = (e.type == 'Storm' and g.lastSeen or e.lastSeen) + g.limits.quiet
@@ -16,8 +17,8 @@ local function deadline(g, e)
   return math.min(quiet, e.openedAt + g.limits.maxDuration)
 end
 
--- overdue returns the reason for which an open incident has to end now, or nil. The alerts of a storm become quiet one by
--- one; a storm of which none fires ends when its group is quiet.
+-- overdue returns the reason for which an open incident has to end now, or nil. The alerts of a storm become quiet one
+-- by one; a storm of which none fires ends when its group is quiet.
 local function overdue(g, e)
   local silent = g.now >= (e.type == 'Storm' and g.lastSeen or e.lastSeen) + g.limits.quiet
   if silent and (e.type == 'Alert' or e.firing == 0) then return 'Quiet' end
@@ -73,13 +74,15 @@ end
 
 -- absorb makes an incident a part of another.
 local function absorb(g, name, e, by)
-  e.state, e.reason, e.absorbedBy, e.endedAt, e.changedAt, e.revision = 'Absorbed', nil, by, e.endedAt or g.now, g.now, bump(g)
+  e.state, e.reason, e.absorbedBy, e.endedAt = 'Absorbed', nil, by, e.endedAt or g.now
+  e.changedAt, e.revision = g.now, bump(g)
   store(g, name, e)
   transition(g, 'absorbed', name, e)
 end
 
--- absorb_rest absorbs what was open when the last storm began: at most MOST of it, and at most as many incidents as given.
--- Those that no pod was told to write are dropped instead. It returns how many it absorbed, and how many it looked at.
+-- absorb_rest absorbs what was open when the last storm began: at most MOST of it, and at most as many incidents as
+-- given. Those that no pod was told to write are dropped instead. It returns how many it absorbed, and how many it
+-- looked at.
 local function absorb_rest(g, most)
   local n, pending = 0, redis.call('ZRANGEBYSCORE', g.keys.open, '-inf', int(g.absorbRevision), 'LIMIT', 0, MOST)
   for _, name in ipairs(pending) do
@@ -99,9 +102,10 @@ local function successor(g, name, e)
   local revision = bump(g)
   local next = object_name(g, string.sub(name, 1, -12), revision)
   redis.call('HSET', g.keys.objects, next .. '#', redis.call('HGET', g.keys.objects, name .. '#') or '{}')
-  return next, {type = e.type, fingerprint = e.type == 'Alert' and e.fingerprint or nil, state = 'Firing', openedAt = g.now,
-    revision = revision, confirmed = 0, namespace = e.namespace, lastSeen = e.lastSeen, changedAt = g.now, reopened = 0,
-    total = e.firing, firing = e.firing, beyond = 0, truncated = e.truncated, cut = e.cut}
+  return next, {type = e.type, fingerprint = e.type == 'Alert' and e.fingerprint or nil, state = 'Firing',
+    openedAt = g.now, revision = revision, confirmed = 0, namespace = e.namespace, lastSeen = e.lastSeen,
+    changedAt = g.now, reopened = 0, total = e.firing, firing = e.firing, beyond = 0,
+    truncated = e.truncated, cut = e.cut}
 end
 
 -- hasten lets a first opening or a last end wait no longer than flushMin.
@@ -133,8 +137,8 @@ local function end_storm(g, reason)
   transition(g, new.stormAt and 'storm' or 'opened', next, new)
 end
 
--- expire ends an open incident of a single alert when its time is up. After MaxDuration a firing alert gets another incident
--- at once. It returns whether the incident has ended.
+-- expire ends an open incident of a single alert when its time is up. After MaxDuration a firing alert gets another
+-- incident at once. It returns whether the incident has ended.
 local function expire(g, name, e)
   local reason = overdue(g, e)
   if not reason then return false end
@@ -153,7 +157,8 @@ local function expire(g, name, e)
   return true
 end
 
--- reopens tells whether a firing alert reopens an incident that has ended: it began within the cooldown, or is reported then.
+-- reopens tells whether a firing alert reopens an incident that has ended: it began within the cooldown, or is reported
+-- then.
 local function reopens(g, a, ended)
   local last = ended + g.limits.cooldown
   return g.now < last or a.starts < last and g.now < last + LATE
@@ -171,7 +176,8 @@ local function next_due(g, open)
   local first, at = redis.call('ZRANGE', g.keys.todo, 0, 0, 'WITHSCORES'), math.huge
   if #first > 0 then at = tonumber(first[2]) end
   if at <= 1 then at = g.notBefore end
-  if open > 0 and redis.call('ZCOUNT', g.keys.open, '-inf', int(g.absorbRevision)) > 0 then at = math.min(at, g.notBefore) end
+  local absorbing = open > 0 and redis.call('ZCOUNT', g.keys.open, '-inf', int(g.absorbRevision)) > 0
+  if absorbing then at = math.min(at, g.notBefore) end
   if g.state ~= 'storm' and open == 0 and (#first == 0 or redis.call('EXISTS', g.keys.alerts) == 1) then
     local cool = g.state == 'cool' and g.storm.endedAt + g.limits.cooldown + LATE or 0
     at = math.min(at, math.max(g.lastSeen + g.limits.quiet, cool)) -- Tombstones have served their time.

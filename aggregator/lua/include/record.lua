@@ -1,5 +1,5 @@
--- The record of an alert: what the group remembers of it, packed, since its size is what a large storm costs. docs/design.md
--- describes the parts.
+-- The record of an alert: what the group remembers of it, packed, since its size is what a large storm costs.
+-- docs/design.md describes the parts.
 local RECORD = '^(.)(.)\31(%d+)\31(%d+)\31([^\31]*)\31(%-?%d+)\31([^\31]*)\31(.*)$'
 
 local function get_record(g, fingerprint)
@@ -12,8 +12,8 @@ local function get_record(g, fingerprint)
 end
 
 local function put_record(g, fingerprint, r)
-  redis.call('HSET', g.keys.alerts, fingerprint, table.concat({r.status .. r.mark, int(r.at), int(r.generation), r.object,
-    int(r.at - r.starts), r.sources or '', r.rest}, '\31'))
+  redis.call('HSET', g.keys.alerts, fingerprint, table.concat({r.status .. r.mark, int(r.at), int(r.generation),
+    r.object, int(r.at - r.starts), r.sources or '', r.rest}, '\31'))
 end
 
 -- live tells whether an alert fires and belongs to an open incident.

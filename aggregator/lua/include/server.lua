@@ -6,8 +6,8 @@ local function run_id()
   return type(info) == 'string' and info:match('run_id:(%w+)') or ''
 end
 
--- epoch_of returns the shard's epoch: '' when it has to be imported, 'again' when it was imported under another server, which
--- may have known more than this one.
+-- epoch_of returns the shard's epoch: '' when it has to be imported, 'again' when it was imported under another server,
+-- which may have known more than this one.
 local function epoch_of(due, epoch, server)
   if not imported(due, epoch) then return '' end
   if (redis.call('GET', server) or '') ~= run_id() then return 'again' end

@@ -4,8 +4,8 @@
 --   f s notifiedAt (ms) of the firing report, and its startsAt
 --   r e notifiedAt (ms) of the resolution, and its endsAt
 
--- PEERS is how far apart (ms) two Alertmanagers of a pair may report the same moment: each waits 15 s longer than the one
--- before it, and what it reports may have been true a little earlier.
+-- PEERS is how far apart (ms) two Alertmanagers of a pair may report the same moment: each waits 15 s longer than the
+-- one before it, and what it reports may have been true a little earlier.
 local PEERS = 180000
 
 -- MAX_SOURCES bounds the sources that a record keeps.
@@ -26,8 +26,8 @@ local function put_sources(r, known)
 end
 
 -- fires_by tells whether an alert fires by one source: by its later report, unless both came within PEERS and their own
--- times say otherwise. A firing that began before the known end is over; a resolution that ended before the known start is
--- about an earlier firing.
+-- times say otherwise. A firing that began before the known end is over; a resolution that ended before the known start
+-- is about an earlier firing.
 local function fires_by(x)
   if not x.f then return false end
   if not x.r then return true end

@@ -5,11 +5,11 @@
 local function open_incident(g, a, state)
   local revision = bump(g)
   local name, firing = object_name(g, a.slug, revision), state == 'Firing' and 1 or 0
-  local e = {type = 'Alert', fingerprint = a.fingerprint, state = state, openedAt = g.now, revision = revision, confirmed = 0,
-    namespace = a.namespace, lastSeen = g.now, changedAt = g.now, reopened = 0, total = 1, firing = firing, beyond = 0,
-    truncated = g.truncated or nil}
+  local e = {type = 'Alert', fingerprint = a.fingerprint, state = state, openedAt = g.now, revision = revision,
+    confirmed = 0, namespace = a.namespace, lastSeen = g.now, changedAt = g.now, reopened = 0, total = 1,
+    firing = firing, beyond = 0, truncated = g.truncated or nil}
   if firing == 1 then
-    if redis.call('EXISTS', g.keys.open) == 0 then -- The first waits for the policy's hold, and not for the flush interval.
+    if redis.call('EXISTS', g.keys.open) == 0 then -- The first waits for hold, and not for the flush interval.
       set(g, {notBefore = math.max(g.now + g.limits.hold, g.lastFlush + g.limits.flushMin), common = ''})
     end
     transition(g, 'opened', name, e)
@@ -22,15 +22,15 @@ local function open_incident(g, a, state)
   return name
 end
 
--- crowd counts the alerts that count for the threshold: those that fire, and those that are over and newly fired within the
--- window.
+-- crowd counts the alerts that count for the threshold: those that fire, and those that are over and newly fired within
+-- the window.
 local function crowd(g)
   redis.call('ZREMRANGEBYSCORE', g.keys.recent, '-inf', int(g.now - g.limits.window))
   return redis.call('ZCOUNT', g.keys.open, '(' .. int(g.absorbRevision), '+inf') + redis.call('ZCARD', g.keys.recent)
 end
 
--- promote makes the oldest open incident the storm. Incidents that this call has opened are dropped; absorb_rest absorbs the
--- others. A storm that began at its maximum duration would end at once, so what has expired ends first.
+-- promote makes the oldest open incident the storm. Incidents that this call has opened are dropped; absorb_rest
+-- absorbs the others. A storm that began at its maximum duration would end at once, so what has expired ends first.
 local function promote(g)
   absorb_rest(g, MOST) -- What an earlier storm has not absorbed yet belongs to that one.
   local from = '(' .. int(g.absorbRevision)
@@ -45,7 +45,8 @@ local function promote(g)
   e.generation, e.since, e.cut = g.generation, g.since, e.truncated and {['*'] = 0} or nil
   g.storm = e
   touch(g)
-  set(g, {state = 'storm', object = name, quietAt = g.now + g.limits.quiet, absorbInto = name, absorbRevision = g.revision})
+  set(g, {state = 'storm', object = name, quietAt = g.now + g.limits.quiet})
+  set(g, {absorbInto = name, absorbRevision = g.revision})
   store(g, name, e)
   redis.call('DEL', g.keys.recent)
   if n == 1 then return end -- With a threshold of 1 it becomes a storm with the next alert.

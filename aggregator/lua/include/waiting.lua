@@ -1,12 +1,12 @@
 -- #include incident
--- Alerts that wait until their shard has been imported from Kubernetes: of each source the latest firing report and the latest
--- resolution, as JSON, under identity, source and status; and under # the group's own fields.
+-- Alerts that wait until their shard has been imported from Kubernetes: of each source the latest firing report and the
+-- latest resolution, as JSON, under identity, source and status; and under # the group's own fields.
 
 -- wait keeps alerts for later. It returns an error when too many wait.
 local function wait(g, alerts)
   if redis.call('HLEN', g.keys.waiting) + #alerts > 3 * g.limits.maxAlerts + MOST then
-    return redis.error_reply("WAITING the group's incidents have not been imported from Kubernetes yet, and too many alerts "
-      .. 'wait for it')
+    return redis.error_reply("WAITING the group's incidents have not been imported from Kubernetes yet, and too many "
+      .. 'alerts wait for it')
   end
   for _, a in ipairs(alerts) do
     local key = a.fingerprint .. a.source .. a.status
@@ -21,8 +21,8 @@ local function wait(g, alerts)
   g.waits = true
 end
 
--- take_waiting puts alerts that have waited before the others, the oldest first. It returns the labels (JSON) of each, and
--- whether a notification of one of them was truncated.
+-- take_waiting puts alerts that have waited before the others, the oldest first. It returns the labels (JSON) of each,
+-- and whether a notification of one of them was truncated.
 local function take_waiting(g, alerts)
   local common, truncated, waited = {}, false, {}
   if not g.waits then return common, truncated end
