@@ -138,12 +138,24 @@ func (s *sender) plan() [][]planned {
 	for len(all) > 0 {
 		n := 1
 		if random.IntN(2) == 0 {
-			n = min(len(all), 1+random.IntN(4))
+			n = distinct(all[:min(len(all), 1+random.IntN(4))])
 		}
 		events = append(events, all[:n])
 		all = all[n:]
 	}
 	return events
+}
+
+// distinct is how many of the first reports are about different alerts: a notification reports an alert once.
+func distinct(reports []planned) int {
+	seen := map[string]bool{}
+	for n, p := range reports {
+		if seen[p.fingerprint] {
+			return n
+		}
+		seen[p.fingerprint] = true
+	}
+	return len(reports)
 }
 
 // run sends the whole plan, and then repeats what fires until over is closed. It returns when every event was taken, refused
