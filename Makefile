@@ -19,7 +19,7 @@ GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crd deploy/policies do
 	deploy/observability
 
 .PHONY: help
-help: ## Say what there is to make.
+help: ## List the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
 
 ##@ Try it
@@ -87,6 +87,14 @@ bench-check: ## Measure the cheap rows for a short time, and fail when one is ou
 faults: ## Run every fault and write the table of docs/reliability.md.
 	STORMFOLD_TESTBED_FAULTS=all STORMFOLD_TESTBED_FAULTS_TABLE=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 40m -v -skip "^TestTheDocument" ./test/faults
 
+# What a round on the node is about, trial or production, and how many there are.
+ROUND ?= trial
+ROUNDS ?= 1
+
+.PHONY: node
+node: ## Run what ships on a node of its own, with Knative, and write the table of docs/reliability.md. Linux, root.
+	go run ./test/node -round '$(ROUND)' -rounds '$(ROUNDS)' -document docs/reliability.md
+
 # A directory of recordings in place of ../shared/outages, and a file for the rows as JSON.
 DIR ?=
 JSON ?=
@@ -109,14 +117,27 @@ generate: ## Write what is generated: deepcopy, CRD, tables in docs, the policie
 	cp config/policies.yaml deploy/policies/policies.yaml
 	go run ./cmd/observability
 
-# The tag that deploy/ names.
-IMAGE_TAG ?= v0.1.0
+# The version of a release, which deploy/ names as the tag of the images, and what comes before the names of images.
+VERSION ?= v0.1.0
+IMAGE_TAG ?= $(VERSION)
+REPOSITORY ?= dev.local
 IMAGE_PLATFORMS ?= linux/amd64,linux/arm64
+CLI_PLATFORMS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64
 
 .PHONY: image
 image: ## Build the container images as OCI layouts in bin/image, without a registry or a daemon.
-	go run ./cmd/image -out bin/image -tag '$(IMAGE_TAG)' -platforms '$(IMAGE_PLATFORMS)' \
+	go run ./cmd/image -out bin/image -tag '$(IMAGE_TAG)' -repository '$(REPOSITORY)' -platforms '$(IMAGE_PLATFORMS)' \
 		./cmd/stormfold ./cmd/alertmanager-source ./cmd/dead-letters
+
+.PHONY: chart
+chart: ## Write the Helm chart to bin.
+	go run ./cmd/release -only chart -out bin -version '$(VERSION)' -repository '$(REPOSITORY)'
+
+.PHONY: release
+release: image ## Write all files of a release to bin/release: images, manifests, chart, command line, SBOM, checksums.
+	rm -rf bin/release
+	go run ./cmd/release -version '$(VERSION)' -repository '$(REPOSITORY)' -platforms '$(CLI_PLATFORMS)' -out bin/release
+	ls -l bin/release
 
 .PHONY: clean
 clean: ## Remove what was built here.

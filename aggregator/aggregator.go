@@ -134,12 +134,12 @@ func (a *Aggregator) sawClock(redisTime time.Time) {
 	a.offset.Store(time.Until(redisTime).Milliseconds())
 }
 
-// scriptClock is the first argument of every script: 0 for Redis' own clock.
-func (a *Aggregator) scriptClock() string {
+// scriptTime is the time (ms) that a script goes by: 0 for Redis' own clock.
+func (a *Aggregator) scriptTime() int64 {
 	if a.clock == nil {
-		return "0"
+		return 0
 	}
-	return strconv.FormatInt(a.clock().UnixMilli(), 10)
+	return a.clock().UnixMilli()
 }
 
 // checkVersion reads what INFO says of the server. Valkey names the Redis version that it is compatible with as

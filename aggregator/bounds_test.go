@@ -14,12 +14,12 @@ func TestBeyondMaxAlertsTheCountsAreLowerBounds(t *testing.T) {
 	l := newLab(t, func(p *config.Policy) { p.MaxAlerts = 10 })
 	f := l.fold(l.pods(10, Firing)...)
 	l.flush(f.Group, f.Token)
-	require.False(t, l.one(Open).Truncated)
+	require.False(t, l.one(StateFiring).Truncated)
 	l.pass(time.Minute)
 	for range 2 { // Redelivered, they are not counted again.
 		f = l.fold(l.pods(13, Firing)...)
 		l.flush(f.Group, f.Token)
-		o := l.one(Open)
+		o := l.one(StateFiring)
 		require.True(t, o.Truncated)
 		require.Equal(t, 10, o.Total)
 		require.Equal(t, 3, o.Beyond)
@@ -28,10 +28,10 @@ func TestBeyondMaxAlertsTheCountsAreLowerBounds(t *testing.T) {
 	l.pass(time.Minute)
 	f = l.fold(l.pods(13, Resolved)...)
 	l.flush(f.Group, f.Token)
-	require.Zero(t, l.one(Open).Firing, "what is not tracked may still fire")
+	require.Zero(t, l.one(StateFiring).Firing, "what is not tracked may still fire")
 	l.pass(5 * time.Hour)
 	l.sweep()
-	require.Equal(t, "Quiet", l.one(Ended).Reason)
+	require.Equal(t, "Quiet", l.one(StateResolved).Reason)
 }
 
 func TestATruncatedNotificationMarksItsIncidents(t *testing.T) {
@@ -121,7 +121,7 @@ func TestWritesOfTenThousandAlertsInAMinute(t *testing.T) {
 	}
 	l.pass(15 * time.Second)
 	l.sweep()
-	o := l.one(Open)
+	o := l.one(StateFiring)
 	require.Equal(t, 10000, o.Total)
 	require.Len(t, o.Members, 10000)
 	t.Logf("%d status writes for 10,000 alerts in a minute", l.writes)

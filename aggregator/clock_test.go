@@ -15,7 +15,7 @@ func TestOnlyRedisClockCounts(t *testing.T) {
 	l := newLab(t, nil)
 	a := New(Options{Redis: l.rdb, Lease: time.Second})
 	require.NoError(t, a.Load(t.Context()))
-	require.Equal(t, "0", a.scriptClock())
+	require.Zero(t, a.scriptTime())
 	near := func(want time.Time) { require.WithinDuration(t, want, a.Now(), 30*time.Second) }
 	near(time.Now())
 	a.sawClock(time.Now().Add(-7 * time.Minute)) // As if this pod were seven minutes ahead of Redis.

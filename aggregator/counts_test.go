@@ -39,10 +39,10 @@ func (l *lab) counted() Swept {
 		}
 		all.Total++
 		g := l.rdb.HGetAll(l.ctx, key).Val()
-		if g["st"] == "storm" {
+		if g["state"] == "storm" {
 			all.Storms++
 		}
-		if g["ovf"] == "1" {
+		if g["overflow"] == "1" {
 			all.Overflow++
 		}
 	}
@@ -82,7 +82,7 @@ func TestCountsSurviveLosses(t *testing.T) {
 		require.NoError(t, l.rdb.Del(l.ctx, fmt.Sprintf("{sf:%s}:g:%s%s", ShardName(ShardOf(f.Group)), f.Group, lost)).Err())
 		l.pass(time.Minute)
 		_, err := l.Snapshot(l.ctx, f.Group, "", true)
-		require.ErrorIs(t, err, ErrLost)
+		require.ErrorIs(t, err, ErrNotImported)
 		require.Zero(t, l.counts().Alerts, lost)
 		l.reimport()
 		l.pass(time.Minute)
@@ -95,7 +95,7 @@ func TestCountsSurviveLosses(t *testing.T) {
 	l := newLab(t, nil)
 	f := l.fold(l.pods(3, Firing)...)
 	shard := ShardOf(f.Group)
-	require.NoError(t, l.rdb.HDel(l.ctx, l.keys.group(f.Group).hash, "ca", "cs", "co").Err())
+	require.NoError(t, l.rdb.HDel(l.ctx, l.keys.group(f.Group).hash, "contribution").Err())
 	require.NoError(t, l.rdb.HDel(l.ctx, l.keys.groups(shard), "#A").Err())
 	l.pass(time.Second)
 	l.fold(l.pods(4, Firing)...)

@@ -32,7 +32,7 @@ func TestRedisClockStepsBack(t *testing.T) {
 	s, err := l.Snapshot(l.ctx, f.Group, "", false)
 	require.NoError(t, err, "the flush interval")
 	l.settle(s)
-	require.Equal(t, 8, l.one(Open).Total)
+	require.Equal(t, 8, l.one(StateFiring).Total)
 }
 
 // An alert that its policy's overflow group counts stays there when its own group could have a slot.
@@ -74,11 +74,8 @@ func TestAlertsThatWaitOutliveTheirGroupsHash(t *testing.T) {
 	require.Equal(t, "waiting", f.State)
 	require.NoError(t, l.rdb.Del(l.ctx, l.keys.group(f.Group).hash).Err())
 	l.imported()
-	_, err := l.Snapshot(l.ctx, f.Group, "", true)
-	require.ErrorIs(t, err, ErrLost)
-	require.NoError(t, l.FinishGroup(l.ctx, f.Group))
 	l.flush(f.Group, "")
-	o := l.one(Open)
+	o := l.one(StateFiring)
 	require.Equal(t, []int{6, 6}, []int{o.Total, o.Firing})
 	require.Equal(t, map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"}, o.CommonLabels)
 }
@@ -118,7 +115,7 @@ func TestAScanThatMissesAlertsIsNotWritten(t *testing.T) {
 	require.True(t, errors.Is(err, ErrUnavailable), "%v", err)
 	h.failing = false
 	l.flush(f.Group, f.Token)
-	require.Len(t, l.one(Open).Members, 1000)
+	require.Len(t, l.one(StateFiring).Members, 1000)
 }
 
 // What a sender left out of one notification it tells in a later one of the same group: then the storm's counts are exact, and it
@@ -135,11 +132,11 @@ func TestTruncationEnds(t *testing.T) {
 	}
 	send(true, "aa", l.pods(6, Firing)...)
 	send(true, "bb", l.pods(6, Firing)...)
-	require.True(t, l.one(Open).Truncated)
+	require.True(t, l.one(StateFiring).Truncated)
 	send(false, "aa", l.pods(8, Firing)...)
-	require.True(t, l.one(Open).Truncated, "the other group's notification is still cut")
+	require.True(t, l.one(StateFiring).Truncated, "the other group's notification is still cut")
 	send(false, "bb", l.pods(8, Firing)...)
-	require.False(t, l.one(Open).Truncated)
+	require.False(t, l.one(StateFiring).Truncated)
 	require.Equal(t, "cool", send(false, "aa", l.pods(8, Resolved)...).State)
 }
 
@@ -153,15 +150,14 @@ func TestAnEndToldAgainBeforeTheImport(t *testing.T) {
 	over := l.alert("web-0", Resolved)
 	f = l.fold(over)
 	l.flush(f.Group, f.Token)
-	o := l.one(Ended)
+	o := l.one(StateResolved)
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
 	l.imported()
 	l.pass(time.Minute)
 	over.NotifiedAt = l.now
 	l.fold(over)
 	labels := map[string]string{"alertname": "PodDown"}
-	_, err := l.Import(l.ctx, Imported{Group: f.Group, Policy: "default", Labels: labels, Object: o}, &l.policy)
-	require.NoError(t, err)
+	l.give(Imported{Group: f.Group, Policy: "default", Labels: labels, Object: o})
 	l.pass(time.Minute)
 	f = l.fold(l.alert("web-0", Firing))
 	require.Equal(t, []TransitionType{Reopened}, types(f))

@@ -147,8 +147,11 @@ func (a *Aggregator) foldAgain(ctx context.Context, parts []Group, calls []call,
 
 // Replay folds alerts of a group that have waited for its import, at most 256 of them; Snapshot tells of more.
 func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
-	reply, err := a.scripts.fold.Run(ctx, a.rdb, a.keys.script(group),
-		a.scriptClock(), "", a.lease.Milliseconds(), group, "", "", "", "", "", "", "", "", "").Result()
+	c, err := a.policyless(group, "", "")
+	if err != nil {
+		return Folded{}, err
+	}
+	reply, err := a.scripts.fold.Run(ctx, a.rdb, c.keys, c.args...).Result()
 	if err != nil {
 		return Folded{}, fmt.Errorf("folding what waited in group %s: %w", group, classify(err))
 	}
@@ -162,7 +165,7 @@ func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 // name says of which policy and alert a group is, where no event does. It has been folded: what happened is told all the same when
 // Redis does not answer now.
 func (a *Aggregator) name(ctx context.Context, f *Folded, groupKey string) {
-	of := a.rdb.HMGet(ctx, groupKey, "pol", "lab").Val()
+	of := a.rdb.HMGet(ctx, groupKey, "policy", "labels").Val()
 	r := newReader(of)
 	policy, labels := r.string(), map[string]string{}
 	if r.json(&labels); r.err != nil {
@@ -185,40 +188,73 @@ type call struct {
 // otherState is all that fold.lua returns for a group that is no such storm as it was told.
 const otherState = "other"
 
-// foldCall prepares one run of fold.lua, see its header: for the group in any state, or for the storm that it is remembered as.
+// foldHead is the first argument of fold.lua, see its header.
+type foldHead struct {
+	Now           int64  `json:"now"`
+	Token         string `json:"token"`
+	Lease         int64  `json:"lease"`
+	Group         string `json:"group"`
+	Policy        string `json:"policy"`
+	Labels        string `json:"labels"`
+	Overflow      string `json:"overflow"`
+	Namespace     string `json:"namespace"`
+	Storm         string `json:"storm"`
+	Common        string `json:"common"`
+	Notifications string `json:"notifications"`
+}
+
+// foldCall prepares one run of fold.lua: for the group in any state, or for the storm that it is remembered as.
 func (a *Aggregator) foldCall(g Group, namespace, token string, as storm) (call, error) {
 	policy, err := a.policies.of(g.Policy)
 	if err != nil {
 		return call{}, err
 	}
-	var labels, shared []byte
+	head := foldHead{
+		Now: a.scriptTime(), Token: token, Lease: a.lease.Milliseconds(), Group: g.ID, Policy: g.Policy.Name, Namespace: namespace,
+		Storm: as.object, Notifications: g.Notifications,
+	}
+	ids := []string{g.ID}
 	if as.object == "" {
-		if labels, err = json.Marshal(clipLabels(g.Labels)); err != nil {
+		labels, err := json.Marshal(clipLabels(g.Labels))
+		if err != nil {
 			return call{}, err
 		}
+		head.Labels, head.Overflow = string(labels), overflowID(g.Policy.Name, ShardOf(g.ID))
+		ids = append(ids, head.Overflow)
 	}
 	if as.object == "" || !as.covers(g.Alerts) {
-		if shared, err = json.Marshal(common(g.Alerts)); err != nil {
+		shared, err := json.Marshal(common(g.Alerts))
+		if err != nil {
 			return call{}, err
 		}
+		head.Common = string(shared)
 	}
-	shard := ShardOf(g.ID)
-	ids, overflow := []string{g.ID}, ""
-	if as.object == "" {
-		overflow = overflowID(g.Policy.Name, shard)
-		ids = append(ids, overflow)
-	}
-	args := make([]any, 0, 13+9*len(g.Alerts))
-	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, g.Policy.Name, labels, overflow,
-		policy.params, policy.settings, shared, g.Notifications, namespace, as.object)
-	for _, alert := range g.Alerts {
-		args = append(args, wordOf(alert, g.Policy.Breakdown, as.object == "")...)
-	}
-	return call{shard: shard, keys: a.keys.script(ids...), args: args, token: token}, nil
+	return a.newCall(head, policy, ids, g, as.object == "")
 }
 
-// wordOf are the arguments of fold.lua about one alert: with all that an incident of its own would show, or without.
-func wordOf(alert Alert, breakdown []string, whole bool) []any {
+// policyless prepares a run of fold.lua for a group that goes on as it is, without alerts so far.
+func (a *Aggregator) policyless(group, token, notifications string) (call, error) {
+	head := foldHead{
+		Now: a.scriptTime(), Token: token, Lease: a.lease.Milliseconds(), Group: group, Notifications: notifications,
+	}
+	return a.newCall(head, policyText{}, []string{group}, Group{}, true)
+}
+
+func (a *Aggregator) newCall(head foldHead, policy policyText, ids []string, g Group, whole bool) (call, error) {
+	text, err := json.Marshal(head)
+	if err != nil {
+		return call{}, err
+	}
+	args := make([]any, 0, 3+9*len(g.Alerts))
+	args = append(args, text, policy.limits, policy.settings)
+	for _, alert := range g.Alerts {
+		args = append(args, reportOf(alert, g.Policy.Breakdown, whole)...)
+	}
+	return call{shard: ShardOf(head.Group), keys: a.keys.script(ids...), args: args, token: head.Token}, nil
+}
+
+// reportOf are the arguments of fold.lua about one alert: with all that an incident of its own would show, or without.
+func reportOf(alert Alert, breakdown []string, whole bool) []any {
 	word, ends := "f", int64(0)
 	if alert.Status == Resolved {
 		word = "r"

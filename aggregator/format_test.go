@@ -116,8 +116,8 @@ func TestTwoPrefixesOnOneRedis(t *testing.T) {
 	require.Equal(t, "calm", g.State)
 	two.flush(g.Group, g.Token)
 	require.Equal(t, f.Group, g.Group)
-	require.Len(t, one.in(Open), 1)
-	require.Len(t, two.in(Open), 3)
+	require.Len(t, one.in(StateFiring), 1)
+	require.Len(t, two.in(StateFiring), 3)
 	keys := one.rdb.Keys(one.ctx, "*").Val()
 	require.Equal(t, len(keys), len(one.rdb.Keys(one.ctx, "{sf:[0-9][0-9]}:*").Val())+len(one.rdb.Keys(one.ctx, "{blue-2:[0-9][0-9]}:*").Val()))
 

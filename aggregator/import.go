@@ -142,109 +142,131 @@ func importedKind(i Imported, policy *config.Policy) Kind {
 	return Kind{Policy: i.Policy, GroupBy: names}
 }
 
-// Import gives one incident back to Redis, under the policy that it belongs to now. What Redis knows already stays; then it
-// returns false.
+// Import gives one incident back to Redis, under the policy that it belongs to now. It returns whether Redis did not know it.
+// ErrNotImported says that the group's shard has to be imported for that: it is marked so, and nothing was changed.
 func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Policy) (bool, error) {
 	// With a threshold of 1 an incident is its group's, also while it has one alert.
 	i.Object.Storm = i.Object.Storm || policy.Threshold == 1
-	labels, err := json.Marshal(i.Labels)
-	if err != nil {
-		return false, err
-	}
 	text, err := textOf(policy, importedKind(i, policy))
 	if err != nil {
 		return false, err
 	}
-	facts, err := json.Marshal(i.Object.Facts)
+	f, err := foundIn(i.Object, policy, a.Now())
 	if err != nil {
 		return false, err
 	}
-	if i.Object.CommonLabels == nil { // JSON null is no table to a script.
-		i.Object.CommonLabels = map[string]string{}
-	}
-	shared, err := json.Marshal(i.Object.CommonLabels)
-	if err != nil {
-		return false, err
-	}
-	e, err := json.Marshal(importedEntry(i.Object, a.Now()))
-	if err != nil {
-		return false, err
-	}
-	shard := ShardOf(i.Group)
-	keys := a.keys.script(i.Group)
-	starts, rest := int64(0), ""
-	if known := i.Object.Facts; !i.Object.Storm && i.Object.Total > 0 {
-		starts, rest = known.StartsAt*1000, recordRest(Alert{Labels: known.Labels}, policy.Breakdown)
-	}
-	members := i.Object.Members
-	for page := 0; page == 0 || len(members) > 0; page++ {
-		args := []any{a.scriptClock(), i.Group, i.Policy, labels, text.params, text.settings, i.Object.Name, e, facts,
-			i.Object.Revision, shared, page, flag(i.Group == overflowID(i.Policy, shard)),
-			i.Object.ResourceVersion, starts, rest}
+	unknown := false
+	for page, members := 0, i.Object.Members; page == 0 || len(members) > 0; page++ {
 		n := min(len(members), foldAlerts)
-		for _, m := range members[:n] {
-			word := "r"
-			if m.Firing {
-				word = "f"
-			}
-			args = append(args, m.Fingerprint, word)
+		p := importPage{first: page == 0, last: n == len(members), members: members[:n]}
+		isNew, more, err := a.importPage(ctx, i, text, f, p)
+		if err != nil {
+			return false, fmt.Errorf("importing incident %s: %w", i.Object.Name, err)
+		}
+		unknown = unknown || isNew
+		if !more {
+			break
 		}
 		members = members[n:]
-		reply, err := a.scripts.importing.Run(ctx, a.rdb, keys, args...).Result()
+	}
+	return unknown, nil
+}
+
+// importPage is a part of the alerts of an incident; the incident itself comes with the first.
+type importPage struct {
+	first, last bool
+	members     []Member
+}
+
+// importTries is how often a page is merged anew when the group has changed between reading and writing: by a pod that settles.
+const importTries = 10
+
+// importPage merges one page. It returns whether Redis did not know the incident, and whether there is more to do for it.
+func (a *Aggregator) importPage(ctx context.Context, i Imported, text policyText, f found, p importPage) (isNew, more bool, err error) {
+	identities := make([]string, 0, len(p.members)+1)
+	if f.entry.Fingerprint != "" {
+		identities = append(identities, f.entry.Fingerprint)
+	}
+	for _, member := range p.members {
+		identities = append(identities, member.Fingerprint)
+	}
+	for range importTries {
+		v, err := a.read(ctx, i.Group, f.name, identities)
 		if err != nil {
-			return false, fmt.Errorf("importing incident %s: %w", i.Object.Name, classify(err))
+			return false, false, err
 		}
-		r := newReader(reply)
-		imported := r.int()
-		if r.err != nil {
-			return false, fmt.Errorf("reading the reply of import: %w", r.err)
+		m, err := newMerging(v, text)
+		if err != nil {
+			return false, false, err
 		}
-		if page == 0 && imported == 0 {
-			return false, nil // Redis knows it better than Kubernetes.
+		e := m.entries[f.name]
+		isNew = e == nil
+		switch {
+		case e == nil && !p.first:
+			return false, false, nil // It was dropped.
+		case e == nil:
+			m.incident(f)
+			m.entries[f.name].Loading = !p.last
+		case p.first:
+			m.known(f)
+		}
+		if loading := e == nil || e.Loading; loading {
+			m.members(f, p.members, p.last)
+			if e := m.entries[f.name]; e != nil && p.last {
+				e.Loading = false
+			}
+			m.group.imported = v.now.UnixMilli()
+		}
+		change, err := a.changeOf(i, v, m, text, f, isNew)
+		if err != nil {
+			return false, false, err
+		}
+		done, err := a.apply(ctx, change)
+		if done || err != nil {
+			return isNew, isNew || e.Loading, err
 		}
 	}
-	return true, nil
+	return false, false, fmt.Errorf("the group changes all the time: %w", ErrUnavailable)
 }
 
-// FinishGroup says that all incidents of a group that Redis had lost have been imported, so that it is written again.
-func (a *Aggregator) FinishGroup(ctx context.Context, group string) error {
-	keys := a.keys.script(group)
-	err := a.scripts.importing.Run(ctx, a.rdb, keys, a.scriptClock(), group, "", "", "", "", "", "", "", "", "", "end", "0", "", "", "").Err()
-	if err != nil {
-		return fmt.Errorf("finishing the import of group %s: %w", group, classify(err))
-	}
-	return nil
-}
-
-// importedEntry is an object as lib.lua keeps it.
-func importedEntry(o Object, now time.Time) map[string]any {
+// foundIn is an incident as Kubernetes shows it.
+func foundIn(o Object, policy *config.Policy, now time.Time) (found, error) {
 	ms := func(t time.Time) int64 {
 		if t.IsZero() {
 			return now.UnixMilli()
 		}
 		return t.UnixMilli()
 	}
-	e := map[string]any{
-		"t": "A", "s": o.State, "at": ms(o.OpenedAt), "rev": o.Revision, "frev": o.Revision, "rv": o.ResourceVersion,
-		"ns": o.Namespace, "h": now.UnixMilli(), "lc": ms(o.ChangedAt), "ro": o.Reopened,
+	common, err := json.Marshal(o.CommonLabels)
+	if err != nil {
+		return found{}, err
+	}
+	if o.CommonLabels == nil {
+		common = []byte("{}")
+	}
+	e := entry{
+		Type: typeAlert, State: o.State, Fingerprint: o.Fingerprint, Namespace: o.Namespace, OpenedAt: ms(o.OpenedAt),
+		ChangedAt: ms(o.ChangedAt), Reopened: o.Reopened, LastSeen: now.UnixMilli(), Revision: o.Revision, Confirmed: o.Revision,
+		ResourceVersion: o.ResourceVersion, Total: 1, Firing: 1,
 	}
 	if o.Storm {
-		e["t"] = "S"
+		e.Type = typeStorm
+	} else if e.Fingerprint == "" && len(o.Members) == 1 {
+		e.Fingerprint = o.Members[0].Fingerprint
 	}
 	if !o.StormAt.IsZero() {
-		e["st"] = ms(o.StormAt)
-	}
-	if o.Fingerprint != "" {
-		e["fp"] = o.Fingerprint
-	} else if !o.Storm && len(o.Members) == 1 {
-		e["fp"] = o.Members[0].Fingerprint
+		e.StormAt = ms(o.StormAt)
 	}
 	if o.Truncated {
-		e["tr"], e["x"] = 1, o.Beyond
+		e.Truncated, e.Beyond = true, o.Beyond
 	}
-	if o.State != Open {
-		e["e"], e["why"], e["by"] = ms(o.EndedAt), o.Reason, o.AbsorbedBy
-		e["n"], e["f"] = o.Total, o.Firing
+	if o.State != StateFiring {
+		e.EndedAt, e.Reason, e.AbsorbedBy = ms(o.EndedAt), o.Reason, o.AbsorbedBy
+		e.Total, e.Firing, e.Common = o.Total, o.Firing, string(common)
 	}
-	return e
+	f := found{name: o.Name, entry: e, common: o.CommonLabels}
+	if !o.Storm && o.Total > 0 {
+		f.alert = record{starts: o.Facts.StartsAt * 1000, rest: recordRest(Alert{Labels: o.Facts.Labels}, policy.Breakdown)}
+	}
+	return f, nil
 }

@@ -162,7 +162,7 @@ func (l *lab) sweep() {
 }
 
 // open returns the incidents that stand and are open.
-func (l *lab) open() []Object { return l.in(Open) }
+func (l *lab) open() []Object { return l.in(StateFiring) }
 
 func (l *lab) in(state State) []Object {
 	var out []Object

@@ -46,7 +46,7 @@ func TestABurstIsOneStorm(t *testing.T) {
 	require.Equal(t, Stormed, f.Transitions[0].Type)
 	l.flush(f.Group, f.Token)
 	require.Len(t, l.objects, 1)
-	o := l.one(Open)
+	o := l.one(StateFiring)
 	require.True(t, o.Storm)
 	require.Equal(t, 15, o.Total)
 	require.Len(t, o.Members, 15)
@@ -59,7 +59,7 @@ func TestPromotionInPlaceAbsorbsTheOthers(t *testing.T) {
 	pods := l.pods(5, Firing)
 	first := l.fold(pods[0])
 	l.flush(first.Group, first.Token)
-	oldest := l.one(Open)
+	oldest := l.one(StateFiring)
 	for _, a := range pods[1:4] {
 		l.pass(time.Second)
 		l.flush(first.Group, l.fold(a).Token)
@@ -69,12 +69,12 @@ func TestPromotionInPlaceAbsorbsTheOthers(t *testing.T) {
 	f := l.fold(pods[4])
 	require.Equal(t, "storm", f.State)
 	l.flush(first.Group, f.Token)
-	o := l.one(Open)
+	o := l.one(StateFiring)
 	require.Equal(t, oldest.Name, o.Name, "the oldest incident becomes the storm")
 	require.True(t, o.Storm)
 	require.Equal(t, 5, o.Total)
 	require.Len(t, o.Members, 5)
-	absorbed := l.in(TakenOver)
+	absorbed := l.in(StateAbsorbed)
 	require.Len(t, absorbed, 3, "the fifth was never written")
 	for _, a := range absorbed {
 		require.Equal(t, o.Name, a.AbsorbedBy)
@@ -95,23 +95,23 @@ func TestThreeHundredSinglesAreAbsorbed(t *testing.T) {
 	f := l.fold(l.pods(5, Firing)...)
 	require.Equal(t, "storm", f.State)
 	l.flush(group, f.Token)
-	o := l.one(Open)
+	o := l.one(StateFiring)
 	require.Equal(t, 305, o.Total)
-	require.Len(t, l.in(TakenOver), 299, "what was written before the storm, but for the one that became it")
+	require.Len(t, l.in(StateAbsorbed), 299, "what was written before the storm, but for the one that became it")
 }
 
 func TestResolutionReopeningAndANewIncident(t *testing.T) {
 	l := newLab(t, nil)
 	f := l.fold(l.pods(6, Firing)...)
 	l.flush(f.Group, f.Token)
-	name := l.one(Open).Name
+	name := l.one(StateFiring).Name
 
 	l.pass(time.Minute)
 	f = l.fold(l.pods(6, Resolved)...)
 	require.Equal(t, "cool", f.State)
 	require.NotEmpty(t, f.Token, "the end is written at once")
 	l.flush(f.Group, f.Token)
-	o := l.one(Ended)
+	o := l.one(StateResolved)
 	require.Equal(t, "AllResolved", o.Reason)
 	require.Equal(t, 6, o.Total)
 	require.Zero(t, o.Firing)
@@ -121,7 +121,7 @@ func TestResolutionReopeningAndANewIncident(t *testing.T) {
 	require.Equal(t, "storm", f.State)
 	require.Equal(t, Reopened, f.Transitions[0].Type)
 	l.flush(f.Group, f.Token)
-	o = l.one(Open)
+	o = l.one(StateFiring)
 	require.Equal(t, name, o.Name)
 	require.Equal(t, 1, o.Reopened)
 	require.Equal(t, 6, o.Total)
@@ -134,7 +134,7 @@ func TestResolutionReopeningAndANewIncident(t *testing.T) {
 	f = l.fold(l.alert("web-1", Firing))
 	require.Equal(t, "calm", f.State)
 	l.flush(f.Group, f.Token)
-	require.NotEqual(t, name, l.one(Open).Name)
+	require.NotEqual(t, name, l.one(StateFiring).Name)
 }
 
 func TestASingleIsReopenedWithinTheCooldown(t *testing.T) {
@@ -146,7 +146,7 @@ func TestASingleIsReopenedWithinTheCooldown(t *testing.T) {
 		l.pass(time.Minute)
 	}
 	require.Len(t, l.objects, 1)
-	require.Equal(t, 1, l.one(Ended).Reopened)
+	require.Equal(t, 1, l.one(StateResolved).Reopened)
 	l.pass(5 * time.Minute)
 	f := l.fold(l.alert("web-1", Firing))
 	l.flush(f.Group, f.Token)
@@ -177,7 +177,7 @@ func TestAStormEndsQuietly(t *testing.T) {
 	require.Len(t, l.open(), 1, "heard of four hours ago")
 	l.pass(time.Hour)
 	l.sweep()
-	o := l.one(Ended)
+	o := l.one(StateResolved)
 	require.Equal(t, "Quiet", o.Reason)
 	require.Equal(t, []int{6, 0}, []int{o.Total, o.Firing}, "nothing was heard of any of them")
 
@@ -197,7 +197,7 @@ func TestAStormEndsAtItsMaximumDuration(t *testing.T) {
 		l.sweep()
 		l.fold(l.pods(6, Firing)[1:]...)
 	}
-	old, next := l.one(Ended), l.one(Open)
+	old, next := l.one(StateResolved), l.one(StateFiring)
 	require.Equal(t, "MaxDuration", old.Reason)
 	require.Equal(t, []int{6, 5}, []int{old.Total, old.Firing}, "the counts are the last known")
 	require.Equal(t, []int{5, 5}, []int{next.Total, next.Firing}, "what fires on is in another incident at once")
@@ -207,7 +207,7 @@ func TestAStormEndsAtItsMaximumDuration(t *testing.T) {
 	f = l.fold(l.pods(6, Resolved)[1:]...)
 	l.flush(f.Group, f.Token)
 	require.Empty(t, l.open())
-	require.Len(t, l.in(Ended), 2)
+	require.Len(t, l.in(StateResolved), 2)
 }
 
 func TestRetentionDeletesAndTheGroupGoes(t *testing.T) {
@@ -244,7 +244,7 @@ func TestResolvedBeforeFiring(t *testing.T) {
 	f = l.fold(firing)
 	require.True(t, f.Changed)
 	l.flush(f.Group, f.Token)
-	o := l.one(Ended)
+	o := l.one(StateResolved)
 	require.Equal(t, 1, o.Total)
 	require.Zero(t, o.Firing)
 	require.Empty(t, l.open())
@@ -292,7 +292,7 @@ func TestALostLeaseIsTakenOver(t *testing.T) {
 	require.ErrorAs(t, err, &busy)
 	l.pass(20 * time.Second)
 	l.sweep()
-	require.Equal(t, 6, l.one(Open).Total)
+	require.Equal(t, 6, l.one(StateFiring).Total)
 }
 
 func TestOutOfMemoryRefusesAFoldWholeAndLetsTheRestGoOn(t *testing.T) {
@@ -304,7 +304,7 @@ func TestOutOfMemoryRefusesAFoldWholeAndLetsTheRestGoOn(t *testing.T) {
 		func(Group) string { return "stormfold" })
 	require.ErrorIs(t, err, ErrOutOfMemory)
 	l.flush(f.Group, f.Token)
-	require.Equal(t, 6, l.one(Open).Total)
+	require.Equal(t, 6, l.one(StateFiring).Total)
 	require.NoError(t, l.rdb.ConfigSet(l.ctx, "maxmemory", "0").Err())
 }
 
@@ -316,7 +316,7 @@ func TestAScriptThatRedisForgotIsSentAgain(t *testing.T) {
 	require.Equal(t, 600, f.Total)
 	require.NoError(t, l.rdb.ScriptFlush(l.ctx).Err())
 	l.flush(f.Group, f.Token)
-	require.Len(t, l.one(Open).Members, 600)
+	require.Len(t, l.one(StateFiring).Members, 600)
 }
 
 // Of a burst only the first incident is written before the others have become part of its storm.
@@ -338,7 +338,7 @@ func TestABurstWhileTheFirstIsBeingWritten(t *testing.T) {
 	l.now = due
 	l.flush(first.Group, "")
 	require.Len(t, l.objects, 1)
-	require.Equal(t, 15, l.one(Open).Total)
+	require.Equal(t, 15, l.one(StateFiring).Total)
 	require.Equal(t, 2, l.writes)
 }
 
@@ -380,8 +380,8 @@ func TestTombstonesOfEarlierStormsGo(t *testing.T) {
 		l.pass(time.Minute)
 		most = max(most, l.rdb.HLen(l.ctx, l.keys.group(f.Group).alerts).Val())
 	}
-	require.Len(t, l.in(Ended), 40)
-	for _, o := range l.in(Ended) {
+	require.Len(t, l.in(StateResolved), 40)
+	for _, o := range l.in(StateResolved) {
 		require.Equal(t, 20, o.Total)
 		require.Len(t, o.Members, 20)
 	}

@@ -17,7 +17,7 @@ func Lone(g Group, alert Alert, namespace string, now time.Time) *Snapshot {
 		Group: g.ID, Shard: ShardOf(g.ID), Policy: g.Policy.Name, Labels: clipLabels(g.Labels), Now: now,
 		MaxListed: g.Policy.MaxListed, Breakdown: g.Policy.Breakdown, Severities: g.Policy.Severities,
 		Objects: []Object{{
-			Name: loneName(g.ID, alert), Namespace: namespace, Fingerprint: alert.Fingerprint, State: Open,
+			Name: loneName(g.ID, alert), Namespace: namespace, Fingerprint: alert.Fingerprint, State: StateFiring,
 			Revision: now.UnixMilli(), OpenedAt: now, ChangedAt: now, Total: 1, Firing: 1, Truncated: g.Truncated,
 			CommonLabels: f.Labels, Facts: f, Members: []Member{f.member(alert.Fingerprint, true, g.Policy.Breakdown)},
 		}},

@@ -83,12 +83,11 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 				token = l.fold(c.said(l)...).Token
 			}
 			for _, i := range written {
-				_, err := l.Import(l.ctx, i, &l.policy)
-				require.NoError(t, err)
+				l.give(i)
 			}
 			f := l.fold(c.said(l)...)
 			l.flush(group.ID, cmp.Or(token, f.Token))
-			storm := l.one(Open)
+			storm := l.one(StateFiring)
 			require.Equal(t, c.storm, storm.Total)
 			require.Equal(t, map[string]string{"alertname": "PodDown", "namespace": "shop", "severity": "warning"}, storm.CommonLabels)
 			for _, m := range storm.Members {
@@ -96,7 +95,7 @@ func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 				require.Equal(t, "warning", m.Severity)
 				require.False(t, m.StartsAt.Before(epoch))
 			}
-			absorbed := l.in(TakenOver)
+			absorbed := l.in(StateAbsorbed)
 			require.GreaterOrEqual(t, len(absorbed), 7)
 			for _, o := range absorbed {
 				require.Equal(t, storm.Name, o.AbsorbedBy)
@@ -110,7 +109,7 @@ func TestAStormThatTakesALoneIncidentLosesItsLabels(t *testing.T) {
 	l := newLab(t, nil)
 	f := l.fold(l.pods(8, Firing)...)
 	l.flush(f.Group, f.Token)
-	require.Equal(t, "shop", l.one(Open).CommonLabels["namespace"])
+	require.Equal(t, "shop", l.one(StateFiring).CommonLabels["namespace"])
 	other := l.alert("db-0", Firing)
 	other.Labels["namespace"] = "billing"
 	group := Split(config.Policies{List: []config.Policy{l.policy}}, Batch{Alerts: []Alert{other}})[0]
@@ -118,11 +117,10 @@ func TestAStormThatTakesALoneIncidentLosesItsLabels(t *testing.T) {
 	o := Lone(group, other, "stormfold", l.now).Objects[0]
 	o.ResourceVersion = "7"
 	l.objects[o.Name] = o
-	_, err := l.Import(l.ctx, Imported{Group: group.ID, Policy: "default", Labels: group.Labels, Object: o}, &l.policy)
-	require.NoError(t, err)
+	l.give(Imported{Group: group.ID, Policy: "default", Labels: group.Labels, Object: o})
 	l.pass(time.Minute)
 	l.flush(f.Group, "")
-	storm := l.one(Open)
+	storm := l.one(StateFiring)
 	require.Equal(t, 9, storm.Total)
 	require.Equal(t, map[string]string{"alertname": "PodDown", "severity": "warning"}, storm.CommonLabels)
 }

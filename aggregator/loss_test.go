@@ -136,9 +136,6 @@ func (w *losses) snapshot(group, token string, now bool) bool {
 	case errors.Is(err, ErrNotImported):
 		w.importShard(ShardOf(group), "")
 		return true
-	case errors.Is(err, ErrLost):
-		w.importGroup(group)
-		return true
 	case errors.Is(err, ErrWaiting):
 		_, err := w.Replay(w.ctx, group)
 		require.NoError(w.t, err)
@@ -169,13 +166,13 @@ func (w *losses) step(i int) {
 	o := p.snapshot.Objects[p.at]
 	have, stands := w.standing[o.Name]
 	switch {
-	case o.Delete, !stands && o.ResourceVersion != "" && (o.State == TakenOver || o.Total == 0):
+	case o.Delete, !stands && o.ResourceVersion != "" && (o.State == StateAbsorbed || o.Total == 0):
 		delete(w.standing, o.Name)
 		p.confirmed = append(p.confirmed, Confirmed{Name: o.Name, Namespace: o.Namespace})
 	case !stands && !p.created:
 		w.note("create %s", o.Name)
 		created := Object{
-			Name: o.Name, Namespace: o.Namespace, Fingerprint: o.Fingerprint, OpenedAt: w.now.Truncate(time.Second), State: Open,
+			Name: o.Name, Namespace: o.Namespace, Fingerprint: o.Fingerprint, OpenedAt: w.now.Truncate(time.Second), State: StateFiring,
 			Facts: Facts{Labels: map[string]string{}}, ResourceVersion: w.version(),
 		}
 		if o.Fingerprint != "" {
@@ -211,7 +208,14 @@ func (w *losses) importShard(shard int, epoch string) {
 	w.note("import of shard %d, epoch %q", shard, epoch)
 	should, err := w.Standing(w.ctx, shard)
 	require.NoError(w.t, err)
-	w.take(func(group string) bool { return ShardOf(group) == shard })
+	if err := w.take(shard); errors.Is(err, ErrNotImported) && epoch != "" {
+		w.note("shard %d has an incident that Redis does not know", shard)
+		require.NoError(w.t, w.AbortImport(w.ctx, i))
+		w.importShard(shard, "")
+		return
+	} else {
+		require.NoError(w.t, err)
+	}
 	for _, s := range should {
 		if _, stands := w.standing[s.Name]; !stands {
 			w.note("%s is missing", s.Name)
@@ -221,26 +225,22 @@ func (w *losses) importShard(shard int, epoch string) {
 	require.NoError(w.t, w.FinishImport(w.ctx, i))
 }
 
-func (w *losses) importGroup(group string) {
-	w.note("import of group %s", group)
-	w.take(func(g string) bool { return g == group })
-	require.NoError(w.t, w.FinishGroup(w.ctx, group))
-}
-
 // take imports, in the order of names, which says nothing of age.
-func (w *losses) take(wanted func(group string) bool) {
+func (w *losses) take(shard int) error {
 	var names []string
 	for name := range w.standing {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if group := GroupID("default", w.labels[name]); wanted(group) {
+		if group := GroupID("default", w.labels[name]); ShardOf(group) == shard {
 			i := Imported{Group: group, Policy: "default", Labels: w.labels[name], Object: w.standing[name]}
-			_, err := w.Import(w.ctx, i, &w.policy)
-			require.NoError(w.t, err)
+			if _, err := w.Import(w.ctx, i, &w.policy); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // sweep is what every pod does now and then.
@@ -285,7 +285,7 @@ func (w *losses) verdict(back bool) []string {
 	where, storms, openStorms, openSingles := map[string][]Object{}, map[string]int{}, map[string]int{}, map[string]int{}
 	rolled := false
 	for _, o := range w.standing {
-		if o.State == TakenOver {
+		if o.State == StateAbsorbed {
 			if _, stands := w.standing[o.AbsorbedBy]; !stands && !back {
 				problems = append(problems, fmt.Sprintf("%s is absorbed by %q", o.Name, o.AbsorbedBy))
 			}
@@ -301,10 +301,10 @@ func (w *losses) verdict(back bool) []string {
 			problems = append(problems, o.Name+" has no status")
 		case o.Storm:
 			storms[group]++
-			if o.State == Open {
+			if o.State == StateFiring {
 				openStorms[group]++
 			}
-		case o.State == Open:
+		case o.State == StateFiring:
 			openSingles[group]++
 		}
 		firing := 0
@@ -326,7 +326,7 @@ func (w *losses) verdict(back bool) []string {
 		if o.Total != len(o.Members) || o.Firing != firing {
 			problems = append(problems, fmt.Sprintf("%s counts %d/%d and lists %d/%d", o.Name, o.Firing, o.Total, firing, len(o.Members)))
 		}
-		if (o.State == Open) != (o.Firing > 0) {
+		if (o.State == StateFiring) != (o.Firing > 0) {
 			problems = append(problems, fmt.Sprintf("%s is %s with %d firing", o.Name, o.State, o.Firing))
 		}
 	}
@@ -349,7 +349,7 @@ func (w *losses) verdict(back bool) []string {
 func (w *losses) meddle() {
 	var open []string
 	for name, o := range w.standing {
-		if o.State == Open && o.Revision > 0 {
+		if o.State == StateFiring && o.Revision > 0 {
 			open = append(open, name)
 		}
 	}
@@ -366,7 +366,7 @@ func (w *losses) meddle() {
 	}
 	w.note("someone edits %s", name)
 	o.ResourceVersion = w.version()
-	o.State, o.Firing, o.Revision = Ended, 0, o.Revision-int64(w.random.IntN(2))
+	o.State, o.Firing, o.Revision = StateResolved, 0, o.Revision-int64(w.random.IntN(2))
 	w.standing[name] = o
 }
 

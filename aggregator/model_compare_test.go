@@ -127,7 +127,7 @@ func (w *twin) compareSnapshot(s *Snapshot, attention []string, force, leased bo
 
 func (w *twin) describe(i *modelIncident) string {
 	by := ""
-	if i.state == TakenOver {
+	if i.state == StateAbsorbed {
 		by = w.names[i.absorbing.key]
 	}
 	return fmt.Sprintf(" storm=%v %v %q by=%q reopened=%d beyond=%d truncated=%v ", i.storm, i.state, i.reason, by, i.reopened,
@@ -148,7 +148,7 @@ func (w *twin) compareWritten() {
 	}
 	for name, o := range w.objects {
 		have[name] = fmt.Sprint(describeObject(o), o.Total, o.Firing)
-		if o.Storm && o.State == Open {
+		if o.Storm && o.State == StateFiring {
 			all, _ := w.m.members()
 			var fps []string
 			for _, m := range o.Members {
@@ -160,27 +160,27 @@ func (w *twin) compareWritten() {
 	require.Equal(w.t, want, have, "what stands in Kubernetes")
 }
 
-// modelEntry is what the comparison reads of an entry.
-type modelEntry struct {
-	entry
-	Revision  int64 `json:"rev"`
-	Told      int   `json:"a"`
-	Beyond    int   `json:"x"`
-	Truncated int   `json:"tr"`
+// stored is an entry as Redis has it.
+func (w *twin) stored(name string) entry {
+	raw, err := w.rdb.HGet(w.ctx, w.keys.group(w.group).objects, name).Result()
+	require.NoError(w.t, err)
+	var e entry
+	require.NoError(w.t, json.Unmarshal([]byte(raw), &e))
+	return e
 }
 
 // name learns the names that the scripts gave to new incidents.
-func (w *twin) name() map[string]modelEntry {
-	out := map[string]modelEntry{}
+func (w *twin) name() map[string]entry {
+	out := map[string]entry{}
 	all, err := w.rdb.HGetAll(w.ctx, w.keys.group(w.group).objects).Result()
 	require.NoError(w.t, err)
 	for name, raw := range all {
 		if strings.HasSuffix(name, "#") {
 			continue
 		}
-		var e modelEntry
+		var e entry
 		require.NoError(w.t, json.Unmarshal([]byte(raw), &e))
-		key := modelKey(e.Fingerprint, time.UnixMilli(e.At))
+		key := modelKey(e.Fingerprint, time.UnixMilli(e.OpenedAt))
 		w.names[key] = name
 		out[key] = e
 	}
@@ -205,7 +205,7 @@ func (w *twin) compare() {
 		return strconv.FormatInt(n, 10)
 	}
 	storms := int64(0)
-	if hash.Val()["st"] == "storm" {
+	if hash.Val()["state"] == "storm" {
 		storms = 1
 	}
 	require.Equal(w.t, []any{inOpen(open.Val()), inOpen(storms)}, counted.Val(), "the shard's numbers of open incidents")
@@ -222,15 +222,16 @@ func (w *twin) compare() {
 		require.NoError(w.t, err, field)
 		return n
 	}
-	require.Equal(w.t, w.m.state(), cmp.Or(g["st"], "calm"))
-	require.GreaterOrEqual(w.t, number("rev"), w.rev, "the revision goes back")
-	w.rev = number("rev")
-	w.compareAlerts(alerts.Val(), number("since"), number("gen"))
+	require.Equal(w.t, w.m.state(), cmp.Or(g["state"], "calm"))
+	require.GreaterOrEqual(w.t, number("revision"), w.rev, "the revision goes back")
+	w.rev = number("revision")
+	w.compareAlerts(alerts.Val(), number("since"), number("generation"))
 	if w.m.storm != nil {
 		all, firing := w.m.members()
-		require.Equal(w.t, []int64{int64(len(all)), int64(firing)}, []int64{number("n"), number("f")}, "members, firing")
-		require.EqualValues(w.t, w.m.storm.beyond, number("x"))
-		require.Equal(w.t, w.m.storm.truncated, number("tr") == 1, "truncated")
+		e := w.stored(g["object"])
+		require.Equal(w.t, []int{len(all), firing}, []int{e.Total, e.Firing}, "members, firing")
+		require.EqualValues(w.t, w.m.storm.beyond, e.Beyond)
+		require.Equal(w.t, w.m.storm.truncated, e.Truncated, "truncated")
 	}
 	require.ElementsMatch(w.t, slices.Collect(maps.Keys(w.m.recent)), recent.Val())
 
@@ -241,14 +242,11 @@ func (w *twin) compare() {
 		unwritten = unwritten || i.want > i.done
 	}
 	for key, e := range entries {
-		if e.Type == "S" && g["obj"] == w.names[key] && e.State == Open {
-			e.Revision, e.Beyond, e.Truncated = number("srev"), int(number("x")), int(number("tr"))
-		}
 		o := Object{
-			Storm: e.Type == "S", State: e.State, Reason: e.Reason, AbsorbedBy: e.AbsorbedBy, Reopened: e.Reopened,
-			Beyond: e.Beyond, Truncated: e.Truncated == 1,
+			Storm: e.storm(), State: e.State, Reason: e.Reason, AbsorbedBy: e.AbsorbedBy, Reopened: e.Reopened,
+			Beyond: e.Beyond, Truncated: e.Truncated,
 		}
-		have[key] = fmt.Sprint(describeObject(o), " told=", e.Told == 1, " unwritten=", e.Revision > e.Confirmed)
+		have[key] = fmt.Sprint(describeObject(o), " told=", e.Told, " unwritten=", e.Revision > e.Confirmed)
 	}
 	require.Equal(w.t, want, have, "objects")
 	require.EqualValues(w.t, w.m.singles(), open.Val(), "open incidents of single alerts")
@@ -296,7 +294,7 @@ func (w *twin) compareAlerts(records map[string]string, since, generation int64)
 	}
 	for fp, record := range records {
 		parts := strings.Split(record, sep)
-		_, member, err := parseRecord(fp, record, since, generation)
+		_, member, err := memberOf(fp, record, since, generation)
 		require.NoError(w.t, err)
 		status := "closed"
 		switch {

@@ -17,7 +17,7 @@ func (g *modelGroup) newIncident(ev *modelEvent, alert string, state State) *mod
 	i := &modelIncident{
 		key: modelKey(alert, ev.now), alert: alert, opened: ev.now, heard: ev.now, fired: ev.now, state: state, truncated: ev.truncated,
 	}
-	if state == Ended {
+	if state == StateResolved {
 		i.reason, i.ended = "AllResolved", ev.now
 	} else if g.singles() == 0 {
 		g.common = nil
@@ -29,7 +29,7 @@ func (g *modelGroup) newIncident(ev *modelEvent, alert string, state State) *mod
 }
 
 func (g *modelGroup) reopen(i *modelIncident, now time.Time) {
-	i.state, i.reason, i.heard, i.fired = Open, "", now, now
+	i.state, i.reason, i.heard, i.fired = StateFiring, "", now, now
 	i.reopened++
 	g.changed(i)
 	i.order = g.changes
@@ -40,11 +40,11 @@ func (g *modelGroup) reopen(i *modelIncident, now time.Time) {
 func (g *modelGroup) absorb(now time.Time) {
 	for key, i := range g.incidents {
 		switch {
-		case i.storm || i.state != Open || i.absorbing == nil:
+		case i.storm || i.state != StateFiring || i.absorbing == nil:
 		case !i.told:
 			delete(g.incidents, key)
 		default:
-			i.state, i.ended = TakenOver, now
+			i.state, i.ended = StateAbsorbed, now
 			g.changed(i)
 			g.say(Absorbed)
 		}
@@ -57,7 +57,7 @@ func (g *modelGroup) takeOver(i *modelIncident) {
 		delete(g.incidents, i.key)
 		return
 	}
-	i.state, i.reason, i.absorbing, i.over = TakenOver, "", g.storm, true
+	i.state, i.reason, i.absorbing, i.over = StateAbsorbed, "", g.storm, true
 	g.changed(i)
 	g.say(Absorbed)
 }
@@ -105,7 +105,7 @@ func (g *modelGroup) overdue(i *modelIncident, now time.Time) string {
 		quiet = firing == 0 && now.Sub(g.heard) >= g.p.Quiet
 	}
 	switch {
-	case i.state != Open:
+	case i.state != StateFiring:
 		return ""
 	case quiet:
 		return "Quiet"
@@ -134,7 +134,7 @@ func (g *modelGroup) expire(i *modelIncident, now time.Time) bool {
 // follower is the incident that goes on in the place of one that has come to its maximum duration.
 func (g *modelGroup) follower(of *modelIncident, alert string, now time.Time) *modelIncident {
 	i := &modelIncident{
-		key: modelKey(alert, now), alert: alert, opened: now, heard: of.heard, fired: now, state: Open, storm: of.storm,
+		key: modelKey(alert, now), alert: alert, opened: now, heard: of.heard, fired: now, state: StateFiring, storm: of.storm,
 	}
 	g.changed(i)
 	i.order = g.changes
@@ -143,7 +143,7 @@ func (g *modelGroup) follower(of *modelIncident, alert string, now time.Time) *m
 }
 
 func (g *modelGroup) endSingle(i *modelIncident, why string, now time.Time) {
-	i.state, i.reason, i.ended = Ended, why, now
+	i.state, i.reason, i.ended = StateResolved, why, now
 	g.changed(i)
 	g.say(Closed)
 	if x := g.alerts[i.alert]; why != "AllResolved" && x != nil && x.in == i && x.firing() {
@@ -152,7 +152,7 @@ func (g *modelGroup) endSingle(i *modelIncident, why string, now time.Time) {
 }
 
 func (g *modelGroup) endStorm(why string, now time.Time) {
-	g.storm.state, g.storm.reason, g.storm.ended = Ended, why, now
+	g.storm.state, g.storm.reason, g.storm.ended = StateResolved, why, now
 	g.changed(g.storm)
 	g.say(Closed)
 	members, firing := g.members()
@@ -269,11 +269,11 @@ func (g *modelGroup) snapshot(now time.Time, token string, force, leased bool, l
 			continue
 		case i.want > i.done:
 			// Of a burst the first incident only: what came after the lease may be a storm in a moment.
-			if upto > 0 && !i.told && !i.storm && i.state == Open && i.want > upto {
+			if upto > 0 && !i.told && !i.storm && i.state == StateFiring && i.want > upto {
 				continue
 			}
 			writes = append(writes, modelWrite{i, i.want, false})
-		case i.state != Open && !now.Before(i.ended.Add(g.p.Retention)):
+		case i.state != StateFiring && !now.Before(i.ended.Add(g.p.Retention)):
 			writes = append(writes, modelWrite{i, i.want, true})
 		default:
 			continue
@@ -297,7 +297,7 @@ func (g *modelGroup) snapshot(now time.Time, token string, force, leased bool, l
 // settle takes note of what stands in Kubernetes.
 func (g *modelGroup) settle(token string, written []modelWrite) {
 	for _, w := range written {
-		if w.remove && w.incident.state != Open {
+		if w.remove && w.incident.state != StateFiring {
 			delete(g.incidents, w.incident.key)
 		}
 		w.incident.done = max(w.incident.done, w.version)
@@ -330,7 +330,7 @@ func (g *modelGroup) deadline(quiet, maxDuration time.Duration) time.Time {
 		}
 	}
 	for _, i := range g.incidents {
-		if i.state != Open {
+		if i.state != StateFiring {
 			at(i.ended.Add(g.p.Retention))
 			continue
 		}
@@ -376,7 +376,7 @@ func (g *modelGroup) narrow(words []modelWord) {
 func (g *modelGroup) singles() int {
 	n := 0
 	for _, i := range g.incidents {
-		if !i.storm && i.state == Open {
+		if !i.storm && i.state == StateFiring {
 			n++
 		}
 	}

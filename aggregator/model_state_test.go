@@ -138,7 +138,7 @@ func (g *modelGroup) state() string {
 	switch {
 	case g.storm == nil:
 		return "calm"
-	case g.storm.state == Open:
+	case g.storm.state == StateFiring:
 		return "storm"
 	}
 	return "cool"
@@ -169,7 +169,7 @@ func (g *modelGroup) members() (all []string, firing int) {
 func (g *modelGroup) open() []*modelIncident {
 	var out []*modelIncident
 	for _, i := range g.incidents {
-		if !i.storm && i.state == Open && i.absorbing == nil {
+		if !i.storm && i.state == StateFiring && i.absorbing == nil {
 			out = append(out, i)
 		}
 	}
@@ -319,7 +319,7 @@ const told = 5 * time.Minute
 
 // lately says whether an incident is over and would be reopened by a word.
 func (g *modelGroup) lately(i *modelIncident, w modelWord, now time.Time) bool {
-	return i.state == Ended && i.reason == "AllResolved" && g.reopens(w, i.ended, now)
+	return i.state == StateResolved && i.reason == "AllResolved" && g.reopens(w, i.ended, now)
 }
 
 // fires takes in an alert that begins to fire.
@@ -342,7 +342,7 @@ func (g *modelGroup) fires(ev *modelEvent, w modelWord, at int64) {
 		i = x.in
 		g.reopen(i, ev.now)
 	} else {
-		i = g.newIncident(ev, alert, Open)
+		i = g.newIncident(ev, alert, StateFiring)
 		g.say(Opened)
 	}
 	g.alerts[alert] = &modelAlert{at: at, in: i, sources: ev.sources}
@@ -385,5 +385,5 @@ func (g *modelGroup) show(ev *modelEvent, alert string, at int64) {
 		g.join(ev, alert, at, true)
 		return
 	}
-	g.alerts[alert] = &modelAlert{at: at, over: true, in: g.newIncident(ev, alert, Ended), sources: ev.sources}
+	g.alerts[alert] = &modelAlert{at: at, over: true, in: g.newIncident(ev, alert, StateResolved), sources: ev.sources}
 }

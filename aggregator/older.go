@@ -125,7 +125,10 @@ func (a *Aggregator) FoldOlder(ctx context.Context, o *Older) error {
 func (a *Aggregator) foldLive(ctx context.Context, o *Older, from int, taken map[place]bool) error {
 	calls := make([]call, len(o.Groups)-from)
 	for i, g := range o.Groups[from:] {
-		calls[i] = a.olderCall(g, uuid.NewString())
+		var err error
+		if calls[i], err = a.olderCall(g, uuid.NewString()); err != nil {
+			return err
+		}
 	}
 	if len(calls) == 0 {
 		return nil
@@ -166,12 +169,11 @@ func decodeOlder(r result, g Group) (Folded, error) {
 	return f, cmp.Or(err, failed)
 }
 
-// olderCall prepares one run of fold.lua for a group that goes on as it is, see its header.
-func (a *Aggregator) olderCall(g Group, token string) call {
-	args := make([]any, 0, 13+9*len(g.Alerts))
-	args = append(args, a.scriptClock(), token, a.lease.Milliseconds(), g.ID, "", "", "", "", "", "", g.Notifications, "", "")
+// olderCall prepares one run of fold.lua for a group that goes on as it is.
+func (a *Aggregator) olderCall(g Group, token string) (call, error) {
+	c, err := a.policyless(g.ID, token, g.Notifications)
 	for _, alert := range g.Alerts {
-		args = append(args, wordOf(alert, g.Policy.Breakdown, true)...)
+		c.args = append(c.args, reportOf(alert, g.Policy.Breakdown, true)...)
 	}
-	return call{shard: ShardOf(g.ID), keys: a.keys.script(g.ID), args: args, token: token}
+	return c, err
 }

@@ -75,8 +75,8 @@ func TestPoliciesChangeWhileIncidentsAreOpen(t *testing.T) {
 			l.pass(time.Minute)
 			l.sweep()
 			require.Empty(t, l.open())
-			require.Len(t, l.in(Ended), 3)
-			for _, o := range l.in(Ended) {
+			require.Len(t, l.in(StateResolved), 3)
+			for _, o := range l.in(StateResolved) {
 				require.Equal(t, "AllResolved", o.Reason)
 			}
 			for shard := range Shards {
@@ -118,5 +118,5 @@ func TestAnAlertThatFiresInAnOlderGroupAndInAnother(t *testing.T) {
 	require.Len(t, folded, 2)
 	l.pass(time.Minute)
 	l.sweep()
-	require.Len(t, l.in(Ended), 2)
+	require.Len(t, l.in(StateResolved), 2)
 }

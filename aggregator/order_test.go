@@ -244,8 +244,8 @@ func TestRepeatsAfterMaxDuration(t *testing.T) {
 			l.pass(2 * time.Hour)
 			l.sweep()
 			l.sweep()
-			require.Equal(t, "MaxDuration", l.one(Ended).Reason)
-			require.Equal(t, n, l.one(Open).Firing, "no gap")
+			require.Equal(t, "MaxDuration", l.one(StateResolved).Reason)
+			require.Equal(t, n, l.one(StateFiring).Firing, "no gap")
 			require.False(t, l.fold(last...).Changed)
 
 			l.pass(2 * time.Hour)
@@ -256,7 +256,7 @@ func TestRepeatsAfterMaxDuration(t *testing.T) {
 			}
 			out := l.outcome(f.Group)
 			outcomes[fmt.Sprint(slices.Sorted(maps.Keys(out.Alerts)), out.Incidents)] = true
-			require.Equal(t, n, l.one(Open).Firing, "one incident: the same alert, or the same storm")
+			require.Equal(t, n, l.one(StateFiring).Firing, "one incident: the same alert, or the same storm")
 			require.Len(t, l.objects, 2)
 		}
 		require.Len(t, outcomes, 1)

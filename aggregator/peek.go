@@ -2,8 +2,6 @@ package aggregator
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 )
 
@@ -37,9 +35,9 @@ type GroupState struct {
 	Total, Firing, Beyond int
 	// Singles is how many incidents of single alerts are open.
 	Singles int
-	// HeardAt is when the group was last heard of, ResolvedAt when its storm ended.
-	HeardAt, ResolvedAt time.Time
-	Alert               AlertState
+	// LastSeen is when an alert of the group was last reported, ResolvedAt when its storm ended.
+	LastSeen, ResolvedAt time.Time
+	Alert                AlertState
 }
 
 // AlertState is what a group knows of one alert.
@@ -61,57 +59,63 @@ var statuses = map[string]string{"f": string(Firing), "r": string(Resolved), "c"
 
 // Peek looks at a group, and at one alert in it, without changing anything. It needs no Load.
 func (a *Aggregator) Peek(ctx context.Context, group, fingerprint string) (GroupState, error) {
-	reply, err := a.scripts.peek.Run(ctx, a.rdb, a.keys.script(group), a.scriptClock(), group, fingerprint).Result()
+	v, err := a.read(ctx, group, "", []string{fingerprint})
 	if err != nil {
-		return GroupState{}, fmt.Errorf("looking at group %s: %w", group, classify(err))
+		return GroupState{}, err
 	}
-	s, err := decodePeek(reply)
-	if err != nil {
-		return GroupState{}, fmt.Errorf("reading the reply of peek: %w", err)
-	}
-	return s, nil
+	return v.state(fingerprint)
 }
 
-// decodePeek reads the reply of peek.lua.
-func decodePeek(reply any) (GroupState, error) {
-	r := newReader(reply)
-	s := GroupState{Now: r.time(), Imported: r.int() == 1, Known: r.int() == 1, Due: r.time(), Waiting: int(r.int())}
-	if !s.Known || r.err != nil {
-		return s, r.err
+// state is what a view tells of a group and of one alert. What time alone has done since, an end by quiet for example, shows once
+// somebody folds or takes a snapshot.
+func (v view) state(fingerprint string) (GroupState, error) {
+	s := GroupState{Now: v.now, Imported: v.imported, Known: v.group.known, Due: v.due, Waiting: v.waiting}
+	if !s.Known {
+		return s, nil
 	}
-	s.State, s.Revision, s.Policy = r.string(), r.int(), r.string()
-	r.json(&s.Labels)
-	s.Overflow = r.int() == 1
-	if err := s.params(r.string()); err != nil {
+	m, err := newMerging(v, policyText{})
+	if err != nil {
 		return s, err
 	}
-	s.Window = int(r.int())
-	if oldest := r.time(); !oldest.IsZero() {
-		s.WindowUntil = oldest.Add(s.Period)
-	}
-	s.Storm, s.Total, s.Firing, s.Beyond = r.string(), int(r.int()), int(r.int()), int(r.int())
-	s.Singles, s.HeardAt, s.ResolvedAt = int(r.int()), r.time(), r.time()
-	status := r.string()
-	s.Alert = AlertState{Known: status != "", Status: statuses[status], NotifiedAt: r.time(), Member: r.int() == 1, Incident: r.string()}
-	var e entry
-	if text := r.string(); text != "" {
-		if err := json.Unmarshal([]byte(text), &e); err != nil {
-			return s, fmt.Errorf("%w: entry %q", ErrReply, text)
-		}
-	}
-	s.Alert.State = e.State
-	return s, r.err
-}
-
-// params reads those of a policy's numbers that say how far a group is from a storm, durations in ms.
-func (s *GroupState) params(text string) error {
-	var p struct{ Threshold, Window, Cooldown int64 }
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return fmt.Errorf("%w: parameters %q", ErrReply, text)
+	if err := unmarshalLabels(v.group.labels, &s.Labels); err != nil {
+		return s, err
 	}
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-	s.Threshold, s.Period, s.Cooldown = int(p.Threshold), ms(p.Window), ms(p.Cooldown)
-	return nil
+	s.State, s.Revision, s.Policy, s.Overflow = v.group.state, v.group.revision, v.group.policy, v.group.overflow == "1"
+	s.Threshold, s.Period, s.Cooldown = int(m.limits.Threshold), ms(m.limits.Window), ms(m.limits.Cooldown)
+	s.Singles, s.LastSeen = v.singles, msTime(v.group.lastSeen)
+	if !v.imported {
+		s.State = groupWaiting
+	}
+	s.Window = v.counting
+	for _, at := range v.recent {
+		if v.now.Sub(at) < s.Period {
+			s.Window++
+			if s.WindowUntil.IsZero() {
+				s.WindowUntil = at.Add(s.Period)
+			}
+		}
+	}
+	if e := m.current(); e != nil {
+		s.Storm, s.Total, s.Firing, s.Beyond = v.group.object, e.Total, e.Firing, e.Beyond
+		s.ResolvedAt = msTime(e.EndedAt)
+	}
+	r := m.records[fingerprint]
+	if r == nil {
+		return s, nil
+	}
+	s.Alert = AlertState{Known: true, Status: statuses[string(r.status)], NotifiedAt: msTime(r.at)}
+	s.Alert.Member = m.current() != nil && r.member(m.group.since, m.group.generation)
+	switch {
+	case s.Alert.Member:
+		s.Alert.Incident = v.group.object
+	case r.mark == '-':
+		s.Alert.Incident = r.object
+	}
+	if e := m.entries[s.Alert.Incident]; e != nil {
+		s.Alert.State = e.State
+	}
+	return s, nil
 }
 
 // OverflowOf is the group that takes a group's alerts when its policy has too many groups in its shard.

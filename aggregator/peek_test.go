@@ -44,7 +44,7 @@ func TestPeekTellsAndChangesNothing(t *testing.T) {
 	require.Equal(t, []int{1, 3, 1}, []int{s.Window, s.Threshold, s.Singles})
 	require.Zero(t, s.WindowUntil, "it counts as long as it fires")
 	require.Equal(t, AlertState{
-		Known: true, Status: "firing", NotifiedAt: s.Alert.NotifiedAt, Incident: opened.Transitions[0].Incident, State: Open,
+		Known: true, Status: "firing", NotifiedAt: s.Alert.NotifiedAt, Incident: opened.Transitions[0].Incident, State: StateFiring,
 	}, s.Alert)
 	require.Equal(t, opened.Due.UnixMilli(), s.Due.UnixMilli())
 	l.flush(group, opened.Token)
@@ -89,12 +89,13 @@ func TestPeekBeforeTheImport(t *testing.T) {
 
 func TestPeekOfAnAnswerThatIsNone(t *testing.T) {
 	for _, reply := range []any{nil, "x", []any{}, []any{int64(1), int64(1), int64(1), int64(1), int64(0), "calm"}} {
-		_, err := decodePeek(reply)
+		_, err := decodeView(reply)
 		require.ErrorIs(t, err, ErrReply)
 	}
-	s := GroupState{}
-	require.ErrorIs(t, s.params("5,x"), ErrReply)
-	require.ErrorIs(t, s.params(`{"window":"x"}`), ErrReply)
+	for _, limits := range []string{"5,x", `{"window":"x"}`} {
+		_, err := newMerging(view{group: fields{limits: limits}}, policyText{})
+		require.ErrorIs(t, err, ErrReply)
+	}
 }
 
 func TestKeysOfAGroup(t *testing.T) {

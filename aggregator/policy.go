@@ -3,15 +3,14 @@ package aggregator
 import (
 	"encoding/json"
 	"sync"
-	"time"
 
 	"github.com/stormfold/stormfold/config"
 )
 
 // policyText is a policy as the scripts are told of it, and groups remember it: both JSON.
 type policyText struct {
-	// params are its numbers, durations in ms.
-	params []byte
+	// limits are its numbers, durations in ms.
+	limits []byte
 	// settings are what the scripts do not look at, see projection.
 	settings []byte
 }
@@ -50,15 +49,10 @@ func (t *policyTexts) of(p *config.Policy) (policyText, error) {
 }
 
 func textOf(p *config.Policy, kind Kind) (policyText, error) {
-	ms := func(d time.Duration) int64 { return d.Milliseconds() }
-	numbers, err := json.Marshal(map[string]any{
-		"kind": kind.String(), "threshold": int64(p.Threshold), "window": ms(p.Window), "quiet": ms(p.Quiet), "maxDuration": ms(p.MaxDuration),
-		"cooldown": ms(p.Cooldown), "retention": ms(p.Retention), "flushMin": ms(p.Flush.Min), "flushMax": ms(p.Flush.Max),
-		"hold": ms(p.Hold), "maxAlerts": int64(p.MaxAlerts), "maxGroups": int64(p.MaxGroups),
-	})
+	numbers, err := json.Marshal(limitsOf(p, kind))
 	if err != nil {
 		return policyText{}, err
 	}
 	settings, err := json.Marshal(projection{MaxListed: p.MaxListed, Breakdown: p.Breakdown, Severities: p.Severities})
-	return policyText{params: numbers, settings: settings}, err
+	return policyText{limits: numbers, settings: settings}, err
 }

@@ -2,7 +2,6 @@ package aggregator
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +11,7 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// sep separates the parts of a record; lib.lua knows it as \31. It is taken out of every value.
+// sep separates the parts of a record; the scripts know it as \31. It is taken out of every value.
 const sep = "\x1f"
 
 // Sizes of what Redis holds of one alert, in bytes. A Kubernetes name has at most 253.
@@ -109,42 +108,6 @@ func (m Member) Workload() string {
 		}
 	}
 	return m.Resource.Workload()
-}
-
-// parseRecord reads a record as lib.lua writes it. It returns false for one that is no member of the storm of that
-// generation: firing alerts are members of it from the generation since on.
-func parseRecord(fingerprint, record string, since, generation int64) (Member, bool, error) {
-	parts := strings.Split(record, sep)
-	if len(parts) < 6 || len(parts[0]) != 2 {
-		return Member{}, false, fmt.Errorf("%w: record %q of alert %s", ErrReply, record, fingerprint)
-	}
-	gen, err := strconv.ParseInt(parts[2], 10, 64)
-	if err != nil {
-		return Member{}, false, fmt.Errorf("%w: generation %q of alert %s", ErrReply, parts[2], fingerprint)
-	}
-	at, err := strconv.ParseInt(parts[1], 10, 64)
-	if err != nil {
-		return Member{}, false, fmt.Errorf("%w: time %q of alert %s", ErrReply, parts[1], fingerprint)
-	}
-	before, err := strconv.ParseInt(parts[4], 10, 64)
-	if err != nil {
-		return Member{}, false, fmt.Errorf("%w: start %q of alert %s", ErrReply, parts[4], fingerprint)
-	}
-	status, member := parts[0][0], parts[0][1] == 'm'
-	if !(status == 'f' && since <= gen && gen <= generation) && !(member && gen == generation) {
-		return Member{}, false, nil
-	}
-	m := Member{Fingerprint: fingerprint, Firing: status == 'f', Quiet: status == 'c', StartsAt: time.UnixMilli(at - before).UTC()}
-	if rest := parts[6:]; len(rest) >= 4 {
-		m.Severity = rest[0]
-		m.Resource = subject.Resource{Kind: rest[1], Namespace: rest[2], Name: rest[3]}
-		for _, pair := range rest[4:] {
-			if name, value, ok := strings.Cut(pair, "="); ok {
-				m.Breakdown = append(m.Breakdown, Label{name, value})
-			}
-		}
-	}
-	return m, true, nil
 }
 
 // member is the one alert of a single incident, from its facts.

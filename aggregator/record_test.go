@@ -23,7 +23,7 @@ func TestRecordsAndFactsAgree(t *testing.T) {
 		alert := Alert{Fingerprint: "0123456789abcdef", Labels: labels, StartsAt: time.Unix(1777604400, 0).UTC()}
 		rest := recordRest(alert, breakdown)
 		record := strings.Join([]string{"f-", "1777604400000", "3", "", "0", "", rest}, sep)
-		fromRecord, ok, err := parseRecord(alert.Fingerprint, record, 3, 3)
+		fromRecord, ok, err := memberOf(alert.Fingerprint, record, 3, 3)
 		require.NoError(t, err)
 		require.True(t, ok)
 		fromFacts := facts(alert).member(alert.Fingerprint, true, breakdown)
@@ -51,13 +51,13 @@ func TestFactsAreWrittenAsJSON(t *testing.T) {
 func TestTheWorkloadThatALabelNamesIsKept(t *testing.T) {
 	alert := Alert{Labels: map[string]string{"pod": "web-7d9c6b8f4d-x2k8v", "deployment": "shop", "node": "n1"}}
 	rest := recordRest(alert, []string{"workload", "node"})
-	m, ok, err := parseRecord("0123456789abcdef", strings.Join([]string{"rm", "1", "1", "", "1", "", rest}, sep), 1, 1)
+	m, ok, err := memberOf("0123456789abcdef", strings.Join([]string{"rm", "1", "1", "", "1", "", rest}, sep), 1, 1)
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, "Deployment/shop", m.Workload())
 	require.Equal(t, subject.Resource{Kind: "Pod", Name: "web-7d9c6b8f4d-x2k8v"}, m.Resource)
 	delete(alert.Labels, "deployment")
-	m, _, err = parseRecord("0123456789abcdef", strings.Join([]string{"rm", "1", "1", "", "1", "", recordRest(alert, []string{"workload"})}, sep), 1, 1)
+	m, _, err = memberOf("0123456789abcdef", strings.Join([]string{"rm", "1", "1", "", "1", "", recordRest(alert, []string{"workload"})}, sep), 1, 1)
 	require.NoError(t, err)
 	require.Equal(t, "Deployment/web", m.Workload())
 	require.Empty(t, m.Breakdown, "what the name tells is not stored twice")
@@ -65,7 +65,7 @@ func TestTheWorkloadThatALabelNamesIsKept(t *testing.T) {
 
 func TestABrokenRecordIsAnError(t *testing.T) {
 	for _, record := range []string{"", "f", "f-\x1f1\x1fx\x1f\x1f1\x1f\x1f", "f-\x1f1\x1f1\x1f\x1fx\x1f\x1f", "f-\x1fx\x1f1\x1f\x1f1\x1f\x1f", "f-\x1f1"} {
-		_, _, err := parseRecord("0123456789abcdef", record, 1, 1)
+		_, _, err := memberOf("0123456789abcdef", record, 1, 1)
 		require.ErrorIs(t, err, ErrReply, "%q", record)
 	}
 }

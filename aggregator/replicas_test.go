@@ -52,7 +52,7 @@ func TestFoldWaitsForReplicas(t *testing.T) {
 	folded, err := l.Fold(l.ctx, one, namespace)
 	require.NoError(t, err)
 	require.True(t, folded[0].Changed)
-	group := replica.Client().HGet(l.ctx, l.keys.group(one[0].ID).hash, "rev")
+	group := replica.Client().HGet(l.ctx, l.keys.group(one[0].ID).hash, "revision")
 	require.NoError(t, group.Err(), "the replica has the group when the fold returns")
 	l.flush(folded[0].Group, folded[0].Token)
 

@@ -136,7 +136,7 @@ func (r *reader) transitions(group, policy, alert string) []Transition {
 		out = append(out, Transition{
 			Type: TransitionType(t.string()), Incident: t.string(), Namespace: t.string(), Revision: t.int(),
 			Total: int(t.int()), Firing: int(t.int()), Reason: t.string(),
-			Storm: t.string() == "S", Told: t.int() == 1,
+			Storm: t.string() == typeStorm, Told: t.int() == 1,
 			Group: group, Policy: policy, AlertName: alert,
 		})
 		if t.err != nil && r.err == nil {

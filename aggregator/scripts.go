@@ -1,57 +1,65 @@
 package aggregator
 
 import (
-	_ "embed"
+	"embed"
+	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-var (
-	//go:embed lua/lib.lua
-	libLua string
-	//go:embed lua/fold.lua
-	foldLua string
-	//go:embed lua/snapshot.lua
-	snapshotLua string
-	//go:embed lua/settle.lua
-	settleLua string
-	//go:embed lua/sweep.lua
-	sweepLua string
-	//go:embed lua/import.lua
-	importLua string
-	//go:embed lua/lease.lua
-	leaseLua string
-	//go:embed lua/peek.lua
-	peekLua string
-)
+//go:embed lua
+var luaFiles embed.FS
 
-// scripts are the programs that work on a group. Each is one file of lua/ behind what they share, lib.lua.
+// scripts are the programs that work on a group, each a file of lua/.
 type scripts struct {
-	fold, snapshot, settle, sweep, importing, lease *redis.Script
-	// peek is for those who look; the function does not need it.
-	peek *redis.Script
+	fold, snapshot, settle, sweep, importing, lease, read *redis.Script
 }
 
-// newScripts puts the programs together. Without flags the first line, by which Redis 7 knows what a script may do when
-// memory is short, is left out: an embedded Redis of another make may not understand it.
+// newScripts puts the programs together. Without flags they lack the first line, by which Redis 7 knows what a script may do
+// when memory is short: an embedded Redis of another make may not understand it.
 func newScripts(flags bool) scripts {
-	build := func(body string) *redis.Script {
-		shebang, rest, _ := strings.Cut(body, "\n")
-		src := libLua + rest
+	build := func(name string) *redis.Script {
+		shebang, body, _ := strings.Cut(luaFile(name), "\n")
+		source := includes(body, map[string]bool{}) + body
 		if flags {
-			src = shebang + "\n" + src
+			source = shebang + "\n" + source
 		}
-		return redis.NewScript(src)
+		return redis.NewScript(source)
 	}
 	return scripts{
-		fold: build(foldLua), snapshot: build(snapshotLua), settle: build(settleLua), sweep: build(sweepLua),
-		importing: build(importLua), lease: build(leaseLua),
-		peek: build(peekLua),
+		fold: build("fold"), snapshot: build("snapshot"), settle: build("settle"), sweep: build("sweep"),
+		importing: build("import"), lease: build("lease"), read: build("read"),
 	}
 }
 
-// all are those that the function needs.
+// all are the scripts that the function loads at its start.
 func (s scripts) all() []*redis.Script {
-	return []*redis.Script{s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease}
+	return []*redis.Script{s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease, s.read}
+}
+
+// include is a line of a script that asks for a file of lua/include.
+var include = regexp.MustCompile(`(?m)^-- #include (\w+)$`)
+
+// includes are the files that a text asks for, each once, behind those that it asks for itself.
+func includes(text string, seen map[string]bool) string {
+	var out strings.Builder
+	for _, match := range include.FindAllStringSubmatch(text, -1) {
+		if name := match[1]; !seen[name] {
+			seen[name] = true
+			file := luaFile("include/" + name)
+			out.WriteString(includes(file, seen))
+			out.WriteString(file)
+		}
+	}
+	return out.String()
+}
+
+func luaFile(name string) string {
+	content, err := luaFiles.ReadFile("lua/" + name + ".lua")
+	if err != nil {
+		panic(fmt.Sprintf("script %s: %v", name, err)) // The files are a part of the program.
+	}
+	return string(content)
 }

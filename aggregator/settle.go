@@ -20,7 +20,7 @@ type Confirmed struct {
 // Settle tells Redis what of a snapshot stands in Kubernetes and gives the lease back. What is not among the confirmed
 // stays due; a delay says when to try again. It returns when the group wants attention next, zero for never.
 func (a *Aggregator) Settle(ctx context.Context, s *Snapshot, confirmed []Confirmed, delay time.Duration) (time.Time, error) {
-	args := []any{a.scriptClock(), s.Token, delay.Milliseconds(), s.Group}
+	args := []any{a.scriptTime(), s.Token, delay.Milliseconds(), s.Group}
 	for _, c := range confirmed {
 		args = append(args, c.Name, c.Revision, c.ResourceVersion, c.Namespace)
 	}

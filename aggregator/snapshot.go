@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -33,16 +34,6 @@ type Snapshot struct {
 	Breakdown  []string
 	Severities config.Severities
 }
-
-// State of an object.
-type State string
-
-// The states as they stand in Redis.
-const (
-	Open      State = "open"
-	Ended     State = "resolved"
-	TakenOver State = "absorbed"
-)
 
 // Object is one incident as it should stand in Kubernetes.
 type Object struct {
@@ -83,43 +74,19 @@ func (b *Busy) Error() string {
 // ErrNotImported is returned by Snapshot while the group's shard has not been imported from Kubernetes.
 var ErrNotImported = errors.New("the shard has not been imported yet")
 
-// ErrLost is returned by Snapshot for a group of which Redis has lost a part. It has to be imported: Import its incidents,
-// then FinishGroup.
-var ErrLost = errors.New("redis has lost a part of the group")
-
 // ErrWaiting is returned by Snapshot for a group whose import is done and in which alerts have waited for it: Replay them
 // first.
 var ErrWaiting = errors.New("alerts wait to be folded")
 
-// entry is an object as lib.lua keeps it.
-type entry struct {
-	Type        string `json:"t"`
-	Fingerprint string `json:"fp"`
-	State       State  `json:"s"`
-	At          int64  `json:"at"`
-	StormAt     int64  `json:"st"`
-	EndedAt     int64  `json:"e"`
-	Reason      string `json:"why"`
-	AbsorbedBy  string `json:"by"`
-	Reopened    int    `json:"ro"`
-	ReopenedAt  int64  `json:"ra"`
-	Confirmed   int64  `json:"frev"`
-	Version     string `json:"rv"`
-	Namespace   string `json:"ns"`
-	ChangedAt   int64  `json:"lc"`
-	Generation  int64  `json:"gen"`
-	Since       int64  `json:"since"`
-}
-
 // Snapshot takes the lease of a group, or uses the token of a lease that a fold granted, and reads what has to be written.
 // Now disregards the flush interval. It returns nil when there is nothing to write, a *Busy when it is not the time or another
-// pod is at it, and ErrNotImported, ErrLost or ErrWaiting when something else has to come first.
+// pod is at it, and ErrNotImported or ErrWaiting when something else has to come first.
 func (a *Aggregator) Snapshot(ctx context.Context, group, token string, now bool) (*Snapshot, error) {
 	if token == "" {
 		token = uuid.NewString()
 	}
 	reply, err := a.scripts.snapshot.Run(ctx, a.rdb, a.keys.script(group),
-		a.scriptClock(), token, a.lease.Milliseconds(), group, flag(now)).Result()
+		a.scriptTime(), token, a.lease.Milliseconds(), group, flag(now)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("taking a snapshot of group %s: %w", group, classify(err))
 	}
@@ -147,14 +114,14 @@ type members struct {
 // snapshot when they were few and are scanned here when they are many.
 func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, keys groupKeys) error {
 	switch {
-	case o.Total == 0 && o.State != Open:
+	case o.Total == 0 && o.State != StateFiring:
 		return nil // Nobody knows for which alert it was made, or that one is in another incident.
 	case !o.Storm:
 		o.Members = []Member{o.Facts.member(from.single, o.Firing > 0, from.breakdown)}
 		return nil
 	}
 	add := func(fingerprint, record string) error {
-		m, ok, err := parseRecord(fingerprint, record, from.since, from.generation)
+		m, ok, err := memberOf(fingerprint, record, from.since, from.generation)
 		if ok {
 			o.Members = append(o.Members, m)
 		}
@@ -188,20 +155,20 @@ func (a *Aggregator) addMembers(ctx context.Context, o *Object, from members, ke
 		}
 		// Between snapshot and scan Redis may have been emptied, or have failed over to a replica that lags: a list that
 		// misses alerts must not be written over the one in Kubernetes.
-		group, err := a.rdb.HMGet(ctx, keys.hash, "rev", "lost").Result()
+		group, err := a.rdb.HMGet(ctx, keys.hash, "revision").Result()
 		if err != nil {
 			return err
 		}
-		rev, _ := strconv.ParseInt(fmt.Sprint(group[0]), 10, 64)
-		if o.State == Open && (len(seen) == 0 || rev < o.Revision || group[1] == "1") {
+		revision, _ := strconv.ParseInt(fmt.Sprint(group[0]), 10, 64)
+		if o.State == StateFiring && (len(seen) == 0 || revision < o.Revision) {
 			return fmt.Errorf("the group changed under the scan: %w", ErrUnavailable)
 		}
 	}
-	if o.State == Open && len(o.Members) < o.Total {
+	if o.State == StateFiring && len(o.Members) < o.Total {
 		// Alerts only ever join an open storm. Redis has failed over, between two pages, to a replica whose scan goes another way.
 		return fmt.Errorf("the scan found %d of %d alerts: %w", len(o.Members), o.Total, ErrUnavailable)
 	}
-	if o.State == Open && !o.Truncated {
+	if o.State == StateFiring && !o.Truncated {
 		// What is listed and what is counted agree, also when an alert came between snapshot and scan.
 		o.Total, o.Firing = len(o.Members), 0
 		for _, m := range o.Members {
@@ -223,8 +190,6 @@ func decodeSnapshot(reply any, group string, shard int, token string) (*Snapshot
 		return nil, nil, nil
 	case kind == "import":
 		return nil, nil, ErrNotImported
-	case kind == "lost":
-		return nil, nil, ErrLost
 	case kind == "waiting":
 		return nil, nil, ErrWaiting
 	case kind == "busy":
@@ -232,13 +197,11 @@ func decodeSnapshot(reply any, group string, shard int, token string) (*Snapshot
 	}
 	s := &Snapshot{Group: group, Shard: shard, Token: token}
 	s.Now = r.time()
-	r.int() // The group's revision; each object has its own.
 	r.json(&s.Labels)
 	s.Policy = r.string()
 	var p projection
 	r.json(&p)
 	s.MaxListed, s.Breakdown, s.Severities = p.MaxListed, p.Breakdown, p.Severities
-	r.string() // The group's common labels; each object has its own.
 	records := r.list()
 	var from []members
 	for _, item := range r.list() {
@@ -263,16 +226,28 @@ func decodeObject(item any) (Object, members, error) {
 	o := Object{Name: r.string(), Delete: r.string() == "delete"}
 	r.json(&e)
 	r.json(&o.Facts)
-	o.Revision = r.int()
-	o.Total, o.Firing, o.Beyond = int(r.int()), int(r.int()), int(r.int())
-	o.Truncated = r.int() == 1
-	r.json(&o.CommonLabels)
-	o.Namespace, o.Storm, o.State, o.Reason = e.Namespace, e.Type == "S", e.State, e.Reason
-	o.ResourceVersion, o.Reopened, o.AbsorbedBy = e.Version, e.Reopened, e.AbsorbedBy
-	o.OpenedAt, o.StormAt, o.EndedAt = msTime(e.At), msTime(e.StormAt), msTime(e.EndedAt)
-	o.ReopenedAt, o.ChangedAt, o.Fingerprint = msTime(e.ReopenedAt), msTime(e.ChangedAt), e.Fingerprint
-	if !o.Storm {
-		o.CommonLabels = o.Facts.Labels
+	o.Fingerprint, o.Namespace, o.Storm, o.State, o.Reason = e.Fingerprint, e.Namespace, e.storm(), e.State, e.Reason
+	o.Revision, o.ResourceVersion, o.Reopened, o.AbsorbedBy = e.Revision, e.ResourceVersion, e.Reopened, e.AbsorbedBy
+	o.OpenedAt, o.StormAt, o.EndedAt = msTime(e.OpenedAt), msTime(e.StormAt), msTime(e.EndedAt)
+	o.ReopenedAt, o.ChangedAt = msTime(e.ReopenedAt), msTime(e.ChangedAt)
+	o.Total, o.Firing, o.Beyond, o.Truncated = e.Total, e.Firing, e.Beyond, e.Truncated
+	o.CommonLabels = o.Facts.Labels
+	if o.Storm {
+		o.CommonLabels = nil
+		if err := unmarshalLabels(e.Common, &o.CommonLabels); err != nil && r.err == nil {
+			r.err = err
+		}
 	}
 	return o, members{since: e.Since, generation: e.Generation, single: e.Fingerprint}, r.err
+}
+
+// unmarshalLabels reads labels as the scripts keep them, JSON or empty.
+func unmarshalLabels(text string, into *map[string]string) error {
+	if text == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		return fmt.Errorf("%w: labels %q", ErrReply, text)
+	}
+	return nil
 }

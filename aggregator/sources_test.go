@@ -100,9 +100,9 @@ func TestManySources(t *testing.T) {
 	l.pass(time.Minute)
 	l.flush(last.Group, "")
 	require.Len(t, l.objects, 1)
-	require.Equal(t, 49, l.one(Ended).Reopened)
-	record := l.rdb.HGet(l.ctx, l.keys.group(last.Group).alerts, l.one(Ended).Fingerprint).Val()
-	require.Less(t, len(record), 500)
+	require.Equal(t, 49, l.one(StateResolved).Reopened)
+	record := l.rdb.HGet(l.ctx, l.keys.group(last.Group).alerts, l.one(StateResolved).Fingerprint).Val()
+	require.Less(t, len(record), 700)
 }
 
 // Of a source the latest start and the latest end count, also where an earlier word told of them.

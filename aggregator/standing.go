@@ -79,20 +79,37 @@ func appendStanding(out []Standing, group string, page []string) ([]Standing, er
 		if err := json.Unmarshal([]byte(page[i+1]), &e); err != nil {
 			return nil, fmt.Errorf("reading the entry of incident %s: %w: %w", page[i], ErrReply, err)
 		}
-		if e.State == Open && e.Confirmed > 0 {
+		if e.open() && e.Confirmed > 0 {
 			out = append(out, Standing{Group: group, Name: page[i], Namespace: e.Namespace, Revision: e.Confirmed})
 		}
 	}
 	return out, nil
 }
 
-// Differs says that what should stand in Kubernetes is gone, or, with a resource version, that something else stands there. It is
-// written again, unless that happened anyway since it was read from Redis.
+// Differs says that an incident that should exist is gone, or, with a resource version, that it shows something else. It is
+// written again, unless that has happened since it was read from Redis.
 func (a *Aggregator) Differs(ctx context.Context, s Standing, resourceVersion string) error {
-	err := a.scripts.importing.Run(ctx, a.rdb, a.keys.script(s.Group), a.scriptClock(), s.Group, "", "", "", "", s.Name, resourceVersion,
-		"", s.Revision, "", "differs", "0", "").Err()
-	if err != nil {
-		return fmt.Errorf("marking incident %s as to be written again: %w", s.Name, classify(err))
+	for range importTries {
+		v, err := a.read(ctx, s.Group, s.Name, nil)
+		if err != nil {
+			return err
+		}
+		m, err := newMerging(v, policyText{})
+		if err != nil {
+			return err
+		}
+		e := m.entries[s.Name]
+		if e == nil || !e.open() || e.Confirmed != s.Revision {
+			return nil
+		}
+		e.again(resourceVersion)
+		change, err := a.changeOf(Imported{Group: s.Group}, v, m, policyText{}, found{}, false)
+		if err != nil {
+			return err
+		}
+		if done, err := a.apply(ctx, change); done || err != nil {
+			return err
+		}
 	}
-	return nil
+	return fmt.Errorf("marking incident %s as one to be written again: it changes all the time: %w", s.Name, ErrUnavailable)
 }

@@ -33,7 +33,7 @@ type Swept struct {
 // Sweep names the groups of a shard that want attention, and counts what is in it.
 func (a *Aggregator) Sweep(ctx context.Context, shard int) (Swept, error) {
 	keys := []string{a.keys.due(shard), a.keys.epoch(shard), a.keys.server(shard), a.keys.groups(shard)}
-	reply, err := a.scripts.sweep.Run(ctx, a.rdb, keys, a.scriptClock(), sweepGroups).Result()
+	reply, err := a.scripts.sweep.Run(ctx, a.rdb, keys, a.scriptTime(), sweepGroups).Result()
 	if err != nil {
 		return Swept{}, fmt.Errorf("sweeping shard %d: %w", shard, classify(err))
 	}

@@ -15,31 +15,31 @@ func TestAThresholdOfOne(t *testing.T) {
 	f := l.fold(l.alert("web-0", Firing))
 	require.Equal(t, []TransitionType{Opened}, types(f))
 	l.flush(f.Group, f.Token)
-	name := l.one(Open).Name
-	require.Equal(t, []int{1, 1}, []int{l.one(Open).Total, l.one(Open).Firing})
-	require.Zero(t, l.one(Open).StormAt)
+	name := l.one(StateFiring).Name
+	require.Equal(t, []int{1, 1}, []int{l.one(StateFiring).Total, l.one(StateFiring).Firing})
+	require.Zero(t, l.one(StateFiring).StormAt)
 
 	l.pass(3 * time.Hour)
 	f = l.fold(l.alert("web-1", Firing))
 	require.Equal(t, []TransitionType{Stormed}, types(f), "the second alert makes it a storm")
 	l.flush(f.Group, f.Token)
-	require.Equal(t, l.now.UnixMilli(), l.one(Open).StormAt.UnixMilli())
+	require.Equal(t, l.now.UnixMilli(), l.one(StateFiring).StormAt.UnixMilli())
 	f = l.fold(l.alert("web-2", Firing))
 	require.Empty(t, types(f))
 	l.flush(f.Group, f.Token)
-	o := l.one(Open)
+	o := l.one(StateFiring)
 	require.Equal(t, name, o.Name)
 	require.Equal(t, []int{3, 3}, []int{o.Total, o.Firing})
 	require.Len(t, l.objects, 1, "nothing is ever absorbed")
 
 	f = l.fold(l.pods(3, Resolved)...)
 	l.flush(f.Group, f.Token)
-	require.Equal(t, "AllResolved", l.one(Ended).Reason)
+	require.Equal(t, "AllResolved", l.one(StateResolved).Reason)
 	l.pass(time.Minute)
 	f = l.fold(l.alert("web-9", Firing))
 	require.Equal(t, []TransitionType{Reopened}, types(f), "any alert of the group reopens it within the cooldown")
 	l.flush(f.Group, f.Token)
-	require.Equal(t, []int{4, 1}, []int{l.one(Open).Total, l.one(Open).Firing})
+	require.Equal(t, []int{4, 1}, []int{l.one(StateFiring).Total, l.one(StateFiring).Firing})
 }
 
 func types(f Folded) []TransitionType {
@@ -82,7 +82,7 @@ func TestQuietEndsAlertsOneByOne(t *testing.T) {
 		l.fold(l.alert("web-0", Firing))
 		l.sweep()
 	}
-	o := l.one(Open)
+	o := l.one(StateFiring)
 	require.Equal(t, []int{300, 1}, []int{o.Total, o.Firing})
 	quiet := 0
 	for _, m := range o.Members {
@@ -93,7 +93,7 @@ func TestQuietEndsAlertsOneByOne(t *testing.T) {
 	require.Equal(t, 299, quiet)
 	l.pass(9 * time.Hour)
 	l.sweep()
-	o = l.one(Ended)
+	o = l.one(StateResolved)
 	require.Equal(t, "Quiet", o.Reason)
 	require.Zero(t, o.Firing)
 }
@@ -109,11 +109,11 @@ func TestOnlyEverResolved(t *testing.T) {
 	late.NotifiedAt = l.now.Add(-time.Second)
 	f = l.fold(late)
 	l.flush(f.Group, f.Token)
-	require.Equal(t, 1, l.one(Ended).Total, "its firing was late")
+	require.Equal(t, 1, l.one(StateResolved).Total, "its firing was late")
 	f = l.fold(l.alert("db-0", Firing), l.alert("db-1", Firing), l.alert("db-2", Firing), l.alert("db-3", Firing),
 		l.alert("db-4", Firing), l.alert("db-5", Resolved))
 	l.flush(f.Group, f.Token)
-	require.Equal(t, []int{6, 5}, []int{l.one(Open).Total, l.one(Open).Firing})
+	require.Equal(t, []int{6, 5}, []int{l.one(StateFiring).Total, l.one(StateFiring).Firing})
 }
 
 // A storm that may still be reopened by a word that comes late is left alone until that is over.
@@ -124,7 +124,7 @@ func TestACoolGroupIsDueWhenItsCooldownIsOverForGood(t *testing.T) {
 	f = l.fold(l.alert("web-0", Resolved))
 	l.pass(time.Minute)
 	l.flush(f.Group, f.Token)
-	ended := l.one(Ended).EndedAt
+	ended := l.one(StateResolved).EndedAt
 	l.pass(21 * time.Minute)
 	l.sweep()
 	due := l.rdb.ZScore(l.ctx, l.keys.due(ShardOf(f.Group)), f.Group).Val()
@@ -143,7 +143,7 @@ func TestTwoImportedIncidentsOfOneGroupAreAStorm(t *testing.T) {
 	l.reimport()
 	l.pass(time.Minute)
 	l.flush(f.Group, "")
-	o := l.one(Open)
+	o := l.one(StateFiring)
 	require.Equal(t, []int{2, 2}, []int{o.Total, o.Firing})
 	require.False(t, o.StormAt.IsZero())
 }
@@ -156,7 +156,7 @@ func TestAStormTakesOverWhatALateWordWouldReopen(t *testing.T) {
 	l.pass(time.Minute)
 	f = l.fold(l.alert("web-0", Resolved))
 	l.flush(f.Group, f.Token)
-	own := l.one(Ended).Name
+	own := l.one(StateResolved).Name
 	l.pass(18 * time.Minute)
 	again := l.alert("web-0", Firing)
 	l.pass(4 * time.Minute)
@@ -166,6 +166,6 @@ func TestAStormTakesOverWhatALateWordWouldReopen(t *testing.T) {
 	f = l.fold(again)
 	l.pass(time.Minute)
 	l.flush(f.Group, "")
-	require.Equal(t, []int{4, 4}, []int{l.one(Open).Total, l.one(Open).Firing})
-	require.Equal(t, own, l.one(TakenOver).Name)
+	require.Equal(t, []int{4, 4}, []int{l.one(StateFiring).Total, l.one(StateFiring).Firing})
+	require.Equal(t, own, l.one(StateAbsorbed).Name)
 }

@@ -94,7 +94,7 @@ func TestRedisEmptiedBetweenSnapshotAndScan(t *testing.T) {
 	l := newLab(t, nil)
 	f := l.fold(l.pods(300, Firing)...)
 	l.flush(f.Group, f.Token)
-	require.Len(t, l.one(Open).Members, 300)
+	require.Len(t, l.one(StateFiring).Members, 300)
 	l.pass(time.Minute)
 	f = l.fold(l.alert("one-more", Firing))
 	l.rdb.AddHook(&flushBeforeScan{other: server.Client()})
@@ -269,7 +269,7 @@ func TestTwoStormsAtAnImport(t *testing.T) {
 	l := newLab(t, nil)
 	f := l.fold(l.pods(15, Firing)...)
 	l.flush(f.Group, f.Token)
-	o := l.one(Open)
+	o := l.one(StateFiring)
 	o.Name, o.OpenedAt = "second", o.OpenedAt.Add(time.Minute)
 	o.Members = []Member{{Fingerprint: l.alert("only-in-second", Firing).Fingerprint, Firing: true}}
 	o.Total, o.Firing = 1, 1
@@ -278,7 +278,7 @@ func TestTwoStormsAtAnImport(t *testing.T) {
 	l.reimport()
 	l.pass(time.Minute)
 	l.flush(f.Group, "")
-	require.Equal(t, 16, l.one(Open).Total)
+	require.Equal(t, 16, l.one(StateFiring).Total)
 }
 
 // The loop that finding 1 makes: every other event is refused and wipes the group.

@@ -52,7 +52,7 @@ func TestExamplesOfTheDocumentationAreValid(t *testing.T) {
 }
 
 func settingsMarkdown() string {
-	rows := "| setting | default | unit | allowed | what it does |\n|---|---|---|---|---|\n"
+	rows := "| setting | default | value | effect |\n|---|---|---|---|\n"
 	for _, s := range SettingsTable() {
 		rows += row(s.Key, s.Default, s.Unit, s.Bound, s.Help)
 	}
@@ -60,7 +60,7 @@ func settingsMarkdown() string {
 }
 
 func policiesMarkdown() string {
-	rows := "| field | default | unit | allowed | what it does |\n|---|---|---|---|---|\n"
+	rows := "| field | default | value | effect |\n|---|---|---|---|\n"
 	for _, f := range PolicyFields() {
 		rows += row(f.Key, f.Default, f.Unit, f.Bound, f.Help)
 	}
@@ -73,7 +73,7 @@ func row(key, byDefault, unit, bound, help string) string {
 	} else {
 		byDefault = "`" + byDefault + "`"
 	}
-	return "| `" + key + "` | " + strings.Join([]string{byDefault, unit, bound, help}, " | ") + " |\n"
+	return "| `" + key + "` | " + strings.Join([]string{byDefault, unit + ", " + bound, help}, " | ") + " |\n"
 }
 
 func replaceTable(t *testing.T, text, name, table string) string {

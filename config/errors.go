@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,28 +15,28 @@ const maxShown = 64
 const maxTold = 5
 
 // invalid is wrong input as one sentence. errors.As finds the apis.FieldError with the paths inside.
-type invalid struct{ fields *apis.FieldError }
+type invalid struct {
+	fields   *apis.FieldError
+	problems []Problem
+}
 
 // invalidOrNil is nil when nothing is wrong.
-func invalidOrNil(fields *apis.FieldError) error {
+func invalidOrNil(fields *apis.FieldError) error { return invalidIn(nil, fields) }
+
+// invalidIn names the lines of the file too.
+func invalidIn(content []byte, fields *apis.FieldError) error {
 	if len(fields.WrappedErrors()) == 0 {
 		return nil
 	}
-	return &invalid{fields}
+	return &invalid{fields, problemsOf(fields, outlineOf(content))}
 }
 
-// Error names each wrong key with its value and what would be right, at most maxTold of them.
+// Error names each wrong field with its value and what would be right, at most maxTold of them.
 func (e *invalid) Error() string {
-	var told []string
-	for _, fe := range e.fields.WrappedErrors() {
-		paths := slices.DeleteFunc(slices.Clone(fe.Paths), func(p string) bool { return p == apis.CurrentField })
-		if len(paths) == 0 {
-			told = append(told, fe.Message)
-			continue
-		}
-		told = append(told, strings.Join(paths, ", ")+": "+fe.Message)
+	told := make([]string, len(e.problems))
+	for i, p := range e.problems {
+		told[i] = p.String()
 	}
-	slices.Sort(told) // FieldError gives them in the order of their messages.
 	if more := len(told) - maxTold; more > 0 {
 		told = append(told[:maxTold], fmt.Sprintf("and %d more", more))
 	}
@@ -45,7 +44,12 @@ func (e *invalid) Error() string {
 }
 
 // Unwrap gives the errors with their paths.
-func (e *invalid) Unwrap() error { return e.fields }
+func (e *invalid) Unwrap() error {
+	if e.fields == nil {
+		return nil
+	}
+	return e.fields
+}
 
 // wrong is an error about the field that the caller is at.
 func wrong(format string, args ...any) *apis.FieldError {

@@ -10,8 +10,8 @@ import (
 )
 
 // With returns the policies with one field of one of them changed, as in "default.threshold=10": the policy's name, the field
-// as PolicyFields names it, and a value as one would write it in YAML. The policies themselves stay as they are. Name and
-// matchers cannot be changed that way: they say which policy it is. The error is one sentence.
+// as PolicyFields names it, and a value in YAML. The policies themselves do not change. Name and
+// matchers cannot be changed that way: they identify the policy. The error is one sentence.
 func (p Policies) With(change string) (Policies, error) {
 	path, text, found := strings.Cut(change, "=")
 	name, key, dotted := strings.Cut(path, ".")

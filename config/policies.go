@@ -32,19 +32,19 @@ type Policies struct {
 type Policy struct {
 	// Name is a DNS label, unique among the policies. It is part of the identity of the groups.
 	Name string
-	// Route stands for what sends an alert to this policy and to its group there; it changes with that. Empty for a policy that
+	// Route is a hash of everything that decides whether an alert goes to this policy and to which group. Empty for a policy that
 	// does not come from a file.
 	Route string
 	// Matchers are what an alert's labels must all fulfil. A label that the alert lacks is the empty string, as in Alertmanager.
 	Matchers labels.Matchers
-	// Drop is true when its alerts are accepted and make nothing.
+	// Drop is true if its alerts are accepted and make no incidents.
 	Drop bool
 	// GroupBy are the labels whose values make a group. Without any the policy has one group.
 	GroupBy []string
 	// Threshold is how many alerts must newly fire within Window to make a storm. With 1 every incident is a storm.
 	Threshold int
 	Window    time.Duration
-	// Quiet ends an incident of which nothing was heard for that long, MaxDuration one that is that old.
+	// Quiet ends an incident without notifications for that long, MaxDuration one of that age.
 	Quiet, MaxDuration time.Duration
 	// Cooldown is how long after its resolution an incident is reopened rather than followed by a new one.
 	Cooldown time.Duration
@@ -130,7 +130,7 @@ var builtIn = sync.OnceValue(func() Policy {
 			continue
 		}
 		if err := field.set(&p, mustJSON(field.Default)); err != nil {
-			panic(field.Key + ": " + err.Error()) // The table is at odds with itself; every test that makes a policy sees it.
+			panic(field.Key + ": " + err.Error()) // The table contradicts itself; every test that makes a policy fails.
 		}
 	}
 	return p

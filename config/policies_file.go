@@ -51,8 +51,8 @@ func readPolicies(path string) (content []byte, err error) {
 }
 
 // ParsePolicies reads the YAML of a policies file. Fields that are left out have their defaults; unknown and repeated ones
-// are refused. The error is one sentence that names each wrong field by its path, such as policies[1].flush.min, with its
-// value and what would be right.
+// are refused. The error is one sentence that names each wrong field with its line, policy and value, and says what would be
+// right; Problems gives them one by one.
 func ParsePolicies(content []byte) (Policies, error) {
 	if len(content) > maxPoliciesFile {
 		return Policies{}, fmt.Errorf("the file is larger than %d bytes", maxPoliciesFile)
@@ -62,7 +62,7 @@ func ParsePolicies(content []byte) (Policies, error) {
 	}
 	converted, err := yaml.YAMLToJSONStrict(content)
 	if err != nil {
-		return Policies{}, fmt.Errorf("the file is not YAML without repeated fields: %s", strings.Join(strings.Fields(err.Error()), " "))
+		return Policies{}, notYAML(content, err)
 	}
 	var file map[string]json.RawMessage
 	if err := json.Unmarshal(converted, &file); err != nil {
@@ -85,7 +85,7 @@ func ParsePolicies(content []byte) (Policies, error) {
 	if err := json.Unmarshal(orNull(file["policies"]), &entries); err != nil || len(entries) == 0 || len(entries) > maxPolicies {
 		errs = errs.Also(wrong("%s is not a list of 1 to %d policies, the last of which has no match", shownJSON(orNull(file["policies"])), maxPolicies).
 			ViaField("policies"))
-		return Policies{}, invalidOrNil(errs)
+		return Policies{}, invalidIn(content, errs)
 	}
 	policies := make([]Policy, len(entries))
 	for i, entry := range entries {
@@ -97,7 +97,7 @@ func ParsePolicies(content []byte) (Policies, error) {
 		policy.Severities = severities
 		policies[i] = policy
 	}
-	if err := invalidOrNil(errs); err != nil {
+	if err := invalidIn(content, errs); err != nil {
 		return Policies{}, err
 	}
 	setRoutes(policies, file["subjects"])
@@ -179,7 +179,9 @@ func unknownFields(given map[string]json.RawMessage, known []string, of string) 
 	var errs *apis.FieldError
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(known, key) {
-			errs = errs.Also(wrong("%s is not a field of %s, %s", shown(key), of, didYouMean(key, known, 2, "which has "+strings.Join(known, ", "))))
+			err := wrong("%s is not a field of %s, %s", shown(key), of, didYouMean(key, known, 2, "which has "+strings.Join(known, ", ")))
+			err.Details = key // By which its line is found.
+			errs = errs.Also(err)
 		}
 	}
 	return errs

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -164,7 +165,7 @@ func TestParsePoliciesEveryBound(t *testing.T) {
 		for _, value := range test.bad {
 			_, err := ParsePolicies(file(value))
 			if assert.Error(t, err, "%s: %s", field.Key, value) {
-				assert.True(t, strings.HasPrefix(err.Error(), "policies[0]."+field.Key), err)
+				assert.Regexp(t, `^line [234]: (policies\[0\]\.|policy a-name: )`+regexp.QuoteMeta(field.Key), err.Error())
 				assert.NotContains(t, err.Error(), "\n")
 				var fields *apis.FieldError
 				assert.ErrorAs(t, err, &fields)
@@ -177,34 +178,34 @@ func TestParsePoliciesEveryBound(t *testing.T) {
 func TestParsePoliciesErrors(t *testing.T) {
 	tests := []struct{ name, yaml, want string }{
 		{"empty", "", `policies: null is not a list of 1 to 100 policies, the last of which has no match`},
-		{"no policy", "policies: []", `policies: [] is not a list of 1 to 100 policies, the last of which has no match`},
+		{"no policy", "policies: []", `line 1: policies: [] is not a list of 1 to 100 policies, the last of which has no match`},
 		{"a list", "[]", `the file is [], not a map with the field policies`},
-		{"no map", "policies: [default]", `policies[0]: "default" is not a policy, a map with at least the field name`},
-		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `"policy" is not a field of the file, which has policies, subjects, severities`},
-		{"unknown and near", "policies: [{name: a, groupby: []}]", `policies[0]: "groupby" is not a field of a policy, did you mean groupBy?`},
-		{"unknown inside", "policies: [{name: a, flush: {mim: 1s}}]", `policies[0]: "flush.mim" is not a field of a policy, did you mean flush.min?`},
-		{"no flush", "policies: [{name: a, flush: 1s}]", `policies[0].flush: "1s" is not a map, for instance {min: 1s, max: 15s}`},
-		{"twice", "policies: [{name: a, name: b}]", `the file is not YAML without repeated fields: yaml: unmarshal errors: line 1: key "name" already set in map`},
-		{"no YAML", "policies: [", `the file is not YAML without repeated fields: yaml: line 1: did not find expected node content`},
+		{"no map", "policies: [default]", `line 1: policies[0]: "default" is not a policy, a map with at least the field name`},
+		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `line 1: "policy" is not a field of the file, which has policies, subjects, severities`},
+		{"unknown and near", "policies: [{name: a, groupby: []}]", `line 1: policy a: "groupby" is not a field of a policy, did you mean groupBy?`},
+		{"unknown inside", "policies: [{name: a, flush: {mim: 1s}}]", `line 1: policy a: "flush.mim" is not a field of a policy, did you mean flush.min?`},
+		{"no flush", "policies: [{name: a, flush: 1s}]", `line 1: policy a: flush: "1s" is not a map, for instance {min: 1s, max: 15s}`},
+		{"twice", "policies: [{name: a, name: b}]", `line 1: the field "name" is repeated`},
+		{"no YAML", "policies: [", `line 1: invalid YAML: a value is missing, or a bracket is not closed`},
 		{"two documents", "# first\npolicies: [{name: a}]\n---\npolicies: [{name: b}]\n", `the file holds several YAML documents, only one is read`},
-		{"no name", "policies: [{}]", `policies[0].name: is missing, give every policy a name of its own, for instance default`},
-		{"same name", "policies: [{name: a, match: ['a=b']}, {name: a}]", `policies[1].name: "a" is the name of policies[0] already`},
-		{"last matches", "policies: [{name: a, match: ['a=b']}]", `policies[0].match: the last policy takes every alert and has no match, add one like that behind it`},
-		{"other does not match", "policies: [{name: a}, {name: b}]", `policies[0].match: is missing, only the last policy takes every alert`},
+		{"no name", "policies: [{}]", `line 1: policies[0].name: is missing, give every policy a name of its own, for instance default`},
+		{"same name", "policies: [{name: a, match: ['a=b']}, {name: a}]", `line 1: policies[1].name: "a" is the name of policies[0] already`},
+		{"last matches", "policies: [{name: a, match: ['a=b']}]", `line 1: policy a: match: the last policy takes every alert and has no match, add one like that behind it`},
+		{"other does not match", "policies: [{name: a}, {name: b}]", `line 1: policy a: match: is missing, only the last policy takes every alert`},
 		{"matcher", "policies: [{name: a, match: ['a=b', alertname]}, {name: b}]",
-			`policies[0].match[1]: "alertname" is not a matcher of up to 1024 bytes, for instance severity=~"critical|page"`},
+			`line 1: policy a: match[1]: "alertname" is not a matcher of up to 1024 bytes, for instance severity=~"critical|page"`},
 		{"duration", "policies: [{name: a, match: ['a=b']}, {name: b, flush: {min: 5}}]",
-			`policies[1].flush.min: 5 is not a duration between 100ms and 1m, for instance 1s`},
-		{"number", "policies: [{name: a, threshold: many}]", `policies[0].threshold: "many" is not a whole number between 1 and 1000, for instance 5`},
+			`line 1: policy b: flush.min: 5 is not a duration between 100ms and 1m, for instance 1s`},
+		{"number", "policies: [{name: a, threshold: many}]", `line 1: policy a: threshold: "many" is not a whole number between 1 and 1000, for instance 5`},
 		{"label", "policies: [{name: a, groupBy: [a, 'b=c']}]",
-			`policies[0].groupBy[1]: "b=c" is not the name of a label, up to 128 bytes without = and control characters, for instance namespace`},
-		{"label twice", "policies: [{name: a, breakdown: [a, a]}]", `policies[0].breakdown[1]: "a" is there already, name each label once`},
-		{"window and quiet", "policies: [{name: a, quiet: 1m}]", `policies[0].window: 15m is longer than quiet, which is 1m`},
-		{"retention", "policies: [{name: a, cooldown: 30m, retention: 10m}]", `policies[0].retention: 10m is shorter than cooldown, which is 30m`},
-		{"flush", "policies: [{name: a, flush: {min: 20s}}]", `policies[0].flush.max: 15s is shorter than flush.min, which is 20s`},
-		{"maxAlerts", "policies: [{name: a, maxAlerts: 4}]", `policies[0].maxAlerts: 4 is less than threshold, which is 5`},
-		{"two errors", "policies: [{name: a, window: x, quiet: z}]", `policies[0].quiet: "z" is not a duration between 1s and 30d, for instance 13h; ` +
-			`policies[0].window: "x" is not a duration between 1s and 1h, for instance 15m`},
+			`line 1: policy a: groupBy[1]: "b=c" is not the name of a label, up to 128 bytes without = and control characters, for instance namespace`},
+		{"label twice", "policies: [{name: a, breakdown: [a, a]}]", `line 1: policy a: breakdown[1]: "a" is there already, name each label once`},
+		{"window and quiet", "policies: [{name: a, quiet: 1m}]", `line 1: policy a: window: 15m is longer than quiet, which is 1m`},
+		{"retention", "policies: [{name: a, cooldown: 30m, retention: 10m}]", `line 1: policy a: retention: 10m is shorter than cooldown, which is 30m`},
+		{"flush", "policies: [{name: a, flush: {min: 20s}}]", `line 1: policy a: flush.max: 15s is shorter than flush.min, which is 20s`},
+		{"maxAlerts", "policies: [{name: a, maxAlerts: 4}]", `line 1: policy a: maxAlerts: 4 is less than threshold, which is 5`},
+		{"two errors", "policies: [{name: a, window: x, quiet: z}]", `line 1: policy a: quiet: "z" is not a duration between 1s and 30d, for instance 13h; ` +
+			`line 1: policy a: window: "x" is not a duration between 1s and 1h, for instance 15m`},
 		{"too large", strings.Repeat("#", maxPoliciesFile+1), `the file is larger than 1048576 bytes`},
 	}
 	for _, test := range tests {
@@ -212,6 +213,63 @@ func TestParsePoliciesErrors(t *testing.T) {
 			_, err := ParsePolicies([]byte(test.yaml))
 			require.EqualError(t, err, test.want)
 		})
+	}
+}
+
+// The line is that of the field, of the item of a list, or of the policy where the field is missing; a name tells the policy.
+func TestParsePoliciesLines(t *testing.T) {
+	const file = `# Ours.
+subjects:
+- match: ['job="ceph"']
+  kind: ceph
+  name: cluster
+policies:
+- name: web
+  match:
+  - severity=critical
+  - severity
+  flush:
+    min: 1s
+    mim: 2s
+- match: ['a=b']
+  threshold: 0
+- name: rest
+  windov: 1m
+  window: 2d
+`
+	_, err := ParsePolicies([]byte(file))
+	assert.Equal(t, []Problem{
+		{4, `subjects[0].kind: "ceph" is not a kind, for instance CephCluster`},
+		{10, `policy web: match[1]: "severity" is not a matcher of up to 1024 bytes, for instance severity=~"critical|page"`},
+		{13, `policy web: "flush.mim" is not a field of a policy, did you mean flush.min?`},
+		{14, `policies[1].name: is missing, give every policy a name of its own, for instance default`},
+		{15, `policies[1].threshold: 0 is not a whole number between 1 and 1000, for instance 5`},
+		{17, `policy rest: "windov" is not a field of a policy, did you mean window?`},
+		{18, `policy rest: window: "2d" is not a duration between 1s and 1h, for instance 15m`},
+	}, Problems(err))
+	assert.ErrorContains(t, err, `line 15: policies[1].threshold: 0 is not a whole number between 1 and 1000, for instance 5; and 2 more`)
+	assert.Empty(t, Problems(os.ErrNotExist))
+}
+
+func TestParsePoliciesThatAreNotYAML(t *testing.T) {
+	for file, want := range map[string]string{
+		"policies:\n- name: a\n  match: ['a=\"b\"\n  threshold: 5\n": `line 3: invalid YAML: unterminated quote`,
+		"policies:\n- name: \"a":                                     `line 2: invalid YAML: unterminated quote`,
+		"a: \"x":                                                     `line 1: invalid YAML: unterminated quote`,
+		"policies:\n- name: a\n  groupBy: [a, b\n- name: b\n":        `line 3: invalid YAML: unterminated list, a ] or a comma is missing`,
+		"policies:\n- name: a\n  flush: {min: 1s\n":                  `line 3: invalid YAML: unterminated map, a } or a comma is missing`,
+		"policies:\n- name: a\n\tthreshold: 5\n":                     `line 3: invalid YAML: a tab as indentation, use spaces`,
+		"policies:\n- name: a\n   threshold: 5\n":                    `line 3: invalid YAML: a colon in an unquoted value, or wrong indentation`,
+		"policies:\n- name: a\n threshold: 5\n":                      `line 3: invalid YAML: something else than a field: check indentation and quotes`,
+		"policies:\n- name: 'it's'\n":                                `line 2: invalid YAML: something else than a field: check indentation and quotes`,
+		"policies:\n- name: @x\n":                                    `line 2: invalid YAML: a value begins with a special character, quote it`,
+		"policies:\n- name: a\n  threshold 5\n  window: 1s\n":        `line 3: invalid YAML: a field without a colon`,
+		"policies:\n- name: a\n  match: [\"b\\d\"]\n":                `line 3: invalid YAML: a backslash in double quotes, use single quotes or \\`,
+		"policies:\n- name: *x\n":                                    `invalid YAML: unknown anchor 'x' referenced`,
+		"policies:\n- name: a\n  hold: 1s\n  hold: 2s\n":             `line 4: the field "hold" is repeated`,
+	} {
+		_, err := ParsePolicies([]byte(file))
+		assert.EqualError(t, err, want, file)
 	}
 }
 
@@ -243,7 +301,7 @@ func TestLoadPoliciesErrors(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(path, []byte("policies: [{}]"), 0o600))
 	_, err = LoadPolicies(path)
-	require.EqualError(t, err, "policies file "+path+": policies[0].name: is missing, give every policy a name of its own, for instance default")
+	require.EqualError(t, err, "policies file "+path+": line 1: policies[0].name: is missing, give every policy a name of its own, for instance default")
 
 	require.NoError(t, os.WriteFile(path, make([]byte, 2<<20), 0o600))
 	_, err = LoadPolicies(path)

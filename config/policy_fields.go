@@ -30,16 +30,16 @@ const maxLabelName = 128
 type Field struct {
 	// Key is the field's path inside a policy, such as flush.min.
 	Key string
-	// Default is the value of a field that is left out, as one would write it in YAML; empty for none.
+	// Default is the value of an omitted field, in YAML; empty for none.
 	Default string
-	// Unit says what the value is.
+	// Unit is the kind of value.
 	Unit string
-	// Bound says which values are allowed.
+	// Bound describes the allowed values.
 	Bound string
-	// Help says in a sentence what the field does.
+	// Help is one sentence about the effect of the field.
 	Help string
 
-	// set takes a value, as JSON, into the policy and says what is wrong with it.
+	// set parses a JSON value into the policy.
 	set func(p *Policy, value json.RawMessage) *apis.FieldError
 }
 
@@ -48,52 +48,52 @@ func PolicyFields() []Field {
 	return []Field{
 		{
 			Key: "name", Unit: "name", Bound: "a DNS label, unique; required",
-			Help: "Part of the identity of the policy's groups: a policy of another name starts afresh.", set: setName,
+			Help: "Part of the identity of the policy's groups: a new name starts new groups.", set: setName,
 		},
 		{
-			Key: "match", Unit: "list of matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none for the last policy", maxMatchers, maxMatcherLength),
-			Help: "What an alert's labels must all fulfil, in Alertmanager's notation: `=`, `!=`, `=~`, `!~`.", set: setMatch,
+			Key: "match", Unit: "matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none in the last policy", maxMatchers, maxMatcherLength),
+			Help: "Matchers in Alertmanager's notation: `=`, `!=`, `=~`, `!~`. All must match.", set: setMatch,
 		},
 		{
 			Key: "drop", Default: "false", Unit: "boolean", Bound: "true or false",
-			Help: "With true the alerts of the policy are accepted and counted, and make nothing.", set: setDrop,
+			Help: "True accepts and counts the policy's alerts, but makes no incidents.", set: setDrop,
 		},
 		labelsField("groupBy", "[cluster, namespace, alertname]", 16,
-			"Alerts with the same values of these labels make a group; without any, all alerts of the policy do. Derived labels count.",
+			"Alerts with equal values of these labels, own or derived, are a group. `[]`: all alerts.",
 			func(p *Policy) *[]string { return &p.GroupBy }),
 		numberField("threshold", "5", "alerts", 1, 1000,
-			"So many alerts that fire, or newly fired within `window`, make a storm. With 1 the group has one incident from its first alert on.",
+			"Number of alerts, firing or started within `window`, that make a storm. With 1, the first alert opens the group's one incident.",
 			func(p *Policy) *int { return &p.Threshold }),
-		durationField("window", "15m", "1s", "1h", "at most `quiet`", "The time in which `threshold` is counted.",
+		durationField("window", "15m", "1s", "1h", "at most `quiet`", "Period for `threshold`.",
 			func(p *Policy) *time.Duration { return &p.Window }),
-		durationField("quiet", "13h", "1s", "30d", "", "An alert of which nothing was heard for that long is over; an incident without any other ends with reason Quiet. "+
-			"Keep it above Alertmanager's `repeat_interval`.", func(p *Policy) *time.Duration { return &p.Quiet }),
-		durationField("maxDuration", "168h", "1s", "30d", "", "An incident that old ends with reason MaxDuration; what still fires is in a new one at once.",
+		durationField("quiet", "13h", "1s", "30d", "", "An alert that is not reported for that long is over. Without any other alert, the incident ends with reason Quiet. "+
+			"Keep it above `repeat_interval`.", func(p *Policy) *time.Duration { return &p.Quiet }),
+		durationField("maxDuration", "168h", "1s", "30d", "", "Age at which an incident ends with reason MaxDuration. Alerts that still fire get a new one.",
 			func(p *Policy) *time.Duration { return &p.MaxDuration }),
-		durationField("cooldown", "20m", "0s", "24h", "", "An alert that fires that soon after the resolution reopens the incident.",
+		durationField("cooldown", "20m", "0s", "24h", "", "An alert that fires within that time of the resolution reopens the incident.",
 			func(p *Policy) *time.Duration { return &p.Cooldown }),
-		durationField("retention", "168h", "0s", "365d", "at least `cooldown`", "How long a resolved incident stays in Kubernetes.",
+		durationField("retention", "168h", "0s", "365d", "at least `cooldown`", "How long a resolved incident is kept in Kubernetes.",
 			func(p *Policy) *time.Duration { return &p.Retention }),
-		durationField("hold", "0s", "0s", "10m", "", "Delays a group's first write, so that a burst appears as a storm at once.",
+		durationField("hold", "0s", "0s", "10m", "", "Delay of a group's first write, so that a burst is a storm from the start.",
 			func(p *Policy) *time.Duration { return &p.Hold }),
-		durationField("flush.min", "1s", "100ms", "1m", "", "The least interval between two writes of a group. It doubles while changes keep coming.",
+		durationField("flush.min", "1s", "100ms", "1m", "", "Minimum interval between two writes of a group. It doubles while changes continue.",
 			func(p *Policy) *time.Duration { return &p.Flush.Min }),
-		durationField("flush.max", "15s", "100ms", "10m", "at least `flush.min`", "The interval up to which it doubles.",
+		durationField("flush.max", "15s", "100ms", "10m", "at least `flush.min`", "Maximum of that interval.",
 			func(p *Policy) *time.Duration { return &p.Flush.Max }),
 		numberField("maxAlerts", "10000", "alerts", 1, 10000,
-			"So many alerts of a group are tracked; with more, its counts are lower bounds. At least `threshold`.",
+			"Maximum number of alerts in a group, at least `threshold`. Above it, counts are lower bounds.",
 			func(p *Policy) *int { return &p.MaxAlerts }),
-		numberField("maxListed", "500", "resources", 1, 500, "So many resources an incident lists; the counts stay exact.",
+		numberField("maxListed", "500", "resources", 1, 500, "Maximum number of resources that an incident lists. The counts stay exact.",
 			func(p *Policy) *int { return &p.MaxListed }),
 		numberField("maxGroups", "1000", "groups per shard", 1, 100000,
-			"So many groups the policy has in each of Redis' shards; alerts of further ones fold into one overflow group.",
+			"Maximum number of groups; further ones share an overflow group.",
 			func(p *Policy) *int { return &p.MaxGroups }),
 		wordField("onRedisFailure", OnRedisFailureRetry, []string{OnRedisFailureRetry, OnRedisFailurePassthrough},
-			"While Redis fails, events are refused and delivered again. With `passthrough` each firing alert gets an incident all the same, "+
-				"written directly, which its group takes over when Redis is back. Costs one more list for each incident that is opened.",
+			"`retry` refuses events while Redis fails. `passthrough` also writes an incident for each "+
+				"firing alert, which its group takes over later; it costs one list per opened incident.",
 			func(p *Policy) *string { return &p.OnRedisFailure }),
 		labelsField("breakdown", "[namespace, node, severity, workload]", 8,
-			"The labels over which an incident counts its hotspots; `workload` is derived from the pod's name.",
+			"Labels whose values are counted as hotspots.",
 			func(p *Policy) *[]string { return &p.Breakdown }),
 	}
 }
@@ -218,7 +218,7 @@ func wordField(key, byDefault string, words []string, help string, field func(*P
 
 func labelsField(key, byDefault string, most int, help string, field func(*Policy) *[]string) Field {
 	return Field{
-		Key: key, Default: byDefault, Unit: "list of label names", Bound: fmt.Sprintf("0 to %d, distinct, of up to %d bytes", most, maxLabelName), Help: help,
+		Key: key, Default: byDefault, Unit: "labels", Bound: fmt.Sprintf("0 to %d distinct ones of up to %d bytes", most, maxLabelName), Help: help,
 		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
 			var entries []json.RawMessage
 			if err := json.Unmarshal(value, &entries); err != nil || entries == nil || len(entries) > most {

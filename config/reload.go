@@ -23,8 +23,8 @@ type Source struct {
 }
 
 // NewSource reads the policies file at a path, and is an error when that is not possible. An empty path is the built-in policies.
-// Run then looks at the file again every interval. onError hears of every content that is broken, and every new reason why the
-// file cannot be read, once each; onLoad of every other content that is good. Both may be nil, and are called from Run only.
+// Run then reads the file again every interval. It calls onError once for every invalid content and for every new reason why the
+// file cannot be read, and onLoad for every other valid content. Both may be nil, and are called from Run only.
 func NewSource(path string, interval time.Duration, onError func(error), onLoad func(Policies)) (*Source, error) {
 	if onError == nil {
 		onError = func(error) {}
@@ -76,7 +76,7 @@ func (s *Source) look() {
 			s.failed = err.Error()
 			s.onError(err)
 		}
-		// When the file is back, even with the old content, that is news.
+		// When the file is back, even with the old content, report it.
 		s.seen = [sha256.Size]byte{}
 		return
 	}

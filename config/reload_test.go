@@ -63,7 +63,7 @@ func TestSourceKeepsTheLastGoodPolicies(t *testing.T) {
 	w.look()
 	w.look()
 	require.Len(t, w.errors, 1, "one error for one broken content")
-	assert.Contains(t, w.errors[0], path+`: policies[0].name: "A" is not a name`)
+	assert.Contains(t, w.errors[0], path+`: line 1: policies[0].name: "A" is not a name`)
 	write(t, path, "policies: [{}]")
 	w.look()
 	assert.Len(t, w.errors, 2)
@@ -126,7 +126,7 @@ func TestNewSource(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policies.yaml")
 	write(t, path, "policies: []")
 	_, err = NewSource(path, time.Second, nil, nil)
-	require.ErrorContains(t, err, path+": policies: [] is not a list")
+	require.ErrorContains(t, err, path+": line 1: policies: [] is not a list")
 
 	s, err := NewSource("", time.Second, nil, nil)
 	require.NoError(t, err)

@@ -62,7 +62,7 @@ type Settings struct {
 	Lease time.Duration
 	// SweepInterval is how often a pod looks for groups that are due.
 	SweepInterval time.Duration
-	// ResyncInterval is how often what stands in Kubernetes is compared with what should.
+	// ResyncInterval is how often the incidents in Kubernetes are compared with Redis.
 	ResyncInterval time.Duration
 	// Projections is how many groups a pod projects at once.
 	Projections int

@@ -23,16 +23,16 @@ const (
 type Setting struct {
 	// Key is the name of the environment variable, and of the entry in the cfg file.
 	Key string
-	// Default is the value when nothing is said, as one would write it.
+	// Default is the default value, in the notation of the setting.
 	Default string
-	// Unit says what the value is: a duration, a path, a number of something.
+	// Unit is the kind of value: a duration, a path, a number of something.
 	Unit string
-	// Bound says which values are allowed.
+	// Bound describes the allowed values.
 	Bound string
-	// Help says in a sentence what the setting does.
+	// Help is one sentence about the effect of the setting.
 	Help string
 
-	// read takes the value from the map into the settings and says what is wrong with it.
+	// read parses the value from the map into the settings.
 	read func(s *Settings, data map[string]string) *apis.FieldError
 }
 
@@ -41,53 +41,51 @@ func SettingsTable() []Setting {
 	return []Setting{
 		{
 			Key: prefix + "REDIS_URL", Default: "redis://127.0.0.1:6379/0", Unit: "URL", Bound: "`redis://`, `rediss://` or `unix://`",
-			Help: "The Redis that holds the fold's state; see [Redis](#redis).", read: readRedisURL,
+			Help: "URL of [Redis](#redis).", read: readRedisURL,
 		},
 		{
 			Key: redisPrefixKey, Default: "sf", Unit: "word", Bound: "1 to 32 of a-z, 0-9 and -",
-			Help: "Begins every key in Redis. Two installations on one Redis need two prefixes; see [Redis](#redis).", read: readRedisPrefix,
+			Help: "Prefix of every key in [Redis](#redis). Installations that share a Redis need different ones.", read: readRedisPrefix,
 		},
-		durationSetting("REDIS_TIMEOUT", "2s", "50ms", "30s", "Bounds a dial, a read and a write, each, where the URL does not say otherwise.",
+		durationSetting("REDIS_TIMEOUT", "2s", "50ms", "30s", "Timeout of each dial, read and write, unless the URL sets it.",
 			func(s *Settings) *time.Duration { return &s.RedisTimeout }),
-		numberSetting("REDIS_WAIT_REPLICAS", "0", "replicas", 0, 16, "An event is accepted once so many replicas have its alerts too; 503 when that "+
-			"takes half of the timeout above. 0 does not wait: see [Redis](#redis).", func(s *Settings) *int { return &s.RedisWaitReplicas }),
-		durationSetting("REDIS_BREAKER", "1s", "0s", "1m", "After five events in a row without an answer of Redis, events are refused at once for that long; "+
-			"then one is tried. 0s tries all of them, always.", func(s *Settings) *time.Duration { return &s.RedisBreaker }),
+		numberSetting("REDIS_WAIT_REPLICAS", "0", "replicas", 0, 16, "Number of replicas that must have an event's alerts before it is accepted; "+
+			"0 does not wait. See [Redis](#redis).", func(s *Settings) *int { return &s.RedisWaitReplicas }),
+		durationSetting("REDIS_BREAKER", "1s", "0s", "1m", "How long events are refused without asking Redis, after it did not answer five in a row; "+
+			"then one is tried. 0s turns that off.", func(s *Settings) *time.Duration { return &s.RedisBreaker }),
 		{
 			Key: namespaceKey, Default: "stormfold", Unit: "name", Bound: "a DNS label",
-			Help: "Where incidents are written. In a pod the default is the pod's own namespace.", read: readNamespace,
+			Help: "Namespace of the incidents. In a pod the default is the pod's namespace.", read: readNamespace,
 		},
 		wordSetting("NAMESPACE_MODE", NamespaceFunction, []string{NamespaceFunction, NamespaceAlert},
-			"`function` writes every incident to the namespace above; `alert` writes it next to the workload, and to the namespace above "+
-				"when the alert's does not exist.", func(s *Settings) *string { return &s.NamespaceMode }),
-		pathSetting("KUBECONFIG", "A kubeconfig file. Empty is the pod's ServiceAccount.", func(s *Settings) *string { return &s.Kubeconfig }),
-		durationSetting("KUBE_TIMEOUT", "5s", "100ms", "60s", "Bounds one call of the Kubernetes API.",
+			"`function` writes all incidents to that namespace; `alert` writes each to the namespace of its alert, if that exists.", func(s *Settings) *string { return &s.NamespaceMode }),
+		pathSetting("KUBECONFIG", "Path of a kubeconfig file. Without one the pod's ServiceAccount is used.", func(s *Settings) *string { return &s.Kubeconfig }),
+		durationSetting("KUBE_TIMEOUT", "5s", "100ms", "60s", "Timeout of a Kubernetes API call.",
 			func(s *Settings) *time.Duration { return &s.KubeTimeout }),
-		numberSetting("KUBE_QPS", "50", "requests per second", 1, 1000, "The client's own limit of calls of the Kubernetes API, in the long run.",
+		numberSetting("KUBE_QPS", "50", "requests per second", 1, 1000, "Rate limit of a pod's Kubernetes API calls.",
 			func(s *Settings) *int { return &s.KubeQPS }),
-		numberSetting("KUBE_BURST", "100", "requests", 1, 2000, "How many calls may come at once before that limit holds.",
+		numberSetting("KUBE_BURST", "100", "requests", 1, 2000, "Burst of that rate limit.",
 			func(s *Settings) *int { return &s.KubeBurst }),
-		pathSetting(prefix+"POLICIES", "The policies file. Empty is the built-in policies.", func(s *Settings) *string { return &s.Policies }),
-		durationSetting("POLICIES_RELOAD", "10s", "1s", "1h", "How often the policies file is looked at.",
+		pathSetting(prefix+"POLICIES", "Path of the policy file. Without one the built-in policies are used.", func(s *Settings) *string { return &s.Policies }),
+		durationSetting("POLICIES_RELOAD", "10s", "1s", "1h", "How often the policy file is read.",
 			func(s *Settings) *time.Duration { return &s.PoliciesReload }),
-		durationSetting("REQUEST_TIMEOUT", "15s", "1s", "25s", "Bounds the work on one event, Redis with all retries and Kubernetes together. "+
-			"The runtime cuts an answer off after 30 s.",
+		durationSetting("REQUEST_TIMEOUT", "15s", "1s", "25s", "Timeout of the work on one event: Redis with all retries, and Kubernetes. "+
+			"The runtime aborts an answer after 30 s.",
 			func(s *Settings) *time.Duration { return &s.RequestTimeout }),
-		numberSetting("CONCURRENCY", "256", "events", 1, 10000, "How many events a pod works on at once. Further ones are refused with 503, to be delivered again.",
+		numberSetting("CONCURRENCY", "256", "events", 1, 10000, "Maximum number of events a pod works on at once. It answers further ones with 503.",
 			func(s *Settings) *int { return &s.Concurrency }),
-		durationSetting("LEASE", "20s", "5s", "5m", "How long a pod may hold the right to write a group's incidents. When a pod dies, "+
-			"its groups wait that long for another.", func(s *Settings) *time.Duration { return &s.Lease }),
-		durationSetting("SWEEP_INTERVAL", "15s", "1s", "10m", "How often a pod looks for groups that are due, give or take some jitter.",
+		durationSetting("LEASE", "20s", "5s", "5m", "How long a pod may hold the lease to write a group. The groups of a pod that dies "+
+			"wait that long.", func(s *Settings) *time.Duration { return &s.Lease }),
+		durationSetting("SWEEP_INTERVAL", "15s", "1s", "10m", "How often a pod looks for groups that are due, with jitter.",
 			func(s *Settings) *time.Duration { return &s.SweepInterval }),
-		durationSetting("RESYNC_INTERVAL", "10m", "1s", "24h", "How often incidents are listed, to write those again that someone deleted or edited. One pod does it "+
-			"for all.", func(s *Settings) *time.Duration { return &s.ResyncInterval }),
-		numberSetting("PROJECTIONS", "16", "groups", 1, 256, "How many groups a pod writes to Kubernetes at once.",
+		durationSetting("RESYNC_INTERVAL", "10m", "1s", "24h", "How often one pod lists all incidents and restores those that someone deleted or edited.", func(s *Settings) *time.Duration { return &s.ResyncInterval }),
+		numberSetting("PROJECTIONS", "16", "groups", 1, 256, "Maximum number of groups a pod writes to Kubernetes at once.",
 			func(s *Settings) *int { return &s.Projections }),
 		{
 			Key: prefix + "METRICS_ADDRESS", Default: ":9464", Unit: "host:port", Bound: "a port up to 65535, or `off`",
-			Help: "Where metrics are served, on a listener of their own. `off` or empty serves none.", read: readMetricsAddress,
+			Help: "Address of the metrics. `off` or empty turns them off.", read: readMetricsAddress,
 		},
-		wordSetting("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "The least severe log lines that are written.",
+		wordSetting("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "Lowest level that is logged.",
 			func(s *Settings) *string { return &s.LogLevel }),
 	}
 }
@@ -135,7 +133,7 @@ func wordSetting(name, byDefault string, words []string, help string, field func
 	}
 }
 
-// pathSetting is not looked at before the file is read, whose error then says more.
+// pathSetting is not validated here: reading the file later gives a better error.
 func pathSetting(key, help string, field func(*Settings) *string) Setting {
 	return Setting{
 		Key: key, Unit: "path", Bound: "a file that can be read", Help: help,
@@ -169,10 +167,10 @@ func readRedisPrefix(s *Settings, data map[string]string) *apis.FieldError {
 	return nil
 }
 
-// redisPrefix is what may begin the keys in Redis. It has none of the characters that mean something in the pattern of an ACL.
+// redisPrefix matches valid prefixes. They have no character with a meaning in an ACL's key pattern.
 var redisPrefix = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
-// CheckRedisPrefix says what is wrong with what is to begin every key in Redis.
+// CheckRedisPrefix validates a prefix for the keys in Redis.
 func CheckRedisPrefix(prefix string) error {
 	if !redisPrefix.MatchString(prefix) {
 		return fmt.Errorf("%s is not a prefix, which has 1 to 32 of a-z, 0-9 and -, for instance sf", shown(prefix))

@@ -95,7 +95,7 @@ func TestParseErrors(t *testing.T) {
 		{"address", map[string]string{"STORMFOLD_METRICS_ADDRESS": "9464"}, `STORMFOLD_METRICS_ADDRESS: "9464" is not host:port or off, for instance :9464`},
 		{"unknown and near", map[string]string{"STORMFOLD_REDIS_URI": "secret"}, `STORMFOLD_REDIS_URI: there is no such setting, did you mean STORMFOLD_REDIS_URL?`},
 		{"unknown and far", map[string]string{"STORMFOLD_COFFEE": "secret"}, `STORMFOLD_COFFEE: there is no such setting, docs/configuration.md lists the settings`},
-		{"a port that is no service link", map[string]string{"STORMFOLD_REDIS_PORT": "6379"}, `STORMFOLD_REDIS_PORT: there is no such setting, did you mean STORMFOLD_REDIS_URL?`},
+		{"a port that is not a service link", map[string]string{"STORMFOLD_REDIS_PORT": "6379"}, `STORMFOLD_REDIS_PORT: there is no such setting, did you mean STORMFOLD_REDIS_URL?`},
 		{"two", map[string]string{"STORMFOLD_LEASE": "1h", "STORMFOLD_KUBE_BURST": "x"}, `STORMFOLD_KUBE_BURST: "x" is not a whole number between 1 and 2000, for instance 100; ` +
 			`STORMFOLD_LEASE: "1h" is not a duration between 5s and 5m, for instance 20s`},
 		{"long", map[string]string{"STORMFOLD_LOG_LEVEL": strings.Repeat("é", 65)}, `STORMFOLD_LOG_LEVEL: "` + strings.Repeat("é", 64) + `"... is not debug, info, warn or error`},
@@ -142,7 +142,7 @@ func TestNamespaceOfThePod(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "told", s.Namespace)
 
-	// A directory in the place of the file cannot be read.
+	// A directory instead of the file cannot be read.
 	_, err = parse(nil, filepath.Dir(path))
 	require.ErrorContains(t, err, "STORMFOLD_NAMESPACE: is not set and")
 	_, err = parse(map[string]string{"STORMFOLD_NAMESPACE": "told"}, filepath.Dir(path))

@@ -89,7 +89,7 @@ func togetherSubject(rule subject.Rule, given map[string]json.RawMessage) *apis.
 	case given["kind"] != nil && given["name"] == nil:
 		return wrong("is missing, say which label holds the name of the %s", rule.Kind).ViaField("name")
 	case given["kind"] == nil && len(rule.Target) == 0:
-		return wrong("is missing, a rule says what its alerts are about with kind and name, or which labels tell of the target with target").ViaField("kind")
+		return wrong("is missing; a rule needs kind and name for what its alerts are about, or target for the labels about the scrape target").ViaField("kind")
 	case rule.Name != "" && slices.Contains(rule.Target, rule.Name):
 		return wrong("%s names the subject, it cannot be about the target", rule.Name).ViaField("target")
 	case rule.Namespace != "" && slices.Contains(rule.Target, rule.Namespace):

@@ -41,7 +41,7 @@ func TestSubjectErrors(t *testing.T) {
 		"{}":                                     `subjects: {} is not a list of up to 50 rules, for instance [{match: ['job="ceph"'], kind: CephCluster, name: cluster}]`,
 		"[a]":                                    `subjects[0]: "a" is not a rule, a map with match, and with kind and name or target`,
 		"[{kind: A, name: b}]":                   `subjects[0].match: is missing, say for which alerts the rule is, for instance ['job="ceph"']`,
-		"[{match: ['a=b']}]":                     `subjects[0].kind: is missing, a rule says what its alerts are about with kind and name, or which labels tell of the target with target`,
+		"[{match: ['a=b']}]":                     `subjects[0].kind: is missing; a rule needs kind and name for what its alerts are about, or target for the labels about the scrape target`,
 		"[{match: a, kind: A}]":                  `subjects[0].match: "a" is not a list of matchers, for instance ["severity=~\"critical|page\""]`,
 		"[{match: ['a=b'], kind: pod, name: b}]": `subjects[0].kind: "pod" is not a kind, for instance CephCluster`,
 		"[{match: ['a=b'], kind: Pod}]":          `subjects[0].name: is missing, say which label holds the name of the Pod`,
@@ -91,6 +91,6 @@ func TestSeverities(t *testing.T) {
 		"[a, [null, b]]": `severities[1]: "" is not a word of 1 to 63 bytes that is there once`,
 	} {
 		_, err := ParsePolicies([]byte("severities: " + severities + "\npolicies: [{name: a}]"))
-		assert.EqualError(t, err, want, severities)
+		assert.EqualError(t, err, "line 1: "+want, severities)
 	}
 }

@@ -125,16 +125,25 @@ func (b *breaker) of(group aggregator.Group) int {
 	return aggregator.ShardOf(group.ID) % len(b.each)
 }
 
-// refusal is why a group may not be folded now, or nil.
-func (t *try) refusal(group aggregator.Group) error { return t.refused[t.breaker.of(group)] }
+// sort separates the groups that may be folded now from the results of those that may not.
+func (t *try) sort(groups []aggregator.Group) (through []aggregator.Group, refused []folded) {
+	for _, group := range groups {
+		if err := t.refused[t.breaker.of(group)]; err != nil {
+			refused = append(refused, folded{group: group, Folded: aggregator.Folded{Err: err}})
+		} else {
+			through = append(through, group)
+		}
+	}
+	return through, refused
+}
 
 // end tells what became of the groups.
-func (t *try) end(groups []aggregator.Group, folded []aggregator.Folded) {
+func (t *try) end(results []folded) {
 	worst := map[int]error{}
-	for n, f := range folded {
-		i := t.breaker.of(groups[n])
-		if worst[i] == nil || unanswered(f.Err) {
-			worst[i] = f.Err
+	for _, r := range results {
+		i := t.breaker.of(r.group)
+		if worst[i] == nil || unanswered(r.Err) {
+			worst[i] = r.Err
 		}
 	}
 	for i, done := range t.done {
@@ -142,40 +151,20 @@ func (t *try) end(groups []aggregator.Group, folded []aggregator.Folded) {
 	}
 }
 
-// foldOpen folds what the breaker lets through.
-func (p *pod) foldOpen(ctx context.Context, groups []aggregator.Group) (out []aggregator.Folded, err error) {
-	out = make([]aggregator.Folded, len(groups))
-	t := p.breaker.begin(groups)
-	defer func() { t.end(groups, out) }()
-	if t.probing {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, p.settings.RedisTimeout)
-		defer cancel()
-	}
-	var through []aggregator.Group
-	var indexes []int
-	for i, group := range groups {
-		if refused := t.refusal(group); refused != nil {
-			out[i].Err = refused
-			err = refused
-			continue
+// tryRedis is the breaker's stage. An event that finds out whether Redis is back waits for one answer, and no retry.
+func (p *pod) tryRedis(next foldFunc) foldFunc {
+	return func(ctx context.Context, groups []aggregator.Group) (results []folded) {
+		t := p.breaker.begin(groups)
+		defer func() { t.end(results) }()
+		if t.probing {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, p.settings.RedisTimeout)
+			defer cancel()
 		}
-		through, indexes = append(through, group), append(indexes, i)
-	}
-	if len(through) == 0 {
-		return out, err
-	}
-	folded, foldErr := p.together.groups(ctx, through)
-	for n, i := range indexes {
-		switch {
-		case n < len(folded):
-			out[i] = folded[n]
-		default:
-			out[i].Err = foldErr
+		through, refused := t.sort(groups)
+		if len(through) > 0 {
+			results = next(ctx, through)
 		}
+		return append(results, refused...)
 	}
-	if foldErr != nil {
-		err = foldErr
-	}
-	return out, err
 }

@@ -40,18 +40,19 @@ func inShard(shard, n int) []aggregator.Group {
 func tell(b *breaker, times int, groups []aggregator.Group, errs ...error) {
 	for range times {
 		t := b.begin(groups)
-		folded := make([]aggregator.Folded, len(groups))
-		for i := range folded {
-			folded[i].Err = errs[min(i, len(errs)-1)]
+		results := failed(groups, nil)
+		for i := range results {
+			results[i].Err = errs[min(i, len(errs)-1)]
 		}
-		t.end(groups, folded)
+		t.end(results)
 	}
 }
 
 func refuses(b *breaker, group aggregator.Group) bool {
 	t := b.begin([]aggregator.Group{group})
-	defer t.end(nil, nil)
-	return t.refusal(group) != nil
+	defer t.end(nil)
+	_, refused := t.sort([]aggregator.Group{group})
+	return len(refused) > 0
 }
 
 func TestBreakerOpensOnSilenceOnly(t *testing.T) {
@@ -83,9 +84,9 @@ func TestBreakerOpensOnSilenceOnly(t *testing.T) {
 		require.False(t, refuses(b, one[0]))
 		tell(b, unansweredEvents, one, err)
 		require.Equal(t, 1, opened)
-		refusal := b.begin(one).refusal(one[0])
-		require.ErrorIs(t, refusal, aggregator.ErrUnavailable)
-		require.ErrorIs(t, refusal, errOpen)
+		_, refused := b.begin(one).sort(one)
+		require.ErrorIs(t, firstError(refused), aggregator.ErrUnavailable)
+		require.ErrorIs(t, firstError(refused), errOpen)
 	}
 	never := newBreaker(false, 0, nil)
 	tell(never, 100, one, aggregator.ErrTimeout)
@@ -122,11 +123,12 @@ func TestBreakerTriesOneEvent(t *testing.T) {
 		var probe *try
 		require.Eventually(t, func() bool {
 			probe = b.begin(one)
-			return probe.refusal(one[0]) == nil
+			_, refused := probe.sort(one)
+			return len(refused) == 0
 		}, 10*time.Second, time.Millisecond)
 		require.True(t, probe.probing)
 		require.True(t, refuses(b, one[0]), "one at a time")
-		probe.end(one, []aggregator.Folded{{Err: found}})
+		probe.end(failed(one, found))
 		require.Equal(t, found != nil, refuses(b, one[0]))
 	}
 }

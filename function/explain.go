@@ -51,25 +51,28 @@ const (
 )
 
 // explain says, at debug, what an event did to each of its groups and why: a line each.
-func (p *pod) explain(ctx context.Context, ev event.Event, groups []aggregator.Group, folded []aggregator.Folded) {
+func (p *pod) explain(ctx context.Context, ev event.Event, results []folded) {
 	if !p.log.Level().Enabled(zap.DebugLevel) {
 		return
 	}
 	id := tracing.ID(traced(ctx, ev))
-	for i, fold := range folded {
-		group := groups[i]
-		fields := []any{logged(fieldEvent, ev.ID()), zap.Int("alerts", len(group.Alerts)), zap.String(fieldPolicy, group.Policy.Name)}
+	for _, r := range results {
+		if r.earlier {
+			continue
+		}
+		policy := r.group.Policy
+		fields := []any{logged(fieldEvent, ev.ID()), zap.Int("alerts", len(r.group.Alerts)), zap.String(fieldPolicy, policy.Name)}
 		if id != "" {
 			fields = append(fields, zap.String(fieldTrace, id))
 		}
-		if fold.Group == "" {
-			p.log.Debugw("group not folded", append(fields, fieldGroup, group.ID, zap.Error(fold.Err))...)
+		if r.Group == "" {
+			p.log.Debugw("group not folded", append(fields, fieldGroup, r.group.ID, zap.Error(r.Err))...)
 			continue
 		}
-		p.log.Debugw("group folded", append(fields, fieldGroup, fold.Group, "state", fold.State, "action", action(fold),
-			"newlyFiring", fold.NewlyFiring, "counted", fold.Window, "threshold", group.Policy.Threshold, "window", group.Policy.Window,
-			"windowLeft", windowLeft(fold), fieldTotal, fold.Total, fieldFiring, fold.Firing, fieldRevision, fold.Revision,
-			"leased", fold.Token != "", "due", fold.Due)...)
+		p.log.Debugw("group folded", append(fields, fieldGroup, r.Group, "state", r.State, "action", action(r.Folded),
+			"newlyFiring", r.NewlyFiring, "counted", r.Window, "threshold", policy.Threshold, "window", policy.Window,
+			"windowLeft", windowLeft(r.Folded), fieldTotal, r.Total, fieldFiring, r.Firing, fieldRevision, r.Revision,
+			"leased", r.Token != "", "due", r.Due)...)
 	}
 }
 

@@ -203,7 +203,8 @@ func TestWhatIsOffCostsNothing(t *testing.T) {
 	p := &pod{log: zap.New(core).Sugar(), metrics: newMetrics(), settings: &config.Settings{}}
 	ev := withTrace(alertEvent(t, "web-0", "firing"))
 	groups := []aggregator.Group{{ID: "0123456789abcdef", Policy: &config.Policy{Name: "default"}, Alerts: make([]aggregator.Alert, 100)}}
-	folded := []aggregator.Folded{{Group: groups[0].ID, Policy: "default", Token: uuid.NewString(), Changed: true}}
+	results := failed(groups, nil)
+	results[0].Folded = aggregator.Folded{Group: groups[0].ID, Policy: "default", Token: uuid.NewString(), Changed: true}
 	written := &aggregator.Snapshot{Objects: make([]aggregator.Object, 3)}
 	confirmed := slices.Repeat([]aggregator.Confirmed{{Name: "i"}}, 3)
 	ctx, reply := t.Context(), event.New()
@@ -212,8 +213,8 @@ func TestWhatIsOffCostsNothing(t *testing.T) {
 		_, decode := p.traces.Start(ctx, spanDecode)
 		decodedSpan(decode, handlers.Request{}, nil)
 		_, fold := p.traces.Start(ctx, spanFold)
-		foldedSpan(fold, groups, folded, nil)
-		p.explain(ctx, ev, groups, folded)
+		foldedSpan(fold, results)
+		p.explain(ctx, ev, results)
 		ctx, project := p.projectionSpan(ctx, groups[0].ID, cause{})
 		projectedSpan(ctx, "busy", nil)
 		settledSpan(ctx, written, confirmed, nil)

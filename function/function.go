@@ -51,12 +51,12 @@ type pod struct {
 	policies   *config.Source
 	aggregator *aggregator.Aggregator
 	projector  *projector.Projector
-	agenda     *agenda
-	gate       gate
+	scheduler  *scheduler
+	limiter    limiter
 	breaker    *breaker
-	together   *together
-	passing    *passthrough
+	passed     passed
 	kinds      openKinds
+	fold       foldFunc
 	periods    periodWarnings
 	metrics    *metrics
 	traces     *tracing.Tracing
@@ -95,16 +95,17 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	if err := p.connect(ctx, f.Parts); err != nil {
 		return errors.Join(err, p.close())
 	}
-	p.agenda = newAgenda(settings.Projections, p.project)
-	p.gate = newGate(settings.Concurrency)
-	p.passing = newPassthrough(settings.Projections)
+	p.scheduler = newScheduler(settings.Projections, p.project)
+	p.limiter = newLimiter(settings.Concurrency)
+	p.passed.slots = newLimiter(settings.Projections)
+	p.oweAll()
+	p.fold = p.foldStages()
 	p.metrics.watch(p)
 	if err := p.serveMetrics(); err != nil {
 		return errors.Join(err, p.close())
 	}
 	p.firstImport(ctx)
 	p.loops.Go(func() { p.sweepLoop(ctx) })
-	p.loops.Go(func() { p.passedLoop(ctx) })
 	p.loops.Go(func() { p.policies.Run(ctx) })
 	f.pod.Store(p)
 	p.log.Infow("ready", "namespace", settings.Namespace, "policies", len(p.policies.Current().List))
@@ -127,16 +128,6 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 		// An answer that comes too late for the client's own time-out would be a broken connection.
 		Replicas: p.settings.RedisWaitReplicas, ReplicaTimeout: p.settings.RedisTimeout / 2,
 	})
-	p.together = &together{
-		fold: func(ctx context.Context, groups []aggregator.Group) (folded []aggregator.Folded, err error) {
-			err = p.guard(inFold, func() (err error) {
-				folded, err = p.aggregator.Fold(ctx, groups, p.namespace)
-				return err
-			})
-			return folded, err
-		},
-		namespace: p.namespace,
-	}
 	_, clustered := rdb.(*redis.ClusterClient)
 	p.breaker = newBreaker(clustered, p.settings.RedisBreaker, func(shard string, open bool) {
 		if open {
@@ -248,14 +239,14 @@ func (f *Function) Stop(ctx context.Context) error {
 	p.stop()
 	drained := make(chan struct{})
 	go func() {
-		p.agenda.drain()
+		p.scheduler.drain()
 		close(drained)
 	}()
 	var err error
 	select {
 	case <-drained:
 	case <-ctx.Done():
-		err = fmt.Errorf("stopping with %d groups unwritten, which another pod carries on: %w", p.agenda.size(), ctx.Err())
+		err = fmt.Errorf("stopping with %d groups unwritten, which another pod carries on: %w", p.scheduler.size(), ctx.Err())
 	}
 	return errors.Join(err, p.close())
 }

@@ -21,21 +21,21 @@ import (
 )
 
 // A group that is remembered again and again while all slots are taken waits once.
-func TestAgendaRemembersAGroupOnce(t *testing.T) {
+func TestSchedulerRemembersAGroupOnce(t *testing.T) {
 	var runs atomic.Int32
 	started, release := make(chan struct{}, 2), make(chan struct{})
-	a := newAgenda(1, func(string, string, bool, cause) {
+	s := newScheduler(1, func(string, string, bool, cause) {
 		runs.Add(1)
 		started <- struct{}{}
 		<-release
 	})
-	first := a.add("g", time.Now(), "", cause{})
+	first := s.schedule("g", time.Now(), "", cause{})
 	<-started
 	var later []<-chan struct{}
 	for range 1000 {
-		later = append(later, a.add("g", time.Now(), "", cause{}))
+		later = append(later, s.schedule("g", time.Now(), "", cause{}))
 	}
-	require.Equal(t, 1, a.size())
+	require.Equal(t, 1, s.size())
 	close(release)
 	<-first
 	for _, done := range later {

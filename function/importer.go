@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,7 +27,7 @@ func (p *pod) firstImport(ctx context.Context) {
 		all.SetLimit(importsAtOnce)
 		for shard := range aggregator.Shards {
 			all.Go(func() error {
-				return p.guard(inImport, func() error {
+				return p.catchPanics(inImport, func() error {
 					swept, err := p.aggregator.Sweep(ctx, shard)
 					if err == nil && swept.Epoch == "" {
 						_, err = p.importShard(ctx, shard, swept.Epoch)
@@ -71,6 +72,9 @@ func (p *pod) importShard(ctx context.Context, shard int, epoch string) (bool, e
 	}
 	if err != nil {
 		p.abortImport(ctx, mine)
+		if epoch != "" && errors.Is(err, aggregator.ErrNotImported) { // Kubernetes has an incident that Redis does not know.
+			return p.importShard(ctx, shard, "")
+		}
 		return false, err
 	}
 	if *n > 0 {
@@ -116,18 +120,6 @@ func (p *pod) abortImport(ctx context.Context, mine *aggregator.ShardImport) {
 	if err := p.aggregator.AbortImport(ctx, mine); err != nil {
 		p.log.Warnw("import cannot be given back", "shard", mine.Shard, "error", err)
 	}
-}
-
-// importGroup does the same for a group of which Redis has lost a part. It does no harm when two pods do it at once.
-func (p *pod) importGroup(ctx context.Context, group string) error {
-	n, take := p.taker(ctx)
-	err := p.projector.ImportGroup(ctx, p.importNamespace(), group, take)
-	p.metrics.imported(*n, err)
-	if err != nil {
-		return err
-	}
-	p.log.Infow("group imported from Kubernetes", "group", group, "incidents", *n)
-	return p.aggregator.FinishGroup(ctx, group)
 }
 
 // taker gives incidents to Redis and counts those that it did not know.

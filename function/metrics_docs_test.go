@@ -26,7 +26,7 @@ func allMetrics(t *testing.T, clustered bool) *metrics {
 	m := newMetrics()
 	m.watchRedis(rdb)
 	m.watch(&pod{
-		agenda: newAgenda(1, nil), gate: newGate(1), breaker: newBreaker(clustered, time.Second, nil),
+		scheduler: newScheduler(1, nil), limiter: newLimiter(1), breaker: newBreaker(clustered, time.Second, nil),
 	})
 	return m
 }

@@ -22,7 +22,7 @@ func (m *metrics) watchRedis(rdb redis.UniversalClient) {
 		}
 		return float64(s.TotalConns) - float64(s.IdleConns)
 	})
-	m.set.Read("redis_pool_requests_total", "Requests for a connection to Redis: hit (there was one), miss (a new one was made), timeout (all were in use for too long).",
+	m.set.Read("redis_pool_requests_total", "Requests for a connection to Redis: hit (one was free), miss (a new one was made), timeout (all were in use for too long).",
 		meter.Of("result", "hit", "miss", "timeout"), func(result string) float64 {
 			s := rdb.PoolStats()
 			return float64(map[string]uint32{"hit": s.Hits, "miss": s.Misses, "timeout": s.Timeouts}[result])

@@ -47,8 +47,11 @@ func TestCountingKeepsLabelsClosed(t *testing.T) {
 	m := allMetrics(t, false)
 	group := aggregator.Group{ID: "g", Alerts: []aggregator.Alert{{Status: aggregator.Firing}, {Status: "?"}}}
 	m.answered("x.y.z", errors.New("?"), time.Second)
-	m.folded([]aggregator.Group{group, group, group}, []aggregator.Folded{
-		{Group: "g", Changed: true}, {Group: "overflow", TookOver: true}, {Err: fmt.Errorf("x: %w", aggregator.ErrOutOfMemory)},
+	m.folded([]folded{
+		{group: group, Folded: aggregator.Folded{Group: "g", Changed: true}},
+		{group: group, Folded: aggregator.Folded{Group: "overflow", TookOver: true}},
+		{group: group, Folded: aggregator.Folded{Err: fmt.Errorf("x: %w", aggregator.ErrOutOfMemory)}},
+		{group: group, earlier: true},
 	}, time.Second)
 	for _, kind := range append(transitionTypes, "?") {
 		m.transition(aggregator.Transition{Type: kind, Storm: true, Told: true})

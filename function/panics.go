@@ -8,22 +8,21 @@ import (
 
 // The places where a panic is caught, for the metric and the log.
 const (
-	inEvent   = "event"
-	inFold    = "fold"
-	inGroup   = "group"
-	inImport  = "import"
-	inSweep   = "sweep"
-	inPassing = "passthrough"
+	inEvent  = "event"
+	inFold   = "fold"
+	inGroup  = "group"
+	inImport = "import"
+	inSweep  = "sweep"
 )
 
-var panicPlaces = []string{inEvent, inFold, inGroup, inImport, inSweep, inPassing}
+var panicPlaces = []string{inEvent, inFold, inGroup, inImport, inSweep}
 
 // errPanic is a panic that was caught: a fault of ours.
 var errPanic = errors.New("panic")
 
-// guard makes an error of a panic, so that it ends neither the pod nor what others wait for: the event is delivered again, and the
+// catchPanics makes an error of a panic, so that it ends neither the pod nor what others wait for: the event is delivered again, and the
 // group stays due in Redis. The log has the stack.
-func (p *pod) guard(place string, f func() error) (err error) {
+func (p *pod) catchPanics(place string, f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", errPanic, r)

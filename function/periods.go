@@ -107,7 +107,7 @@ func (p *pod) checkPeriods(ctx context.Context, ev event.Event, sender handlers.
 	}
 	seen := map[string]bool{}
 	for _, group := range groups {
-		if seen[group.Policy.Name] {
+		if seen[group.Policy.Name] || group.Policy.Drop {
 			continue
 		}
 		seen[group.Policy.Name] = true

@@ -23,7 +23,7 @@ const (
 	importWait = 500 * time.Millisecond
 )
 
-// project writes one group: snapshot, Kubernetes, settle. What fails stays due in Redis, and in the agenda.
+// project writes one group: snapshot, Kubernetes, settle. What fails stays due in Redis, and scheduled.
 func (p *pod) project(group, token string, now bool, why cause) {
 	ctx, cancel := context.WithTimeout(context.Background(), p.settings.Lease)
 	defer cancel()
@@ -32,7 +32,7 @@ func (p *pod) project(group, token string, now bool, why cause) {
 	why.within = false // What is left for later is not waited for.
 	for range rounds {
 		next := step{wait: afterPanic, token: token}
-		_ = p.guard(inGroup, func() error {
+		_ = p.catchPanics(inGroup, func() error {
 			next = p.projectOnce(ctx, group, token, now)
 			return nil
 		})
@@ -41,14 +41,14 @@ func (p *pod) project(group, token string, now bool, why cause) {
 		case next.more:
 		case next.wait == 0:
 			return
-		case p.agenda.draining() && !now:
+		case p.scheduler.draining() && !now:
 			now = true // There is no later in this pod.
 		default:
-			p.agenda.add(group, time.Now().Add(next.wait), token, why)
+			p.scheduler.schedule(group, time.Now().Add(next.wait), token, why)
 			return
 		}
 	}
-	p.agenda.add(group, time.Now(), token, why)
+	p.scheduler.schedule(group, time.Now(), token, why)
 }
 
 // step is what a group wants next.
@@ -83,14 +83,6 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) st
 			return step{wait: jittered(retryAfter), token: token}
 		}
 		return step{wait: importWait, more: done, token: token}
-	case errors.Is(err, aggregator.ErrLost):
-		err := p.importGroup(ctx, group)
-		projectedSpan(ctx, "import", err)
-		if err != nil {
-			p.log.Warnw("group cannot be imported", "group", group, "error", err)
-			return step{wait: jittered(retryAfter), token: token}
-		}
-		return step{more: true, token: token}
 	case errors.Is(err, aggregator.ErrWaiting):
 		folded, err := p.aggregator.Replay(ctx, group)
 		projectedSpan(ctx, "replay", err)

@@ -7,9 +7,29 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"go.uber.org/zap"
 
+	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/handlers"
 	"github.com/stormfold/stormfold/internal/tracing"
 )
+
+// refusal gives an error its reason from the closed set: that of Redis, or the one given for others.
+func refusal(err error, reason handlers.Reason) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, aggregator.ErrOutOfMemory):
+		reason = handlers.ReasonRedisOOM
+	case errors.Is(err, aggregator.ErrReplicas):
+		reason = handlers.ReasonRedisReplicas
+	case errors.Is(err, aggregator.ErrTimeout), errors.Is(err, aggregator.ErrGivenUp): // The sender waited for less than we do.
+		reason = handlers.ReasonRedisTimeout
+	case errors.Is(err, aggregator.ErrUnavailable), errors.Is(err, aggregator.ErrRefused), errors.Is(err, aggregator.ErrUntrusted):
+		reason = handlers.ReasonRedisUnavailable
+	case errors.Is(err, aggregator.ErrScript), errors.Is(err, aggregator.ErrReply), errors.Is(err, errPanic):
+		reason = handlers.ReasonInternal
+	}
+	return &handlers.Refusal{Reason: reason, Err: err}
+}
 
 // maxLogged is how much of an event's attributes a log line repeats, in bytes.
 const maxLogged = 256

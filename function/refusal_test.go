@@ -32,7 +32,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		err := fmt.Errorf("folding: %w", test.err)
 		require.Equal(t, test.reason, handlers.ReasonOf(refusal(err, handlers.ReasonInternal)), "%v", err)
-		require.Equal(t, test.passing, failed(err), "%v", err)
+		require.Equal(t, test.passing, redisFails(err), "%v", err)
 	}
 	require.NoError(t, refusal(nil, handlers.ReasonInternal))
 }

@@ -3,6 +3,7 @@ package function
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"go.opentelemetry.io/otel/attribute"
@@ -129,34 +130,35 @@ func decodedSpan(span trace.Span, request handlers.Request, err error) {
 }
 
 // foldedSpan ends the span of a fold.
-func foldedSpan(span trace.Span, groups []aggregator.Group, folded []aggregator.Folded, err error) {
-	if span.IsRecording() {
-		result(span, string(handlers.ReasonOf(refusal(err, handlers.ReasonInternal))), err)
-		alerts := 0
-		for _, group := range groups {
-			alerts += len(group.Alerts)
-		}
-		span.SetAttributes(attrAlerts.Int(alerts), attrGroups.Int(len(groups)))
-		var transitions []aggregator.Transition
-		for i, fold := range folded {
-			if fold.Group == "" {
-				continue // Not folded.
-			}
-			about := []attribute.KeyValue{
-				attrGroup.String(fold.Group), attrPolicy.String(fold.Policy), attrState.String(fold.State),
-				attrRevision.Int64(fold.Revision), attrChanged.Bool(fold.Changed), attrLeased.Bool(fold.Token != ""),
-			}
-			if len(groups) == 1 {
-				span.SetAttributes(about...) // Mostly: found by searching for it.
-			}
-			if i < maxHappened {
-				span.AddEvent(happenedGroup, trace.WithAttributes(append(about, attrAlerts.Int(len(groups[i].Alerts)))...))
-			}
-			transitions = append(transitions, fold.Transitions...)
-		}
-		transitionsOf(span, transitions)
+func foldedSpan(span trace.Span, results []folded) {
+	defer span.End()
+	if !span.IsRecording() {
+		return
 	}
-	span.End()
+	err := firstError(results)
+	result(span, string(handlers.ReasonOf(refusal(err, handlers.ReasonInternal))), err)
+	results = slices.DeleteFunc(slices.Clone(results), func(r folded) bool { return r.earlier })
+	alerts := 0
+	var transitions []aggregator.Transition
+	for i, r := range results {
+		alerts += len(r.group.Alerts)
+		if r.Group == "" {
+			continue // Not folded.
+		}
+		about := []attribute.KeyValue{
+			attrGroup.String(r.Group), attrPolicy.String(r.Policy), attrState.String(r.State),
+			attrRevision.Int64(r.Revision), attrChanged.Bool(r.Changed), attrLeased.Bool(r.Token != ""),
+		}
+		if len(results) == 1 {
+			span.SetAttributes(about...) // Mostly: found by searching for it.
+		}
+		if i < maxHappened {
+			span.AddEvent(happenedGroup, trace.WithAttributes(append(about, attrAlerts.Int(len(r.group.Alerts)))...))
+		}
+		transitions = append(transitions, r.Transitions...)
+	}
+	span.SetAttributes(attrAlerts.Int(alerts), attrGroups.Int(len(results)))
+	transitionsOf(span, transitions)
 }
 
 // transitionsOf tells a span what happened to incidents.

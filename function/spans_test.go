@@ -106,20 +106,20 @@ func TestALaterProjectionIsLinked(t *testing.T) {
 }
 
 // The last link counts, and what waits in line is not a part of the event that does not wait for it.
-func TestAnAppointmentKeepsOneCause(t *testing.T) {
+func TestATaskKeepsOneCause(t *testing.T) {
 	tracer := tracing.Of(tracetest.NewSpanRecorder())
 	_, first := tracer.Start(t.Context(), "first")
 	_, second := tracer.Start(t.Context(), "second")
 	got := make(chan cause, 2)
-	a := newAgenda(1, func(_, _ string, _ bool, why cause) { got <- why })
+	s := newScheduler(1, func(_, _ string, _ bool, why cause) { got <- why })
 	later := time.Now().Add(time.Hour)
-	a.add("g", later, "", cause{span: first.SpanContext()})
-	a.add("g", later, "", cause{span: second.SpanContext(), within: true})
-	a.add("g", time.Now(), "", cause{})
+	s.schedule("g", later, "", cause{span: first.SpanContext()})
+	s.schedule("g", later, "", cause{span: second.SpanContext(), within: true})
+	s.schedule("g", time.Now(), "", cause{})
 	require.Equal(t, cause{span: second.SpanContext()}, <-got)
-	<-a.lead("g", "t", cause{span: first.SpanContext(), within: true})
+	<-s.start("g", "t", cause{span: first.SpanContext(), within: true})
 	require.Equal(t, cause{span: first.SpanContext(), within: true}, <-got)
-	a.drain()
+	s.drain()
 }
 
 func TestARefusalIsAnErrorWithoutItsSentence(t *testing.T) {

@@ -16,8 +16,7 @@ import (
 // It also imports what Redis does not know, at the start or later, while events are taken already.
 func (p *pod) sweepLoop(ctx context.Context) {
 	for {
-		err := p.guard(inSweep, func() error { return p.sweep(ctx) })
-		p.sawRedis(err)
+		err := p.catchPanics(inSweep, func() error { return p.sweep(ctx) })
 		if err != nil && ctx.Err() == nil {
 			p.log.Warnw("sweep failed", "error", err)
 		}
@@ -33,7 +32,7 @@ func (p *pod) sweepLoop(ctx context.Context) {
 // interval: an API server that hangs holds up the writing, and not the next look at what is due.
 func (p *pod) sweep(ctx context.Context) error {
 	start := time.Now()
-	found := p.look(ctx)
+	found := p.findDue(ctx)
 	p.metrics.swept(len(found.writing), time.Since(start), found.err)
 	if found.err == nil {
 		p.readMemory(ctx)
@@ -52,16 +51,16 @@ func (p *pod) sweep(ctx context.Context) error {
 	return found.err
 }
 
-// found is what a sweep has put on the agenda, and what went wrong on the way.
+// found is what a sweep has scheduled, and what went wrong on the way.
 type found struct {
 	mu      sync.Mutex
 	writing []<-chan struct{}
 	err     error
 }
 
-// look puts the due groups of all shards on the agenda. A shard that is to be compared with Kubernetes comes after those
-// that are not, and waits for no other: its list may take long, or fail.
-func (p *pod) look(ctx context.Context) *found {
+// findDue schedules the due groups of all shards. A shard that is to be compared with Kubernetes comes after those that are not,
+// and waits for no other: its list may take long, or fail.
+func (p *pod) findDue(ctx context.Context) *found {
 	f := &found{}
 	var imports errgroup.Group
 	imports.SetLimit(importsAtOnce)
@@ -69,6 +68,7 @@ func (p *pod) look(ctx context.Context) *found {
 	var kinds []string
 	whole := true
 	for shard := range aggregator.Shards {
+		owed := p.passed.owed[shard].Load()
 		swept, err := p.aggregator.Sweep(ctx, shard)
 		if err != nil {
 			p.metrics.redisFailed(err)
@@ -81,16 +81,19 @@ func (p *pod) look(ctx context.Context) *found {
 		if swept.SetBack > 0 {
 			f.failed(p.rewind(ctx, shard, swept))
 		}
-		if !p.aggregator.NeedsImport(swept.Epoch) {
-			p.remember(f, swept.Groups)
+		if owed == 0 && !p.aggregator.NeedsImport(swept.Epoch) {
+			p.schedule(f, swept.Groups)
 			continue
 		}
 		later = append(later, func() error {
-			_, err := p.importShard(ctx, shard, swept.Epoch)
+			done, err := p.importShard(ctx, shard, swept.Epoch)
 			f.failed(err)
+			if done {
+				p.passed.owed[shard].CompareAndSwap(owed, 0)
+			}
 			// What was imported once goes on without the comparison: among the due there is what frees memory in Redis.
 			if err == nil || swept.Epoch != "" {
-				p.remember(f, swept.Groups)
+				p.schedule(f, swept.Groups)
 			}
 			return nil
 		})
@@ -114,12 +117,12 @@ func (p *pod) rewind(ctx context.Context, shard int, swept aggregator.Swept) err
 	return err
 }
 
-// remember puts groups on the agenda.
-func (p *pod) remember(f *found, groups []string) {
+// schedule has groups projected.
+func (p *pod) schedule(f *found, groups []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, group := range groups {
-		f.writing = append(f.writing, p.agenda.add(group, time.Now(), "", cause{}))
+		f.writing = append(f.writing, p.scheduler.schedule(group, time.Now(), "", cause{}))
 	}
 }
 

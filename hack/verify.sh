@@ -37,6 +37,7 @@ check "gofmt" formatted
 check "go vet" go vet ./...
 check "staticcheck" go tool staticcheck ./...
 check "import rules" go test ./test -run '^TestImports$'
+check "words and links" go test -count=1 ./test -run '^(TestWords|TestLinks)$'
 check "documented tables" go test ./config ./internal/source ./function ./cmd/dead-letters ./api/... -run 'Documentation|Definition|Default'
 check "go.mod" go mod tidy -diff
 

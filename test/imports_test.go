@@ -23,7 +23,9 @@ var mayImport = map[string][]string{
 	"api":        {},
 	"subject":    {},
 	"config":     {"subject"},
-	"meter":      {},
+	"version":    {},
+	"build":      {},
+	"meter":      {"version"},
 	"aggregator": {"config", "subject"},
 	"handlers":   {"aggregator", "api"},
 	"projector":  {"aggregator", "api", "subject", "human"},
@@ -36,7 +38,7 @@ var mayImport = map[string][]string{
 	"":           {"function"}, // the root package
 	"service":    {"handlers"},
 	"cmd": {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing",
-		"human", "tree"},
+		"human", "tree", "version", "build"},
 	"test": {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
 }
 

@@ -17,11 +17,6 @@ const (
 	LabelAlertNamespace = "stormfold.io/alert-namespace"
 	// LabelFingerprint is the fingerprint of the alert that opened the incident: 16 hex digits.
 	LabelFingerprint = "stormfold.io/fingerprint"
-	// LabelOrigin is OriginPassthrough on an incident that was written while Redis failed, see the policy field
-	// onRedisFailure. Others do not have it.
-	LabelOrigin = "stormfold.io/origin"
-	// OriginPassthrough is the value of LabelOrigin.
-	OriginPassthrough = "passthrough"
 )
 
 // State says where an incident is in its life.
@@ -285,7 +280,7 @@ type Resource struct {
 
 // Hotspot is a label value that many alerts have.
 type Hotspot struct {
-	// Label is its name; workload is what a pod's name tells of its owner.
+	// Label is its name; workload is the owner, read from a pod's name.
 	// +kubebuilder:validation:MaxLength=1024
 	Label string `json:"label"`
 	// Value of the label.

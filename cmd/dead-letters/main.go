@@ -2,7 +2,9 @@
 // one line of JSON, and accepts it. A line is a whole CloudEvent, with Knative's attributes that say where it could not be
 // delivered and why (knativeerrordest, knativeerrorcode, knativeerrordata), and can be sent again as it is.
 //
-//	dead-letters    # serve on ADDRESS, by default :8080, and metrics on METRICS_ADDRESS, by default :9466, until SIGTERM
+//	dead-letters           # serve on ADDRESS, by default :8080, and metrics on METRICS_ADDRESS, by default :9466, until SIGTERM
+//	dead-letters version   # print the version
+//	dead-letters help
 package main
 
 import (
@@ -15,9 +17,20 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/stormfold/stormfold/internal/version"
 )
 
+const usage = `usage: dead-letters            write each event that is POSTed here to the standard output, one line of JSON each
+       dead-letters version    print the version
+
+ADDRESS is where it takes events (:8080), METRICS_ADDRESS where it serves /metrics (:9466).
+`
+
 func main() {
+	if code, done := version.Arguments("dead-letters", usage, os.Args[1:], os.Stdout, os.Stderr); done {
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx, cmp.Or(os.Getenv("ADDRESS"), ":8080"), cmp.Or(os.Getenv("METRICS_ADDRESS"), ":9466")); err != nil {

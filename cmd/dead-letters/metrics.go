@@ -10,23 +10,23 @@ import (
 	"github.com/stormfold/stormfold/internal/meter"
 )
 
-// metrics say how many events could not be delivered, and why.
+// metrics count the events that could not be delivered, and why.
 type metrics struct {
 	set     *meter.Set
 	letters *prometheus.CounterVec
 	refused *prometheus.CounterVec
 }
 
-// codes are what knativeerrorcode may come to: the status with which the last attempt was answered, or none.
+// codes are the values of knativeerrorcode: the status of the last attempt, or none.
 var codes = meter.Of("code", "400", "413", "4xx", "5xx", "none")
 
 func newMetrics() *metrics {
 	s := meter.New("stormfold_dead_letters")
 	return &metrics{
 		set: s,
-		letters: s.Counter("events_total", "Events that could not be delivered and were written to the log, by the status that the last attempt was "+
-			"answered with (none: there was no answer). 400 and 413 are events that will never do; 503 are among 5xx.", codes),
-		refused: s.Counter("requests_refused_total", "Requests that are not in the log: no events (invalid), or not written (error).",
+		letters: s.Counter("events_total", "Undelivered events written to the log, by status of the last attempt (none: no answer). "+
+			"400 and 413 are invalid events; 5xx includes 503.", codes),
+		refused: s.Counter("requests_refused_total", "Requests missing from the log: not an event (invalid), or a write error (error).",
 			meter.Of("reason", "invalid", "error")),
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -67,8 +68,55 @@ func write(dir string, index v1.ImageIndex, name string) error {
 	if err := to.AppendIndex(index, layout.WithAnnotations(names)); err != nil {
 		return err
 	}
+	if err := writeDockerManifest(dir, index, name); err != nil {
+		return err
+	}
 	return archive(dir)
 }
+
+// dockerImage is an entry of manifest.json, by which docker load finds the images of an archive. A Docker that keeps its images
+// in containerd reads the layout.
+type dockerImage struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// writeDockerManifest names the image of each platform by its architecture. Docker has one image for one name, so the whole name
+// is the first platform's.
+func writeDockerManifest(dir string, index v1.ImageIndex, name string) error {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return err
+	}
+	var entries []dockerImage
+	for i, m := range manifest.Manifests {
+		image, err := index.Image(m.Digest)
+		if err != nil {
+			return err
+		}
+		of, err := image.Manifest()
+		if err != nil {
+			return err
+		}
+		entry := dockerImage{Config: blob(of.Config.Digest), RepoTags: []string{name + "-" + m.Platform.Architecture}}
+		if i == 0 {
+			entry.RepoTags = []string{name, entry.RepoTags[0]}
+		}
+		for _, layer := range of.Layers {
+			entry.Layers = append(entry.Layers, blob(layer.Digest))
+		}
+		entries = append(entries, entry)
+	}
+	content, err := json.Marshal(entries)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "manifest.json"), content, 0o644)
+}
+
+// blob is where a layout has what a digest is of.
+func blob(digest v1.Hash) string { return path.Join("blobs", digest.Algorithm, digest.Hex) }
 
 // archive writes the files of a layout to one file.
 func archive(dir string) (err error) {

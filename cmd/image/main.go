@@ -1,11 +1,11 @@
 // Command image builds the container images, as OCI layouts in a directory, without a registry and without a daemon. An image
 // holds one static program and the certificate authorities of the public web, nothing else. The same sources give the same
-// image, byte for byte, wherever they are built.
+// image, byte for byte, wherever they are built. Its date is that of the commit, or SOURCE_DATE_EPOCH.
 //
 //	image -out bin/image -tag v0.1.0 ./cmd/stormfold ./cmd/alertmanager-source
 //
-// makes bin/image/stormfold, a layout with one image for each platform, bin/image/stormfold.tar, which is the same in a file,
-// and so on.
+// makes bin/image/stormfold, a layout with one image for each platform, bin/image/stormfold.tar, which is the same in a file that
+// docker load takes too, and so on.
 package main
 
 import (
@@ -19,6 +19,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stormfold/stormfold/internal/build"
 )
 
 func main() {
@@ -50,12 +52,17 @@ func run(ctx context.Context, o options) error {
 		}
 		platforms = append(platforms, *platform)
 	}
+	date, err := build.Date(ctx)
+	if err != nil {
+		return err
+	}
+	from := origin{version: o.tag, commit: build.Commit(ctx), date: date}
 	if len(o.mains) == 0 {
 		return fmt.Errorf("name the directories of the programs, for instance ./cmd/stormfold")
 	}
 	for _, main := range o.mains {
 		name := path.Base(filepath.ToSlash(main))
-		index, err := newIndex(ctx, main, name, platforms)
+		index, err := newIndex(ctx, main, name, platforms, from)
 		if err != nil {
 			return fmt.Errorf("build the image %s: %w", name, err)
 		}

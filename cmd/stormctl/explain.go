@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -37,7 +36,7 @@ type explainOptions struct {
 	set      []string
 	redis    string
 	prefix   string
-	output   string
+	output   *output
 }
 
 // explained is the JSON of explain.
@@ -96,39 +95,38 @@ type groupFacts struct {
 }
 
 func newExplain(s streams) *cobra.Command {
-	var o explainOptions
+	o := explainOptions{output: newOutput(formatJSON, formatYAML)}
 	c := &cobra.Command{
 		Use:   "explain NAME=VALUE... | -",
-		Short: "Tell where an alert belongs, and how its group stands",
-		Long: `Tell which policy takes an alert and why the ones before do not, its group with the keys in Redis, the resource that it is
-about, and its fingerprint. With a Redis it also tells how the group stands there, and with a kubeconfig in which incident
-the alert is. Both are only read.
+		Short: "Show the policy, the group and the incident of an alert",
+		Long: `Show which policy takes an alert and why those before it do not, the alert's group with its keys in Redis, the object that
+the alert is about, and its fingerprint. With a Redis it also shows the state of the group, and with a kubeconfig the incident that
+counts the alert. It only reads.
 
-The labels are arguments, or come as JSON from the standard input: an object of labels, or an alert of Alertmanager's webhook.
-The URL of Redis may hold a password; rather than with --redis it can be given by the variable ` + redisVariable + `.`,
+The labels are arguments, or JSON on the standard input: an object of labels, or an alert of Alertmanager's webhook. To keep the
+password of Redis off the command line, set the variable ` + redisVariable + ` instead of --redis.`,
 		Example: `  kubectl stormfold explain alertname=KubePodCrashLooping namespace=shop pod=cart-7d9f8b6c5d-gx87d --policies policies.yaml
 
-  # The third alert of a recorded webhook
+  # The third alert of a webhook
   jq .alerts[2] webhook.json | kubectl stormfold explain -
 
-  # How its group stands
+  # With the state of its group
   kubectl stormfold explain alertname=DiskFull node=worker-3 --redis redis://127.0.0.1:6379/0 -n stormfold`,
-		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args) },
+		ValidArgsFunction: words(),
+		RunE:              func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args) },
 	}
 	o.kube.add(c)
-	c.Flags().StringVar(&o.policies, "policies", "", "policies file; the built-in policy without")
-	c.Flags().StringArrayVar(&o.set, "set", nil, "change a field of a policy, as default.groupBy=[cluster]; may be repeated")
-	c.Flags().StringVar(&o.redis, "redis", "", "URL of the function's Redis, as redis://127.0.0.1:6379/0; "+redisVariable+" without")
-	c.Flags().StringVar(&o.prefix, "redis-prefix", "", "what begins the function's keys in Redis; "+prefixVariable+", or "+
-		aggregator.DefaultPrefix+", without")
-	addOutput(c, &o.output)
+	c.Flags().StringVar(&o.policies, "policies", "", "policies file (default: the built-in policies)")
+	c.Flags().StringArrayVar(&o.set, "set", nil, "change a field of a policy, as in default.groupBy=[cluster]; may be repeated")
+	suggest(c, "set", policyChanges)
+	c.Flags().StringVar(&o.redis, "redis", "", "URL of the function's Redis, for instance redis://127.0.0.1:6379/0 (default: $"+redisVariable+")")
+	c.Flags().StringVar(&o.prefix, "redis-prefix", "", "first part of the function's keys in Redis (default: $"+prefixVariable+", or "+
+		aggregator.DefaultPrefix+")")
+	o.output.add(c)
 	return c
 }
 
 func (o *explainOptions) run(ctx context.Context, s streams, args []string) error {
-	if err := checkOutput(o.output); err != nil {
-		return err
-	}
 	_, policies, err := policiesOf(o.policies, o.set)
 	if err != nil {
 		return err
@@ -146,14 +144,14 @@ func (o *explainOptions) run(ctx context.Context, s streams, args []string) erro
 		o.redis = os.Getenv(redisVariable)
 	}
 	if o.redis == "" {
-		out.note("Redis was not asked: --redis or " + redisVariable + " names it.")
+		out.note("Redis was not asked: give --redis or set " + redisVariable + ".")
 	} else if out.Redis, err = lookInRedis(ctx, o.redis, o.prefix, out.Group, out.Alert.Fingerprint); err != nil {
 		return err
 	}
 	if err := o.lookInKube(ctx, &out); err != nil {
 		return err
 	}
-	return s.print(o.output, out, func(w io.Writer) { out.draw(w) })
+	return s.print(o.output.format, out, out.draw)
 }
 
 func (e *explained) note(sentence string) { e.Notes = append(e.Notes, sentence) }

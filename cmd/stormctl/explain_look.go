@@ -38,7 +38,7 @@ type groupStatus struct {
 	Waiting           int    `json:"waiting"`
 	// CooldownUntil is until when an alert reopens the storm that is over.
 	CooldownUntil time.Time   `json:"cooldownUntil,omitzero"`
-	HeardAt       time.Time   `json:"heardAt,omitzero"`
+	LastSeen      time.Time   `json:"heardAt,omitzero"`
 	Due           time.Time   `json:"due,omitzero"`
 	Now           time.Time   `json:"now"`
 	Alert         alertStatus `json:"alert"`
@@ -103,7 +103,7 @@ func lookInRedis(ctx context.Context, url, prefix string, group groupFacts, fing
 func statusOf(id string, s aggregator.GroupState) *groupStatus {
 	out := &groupStatus{
 		Group: id, Imported: s.Imported, Known: s.Known, State: s.State, Window: s.Window, Threshold: s.Threshold, Storm: s.Storm,
-		Total: s.Total + s.Beyond, Firing: s.Firing, Singles: s.Singles, Waiting: s.Waiting, HeardAt: s.HeardAt, Due: s.Due, Now: s.Now,
+		Total: s.Total + s.Beyond, Firing: s.Firing, Singles: s.Singles, Waiting: s.Waiting, LastSeen: s.LastSeen, Due: s.Due, Now: s.Now,
 		Alert: alertStatus{
 			Known: s.Alert.Known, Status: s.Alert.Status, NotifiedAt: s.Alert.NotifiedAt, Member: s.Alert.Member,
 			Incident: s.Alert.Incident, State: string(s.Alert.State),
@@ -123,7 +123,7 @@ func statusOf(id string, s aggregator.GroupState) *groupStatus {
 
 // lookInKube finds the incident that shows the alert. A cluster that nobody named is no reason to fail.
 func (o *explainOptions) lookInKube(ctx context.Context, out *explained) error {
-	named := o.kube.kubeconfig != "" || o.kube.context != ""
+	named := *o.kube.KubeConfig != "" || *o.kube.Context != "" || *o.kube.APIServer != ""
 	k, err := o.kube.connect()
 	if errors.Is(err, errNoKubeconfig) && !named {
 		out.note("Kubernetes was not asked: " + err.Error() + ".")

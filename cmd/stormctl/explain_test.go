@@ -36,7 +36,7 @@ func TestExplainFromStandardInput(t *testing.T) {
 	require.Contains(t, call(t, `{"labels":`, "explain", "-").err, "standard input: it is not a JSON object: ")
 }
 
-// How a group stands, on a real Redis, from nobody having heard of it to a storm; and nothing there is changed by the question.
+// The state of a group on a real Redis, from an unknown group to a storm. The question changes nothing.
 func TestExplainWithRedis(t *testing.T) {
 	one := testbed.OnePolicyFile(t)
 	server := testbed.Redis(t)
@@ -79,7 +79,7 @@ func TestExplainWithRedis(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, a.FinishImport(t.Context(), i))
 	}
-	require.Contains(t, text(), "unknown: nobody has heard of it")
+	require.Contains(t, text(), "unknown: Redis has no such group")
 
 	fold(0, 3, aggregator.Firing)
 	s := ask()
@@ -94,7 +94,7 @@ func TestExplainWithRedis(t *testing.T) {
 	s = ask()
 	require.Equal(t, []int{3, 5, 2}, []int{s.Window, s.Threshold, s.Singles})
 	require.InDelta(t, 120, s.WindowLeftSeconds, 20)
-	require.Contains(t, text(), "3 of 5 alerts; the oldest that is over counts for ")
+	require.Contains(t, text(), "3 of 5 alerts; the oldest that is over counts for another ")
 
 	fold(0, 8, aggregator.Firing)
 	s = ask()

@@ -35,7 +35,7 @@ func (e explained) draw(w io.Writer) {
 		}
 	}
 	if e.Group.Drop {
-		fmt.Fprintln(w, "    and drops it: it makes nothing")
+		fmt.Fprintln(w, "    and drops it: it makes no incident")
 	}
 	labels := pairs(e.Group.Labels)
 	if labels == "" {
@@ -80,7 +80,7 @@ func (g *groupFacts) rule() string {
 	return fmt.Sprintf("%s that fire, or newly fired within %s", count(g.Threshold, "alert"), g.Window)
 }
 
-// draw writes how the group stands.
+// draw writes the state of the group.
 func (s *groupStatus) draw(w io.Writer, asked string) {
 	fmt.Fprintf(w, "In Redis at %s UTC", clock(s.Now))
 	if s.Group != asked {
@@ -91,7 +91,7 @@ func (s *groupStatus) draw(w io.Writer, asked string) {
 	if s.Known && s.State != "waiting" {
 		towards := fmt.Sprintf("%d of %d alerts", s.Window, s.Threshold)
 		if s.WindowLeftSeconds > 0 {
-			towards += fmt.Sprintf("; the oldest that is over counts for %s", length(time.Duration(s.WindowLeftSeconds)*time.Second))
+			towards += fmt.Sprintf("; the oldest that is over counts for another %s", length(time.Duration(s.WindowLeftSeconds)*time.Second))
 		}
 		if s.State == "calm" {
 			rows = append(rows, "  towards a storm", towards, "  open", count(s.Singles, "incident")+" of single alerts")
@@ -103,12 +103,12 @@ func (s *groupStatus) draw(w io.Writer, asked string) {
 		rows = append(rows, "  waiting", count(s.Waiting, "alert")+" for the import")
 	}
 	if s.Known {
-		rows = append(rows, "  last heard", clock(s.HeardAt))
+		rows = append(rows, "  last notified", clock(s.LastSeen))
 	}
 	if !s.Due.IsZero() {
 		rows = append(rows, "  next due", clock(s.Due))
 	}
-	alert := "not known in the group"
+	alert := "not in the group"
 	if s.Alert.Known {
 		alert = fmt.Sprintf("%s, as of %s", s.Alert.Status, clock(s.Alert.NotifiedAt))
 		if s.Alert.Incident != "" {
@@ -136,6 +136,6 @@ func (s *groupStatus) meaning() string {
 		if !s.Imported {
 			return "unknown, and nothing was imported from Kubernetes yet"
 		}
-		return "unknown: nobody has heard of it"
+		return "unknown: Redis has no such group"
 	}
 }

@@ -6,77 +6,96 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
-
-	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/internal/projector"
 )
 
-// kubeTimeout ends each call of the Kubernetes API.
+// kubeTimeout ends each call of the Kubernetes API, unless --request-timeout does.
 const kubeTimeout = 10 * time.Second
 
 // page is how many incidents one list asks for.
 const page = 500
 
-// kubeFlags say which cluster and which namespace, as kubectl's own flags do.
+// kubeFlags are kubectl's own flags, which name a cluster, a user and a namespace.
 type kubeFlags struct {
-	kubeconfig, context, namespace string
-	all                            bool
+	*genericclioptions.ConfigFlags
+	all bool
 }
+
+// shownFlags are in the help; the others work too.
+var shownFlags = map[string]bool{"kubeconfig": true, "context": true, "namespace": true, "server": true, "as": true}
 
 func (k *kubeFlags) add(c *cobra.Command) {
-	f := c.Flags()
-	f.StringVar(&k.kubeconfig, "kubeconfig", "", "kubeconfig file; KUBECONFIG or ~/.kube/config without")
-	f.StringVar(&k.context, "context", "", "context of the kubeconfig; its current one without")
-	f.StringVarP(&k.namespace, "namespace", "n", "", "namespace of the incidents; the context's without")
-	f.BoolVarP(&k.all, "all-namespaces", "A", false, "look in all namespaces")
+	k.ConfigFlags = genericclioptions.NewConfigFlags(true)
+	flags := pflag.NewFlagSet("kubectl", pflag.ContinueOnError)
+	k.AddFlags(flags)
+	flags.BoolVarP(&k.all, "all-namespaces", "A", false, "If present, look in all namespaces")
+	flags.VisitAll(func(f *pflag.Flag) { f.Hidden = !shownFlags[f.Name] && f.Name != "all-namespaces" })
+	c.Flags().AddFlagSet(flags)
+	c.Long += "\n\nAll of kubectl's flags for connections work here, see 'kubectl options'."
+	k.complete(c)
 }
 
-// errNoKubeconfig: nobody has said which cluster.
+// errNoKubeconfig: nothing says which cluster.
 var errNoKubeconfig = errors.New("there is no kubeconfig: give --kubeconfig or set KUBECONFIG")
 
 // kube reads incidents of a cluster.
 type kube struct {
 	incidents projector.Incidents
-	host      string
+	// others reads what is not an incident, and watches incidents.
+	others dynamic.Interface
+	host   string
 	// namespace is empty for all.
 	namespace string
 }
 
 // connect reads the kubeconfig. It does not speak to the cluster yet.
 func (k *kubeFlags) connect() (*kube, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = k.kubeconfig
-	overrides := &clientcmd.ConfigOverrides{CurrentContext: k.context}
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
+	loader := k.ToRawKubeConfigLoader()
 	raw, err := loader.RawConfig()
-	if err == nil && len(raw.Clusters) == 0 && len(raw.Contexts) == 0 {
+	if err == nil && len(raw.Clusters) == 0 && len(raw.Contexts) == 0 && *k.APIServer == "" {
 		return nil, errNoKubeconfig
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	restConfig, err := loader.ClientConfig()
+	restConfig, err := k.ToRESTConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	out := &kube{host: restConfig.Host, namespace: k.namespace}
-	if out.namespace == "" {
-		if out.namespace, _, err = loader.Namespace(); err != nil {
-			return nil, fmt.Errorf("reading the kubeconfig: %w", err)
-		}
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	if k.all {
-		out.namespace = metav1.NamespaceAll
+		namespace = metav1.NamespaceAll
 	}
-	if out.incidents, err = projector.NewClient(restConfig, kubeTimeout, 50, 100); err != nil {
+	return newKube(restConfig, namespace)
+}
+
+func newKube(config *rest.Config, namespace string) (*kube, error) {
+	timeout := config.Timeout
+	if timeout == 0 {
+		timeout = kubeTimeout
+	}
+	incidents, err := projector.NewClient(config, timeout, 50, 100)
+	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	others, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for the API server %s: %w", config.Host, err)
+	}
+	return &kube{incidents: incidents, others: others, host: config.Host, namespace: namespace}, nil
 }
 
 // get returns the incident of that name; with all namespaces, the first that has it.
@@ -100,21 +119,37 @@ func (k *kube) get(ctx context.Context, name string) (*v1alpha1.Incident, error)
 
 // list returns all incidents that the options select.
 func (k *kube) list(ctx context.Context, options metav1.ListOptions) ([]v1alpha1.Incident, error) {
+	out, _, err := k.listAt(ctx, options)
+	return out, err
+}
+
+// listAt returns the version of the list too, from which it can be watched.
+func (k *kube) listAt(ctx context.Context, options metav1.ListOptions) ([]v1alpha1.Incident, string, error) {
 	var out []v1alpha1.Incident
 	options.Limit = page
 	for {
 		list, err := k.incidents.List(ctx, k.namespace, options)
 		if err != nil {
-			return nil, k.explain(err)
+			return nil, "", k.explain(err)
 		}
 		out = append(out, list.Items...)
 		if options.Continue = list.Continue; options.Continue == "" {
-			return out, nil
+			return out, list.ResourceVersion, nil
 		}
 	}
 }
 
-// explain makes a sentence of what the API server or the way to it says.
+var namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+
+// hasNamespace is false when the namespace is missing for certain. Not everyone may ask.
+func (k *kube) hasNamespace(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, kubeTimeout)
+	defer cancel()
+	_, err := k.others.Resource(namespaces).Get(ctx, k.namespace, metav1.GetOptions{})
+	return !apierrors.IsNotFound(err)
+}
+
+// explain makes a sentence of an error of the API server, or of the way to it.
 func (k *kube) explain(err error) error {
 	switch {
 	case err == nil:

@@ -1,15 +1,16 @@
 // Command stormctl is for those who run Stormfold and those who read its incidents. Installed as kubectl-stormfold it is a
-// plugin of kubectl:
+// plugin of kubectl, and as kubectl_complete-stormfold the plugin's completion:
 //
+//	stormctl tree [NAME...]     incidents as trees
+//	stormctl explain LABEL...   the policy, group and incident of an alert
+//	stormctl check FILE...      policies files
+//	stormctl replay FILE...     recorded notifications under some policies
 //	stormctl record FILE        Alertmanager's webhooks to a file
-//	stormctl replay FILE...     what recorded notifications would have become under some policies
-//	stormctl explain LABEL...   where an alert belongs, and how its group stands
-//	stormctl tree [NAME...]     an incident as a picture
 //	stormctl redeliver FILE     dead letters, sent again
+//	stormctl version
 //
-// All but redeliver, which sends events as their sender did, change nothing, neither in Redis nor in Kubernetes. The exit code
-// is 0 when all went well, 1 when something failed, and 2 when the command line is wrong; what is wrong is one sentence on the
-// standard error.
+// Only redeliver changes anything: it sends events again. The exit code is 0 when all went well, 1 when something failed, and 2
+// when the command line is wrong. An error is one sentence on the standard error.
 package main
 
 import (
@@ -42,6 +43,12 @@ func main() {
 	s.inTerminal = term.IsTerminal(int(os.Stdin.Fd()))
 	s.errTerminal = term.IsTerminal(int(os.Stderr.Fd()))
 	s.color = term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	if out := int(os.Stdout.Fd()); term.IsTerminal(out) {
+		s.lines = func() int {
+			_, lines, _ := term.GetSize(out) // Without a size nothing is cut.
+			return lines
+		}
+	}
 	code := run(ctx, filepath.Base(os.Args[0]), os.Args[1:], s)
 	stop()
 	os.Exit(code)
@@ -55,6 +62,8 @@ type streams struct {
 	inTerminal, errTerminal bool
 	// color: colours are seen and wanted.
 	color bool
+	// lines is the height of the terminal at the standard output; nil where there is none.
+	lines func() int
 	now   func() time.Time
 }
 
@@ -66,17 +75,19 @@ func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, 
 // run runs the program of that name and returns its exit code.
 func run(ctx context.Context, program string, args []string, s streams) int {
 	root := newRoot(program, s)
-	root.SetArgs(args)
+	root.SetArgs(asCompleter(program, args))
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
+	c, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
 		return exitOK
+	case errors.Is(err, errTold):
+		return exitError
 	}
-	name := root.DisplayName()
-	fmt.Fprintf(s.err, "%s: %s\n", name, strings.Join(strings.Fields(err.Error()), " "))
+	fmt.Fprintf(s.err, "%s: %s\n", root.DisplayName(), strings.Join(strings.Fields(err.Error()), " "))
 	if errors.As(err, &usage{}) {
-		fmt.Fprintf(s.err, "Run '%s --help' for what there is.\n", name)
+		fmt.Fprintf(s.err, "See '%s --help'.\n", c.CommandPath())
 		return exitUsage
 	}
 	return exitError
@@ -87,24 +98,39 @@ func newRoot(program string, s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "stormctl",
 		Short: "Look at alerts, storms and incidents of Stormfold",
-		Long: `Look at alerts, storms and incidents of Stormfold. Nothing is changed, neither in Redis nor in Kubernetes, but by redeliver,
-which sends events again.
+		Long: `Look at alerts, storms and incidents of Stormfold, and try policies. Only redeliver changes anything: it sends events again.
 
 Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("there is no command %q, only record, replay, explain, tree and redeliver", args[0])
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
 			}
-			return nil
+			known := "it has " + strings.Join(names(c), ", ")
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				known = "did you mean " + near[0] + "?"
+			}
+			return usagef("there is no command %q, %s", args[0], known)
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	if strings.HasPrefix(program, "kubectl-") {
+	root.SuggestionsMinimumDistance = 2
+	if strings.HasPrefix(program, "kubectl-") || strings.HasPrefix(program, "kubectl_") {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl stormfold"}
+		root.CompletionOptions.HiddenDefaultCmd = true // kubectl's own completion asks the plugin.
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRecord(s), newReplay(s), newExplain(s), newTree(s), newRedeliver(s))
+	root.AddCommand(newTree(s), newExplain(s), newCheck(s), newReplay(s), newRecord(s), newRedeliver(s), newVersion(s))
 	return root
+}
+
+// names are those of the commands.
+func names(root *cobra.Command) []string {
+	var out []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() && c.Name() != "completion" {
+			out = append(out, c.Name())
+		}
+	}
+	return out
 }

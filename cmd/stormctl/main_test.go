@@ -65,14 +65,15 @@ func TestExitCodesAndSentences(t *testing.T) {
 	}{
 		{"help", exitOK, ""},
 		{"replay --help", exitOK, ""},
-		{"bla", exitUsage, `there is no command "bla", only record, replay, explain, tree and redeliver`},
+		{"bla", exitUsage, `there is no command "bla", it has check, explain, record, redeliver, replay, tree, version`},
+		{"tre", exitUsage, `there is no command "tre", did you mean tree?`},
 		{"--bla", exitUsage, "unknown flag: --bla"},
 		{"replay", exitUsage, "replay needs the file of a recording, or - for the standard input"},
 		{"replay - -", exitUsage, "the standard input can be read once"},
 		{"replay --set threshold=1 " + rollout, exitUsage, `"threshold=1" is not a change of a policy, for instance default.threshold=10`},
 		{"replay --compare-set default.threshold=0 " + rollout, exitUsage, "default.threshold: 0 is not a whole number between 1 and 1000"},
 		{"replay --until never " + rollout, exitUsage, `--until "never" is not a duration of up to 500d, for instance 1h`},
-		{"replay -o yaml " + rollout, exitUsage, "-o yaml is not known: it is json, or left out"},
+		{"replay -o wide " + rollout, exitUsage, `invalid argument "wide" for "-o, --output" flag: it is one of json, yaml`},
 		{"replay --incidents many " + rollout, exitUsage, `invalid argument "many" for "--incidents"`},
 		{"replay /nowhere", exitError, "/nowhere cannot be read: no such file or directory"},
 		{"replay --policies /nowhere " + rollout, exitError, "policies file: open /nowhere: no such file or directory"},
@@ -87,8 +88,15 @@ func TestExitCodesAndSentences(t *testing.T) {
 		{"explain a=b --kubeconfig /nowhere", exitError, "reading the kubeconfig: "},
 		{"tree", exitError, "there is no kubeconfig: give --kubeconfig or set KUBECONFIG"},
 		{"tree -f /nowhere", exitError, "/nowhere cannot be read: no such file or directory"},
-		{"tree -f testdata/incidents.yaml other", exitError, "there is no incident other in it"},
-		{"tree --resources -1", exitUsage, "--resources is how many, so not -1"},
+		{"tree -f testdata/incidents.yaml other", exitError, "there is no incident other"},
+		{"tree --resources -1", exitUsage, "--resources -1 is not a number of resources"},
+		{"tree -w -f testdata/incidents.yaml", exitUsage, "--watch is for a cluster, not for the file of --filename"},
+		{"tree -w -o json", exitUsage, "--watch shows a text, not json"},
+		{"tree --server http://127.0.0.1:1", exitError, "reading incidents from http://127.0.0.1:1: "},
+		{"version 1", exitUsage, `version takes no arguments, and got "1"`},
+		{"check", exitUsage, "check needs a policies file, or - for the standard input"},
+		{"check - -", exitUsage, "the standard input can be read once"},
+		{"check /nowhere", exitError, "/nowhere cannot be read: no such file or directory"},
 		{"tree -f " + recordings + "policies.yaml", exitError, `policies.yaml: kind: "" is not Incident`},
 		{"tree -f -", exitError, "standard input: there is no incident in it"},
 	} {
@@ -102,8 +110,29 @@ func TestExitCodesAndSentences(t *testing.T) {
 		require.True(t, strings.HasPrefix(first, "kubectl stormfold: "), got.err)
 		require.Contains(t, first, c.want, c.args)
 		require.Empty(t, got.out, "nothing is half printed")
-		require.Equal(t, c.code == exitUsage, strings.Contains(got.err, "--help' for what there is"), got.err)
+		require.Equal(t, c.code == exitUsage, strings.Contains(got.err, " --help'.\n"), got.err)
 	}
+	require.Contains(t, call(t, "", "tree", "--bla").err, "See 'kubectl stormfold tree --help'.\n")
+}
+
+// Each command has a help with an example, and each flag says what it is for.
+func TestHelp(t *testing.T) {
+	for _, c := range newRoot("kubectl-stormfold", streams{}).Commands() {
+		require.NotEmpty(t, c.Short, c.Name())
+		if c.Name() == "version" {
+			continue
+		}
+		help := call(t, "", c.Name(), "--help").out
+		for _, part := range []string{c.Long, "\nUsage:\n  kubectl stormfold " + c.Use, "\nExamples:\n  ", "\nFlags:\n"} {
+			require.Contains(t, help, part, c.Name())
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	require.Regexp(t, `^kubectl stormfold \S+ .*go1\.\S+ \w+/\w+\n$`, call(t, "", "version").out)
+	require.Contains(t, call(t, "", "version", "-o", "json").out, `"goVersion": "go1.`)
+	require.Contains(t, call(t, "", "version", "-o", "yaml").out, "goVersion: go1.")
 }
 
 // A program of another name names itself otherwise.

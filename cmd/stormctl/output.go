@@ -5,42 +5,72 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/stormfold/stormfold/internal/human"
 )
 
-// addOutput adds the flag -o, which is empty for people and json for scripts.
-func addOutput(c *cobra.Command, to *string) {
-	c.Flags().StringVarP(to, "output", "o", "", "json for scripts; a text for people otherwise")
+// The formats of -o. A text for people has none.
+const (
+	formatJSON = "json"
+	formatYAML = "yaml"
+	formatName = "name"
+	formatWide = "wide"
+)
+
+// output is the flag -o of a command.
+type output struct {
+	format string
+	known  []string
 }
 
-// print writes what a command found, all of it or nothing: as JSON, or as the text that draw writes.
-func (s streams) print(output string, value any, draw func(io.Writer)) error {
+func newOutput(known ...string) *output { return &output{known: known} }
+
+func (o *output) add(c *cobra.Command) {
+	c.Flags().VarP(o, "output", "o", "output format, one of "+strings.Join(o.known, ", ")+"; without it a text for people")
+	suggest(c, "output", words(o.known...))
+}
+
+// String, Set and Type are those of a flag.
+func (o *output) String() string { return o.format }
+
+func (o *output) Set(format string) error {
+	if !slices.Contains(o.known, format) {
+		return fmt.Errorf("it is one of %s", strings.Join(o.known, ", "))
+	}
+	o.format = format
+	return nil
+}
+
+func (o *output) Type() string { return "FORMAT" }
+
+// print writes a result, all of it or nothing: as JSON or YAML, or as the text that draw writes.
+func (s streams) print(format string, value any, draw func(io.Writer)) error {
 	var b bytes.Buffer
-	if output == "json" {
+	switch format {
+	case formatJSON:
 		encoder := json.NewEncoder(&b)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
 		if err := encoder.Encode(value); err != nil {
 			return err
 		}
-	} else {
+	case formatYAML:
+		content, err := yaml.Marshal(value)
+		if err != nil {
+			return err
+		}
+		b.Write(content)
+	default:
 		draw(&b)
 	}
 	_, err := s.out.Write(b.Bytes())
 	return err
-}
-
-// checkOutput refuses what -o does not know.
-func checkOutput(output string) error {
-	if output != "" && output != "json" {
-		return usagef("-o %s is not known: it is json, or left out", output)
-	}
-	return nil
 }
 
 // table writes rows in columns, the first of them the head. Columns whose head begins with ">" stand to the right.
@@ -91,3 +121,11 @@ var (
 	pairs  = human.Labels
 	before = human.Before
 )
+
+// counted is count for a word with a plural of its own.
+func counted(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}

@@ -23,10 +23,10 @@ func newRecord(s streams) *cobra.Command {
 	var listen string
 	c := &cobra.Command{
 		Use:   "record FILE",
-		Short: "Write Alertmanager's webhooks to a file for replay, with the times at which they come",
-		Long: `Take Alertmanager's webhooks and append each to a file as one line, {"time": "...", "data": ...}, until interrupted. What
-replay could not read is answered 400 and left out. Give Alertmanager this address as a second receiver, behind a route with
-continue: true, and nothing else changes for it.`,
+		Short: "Record Alertmanager's webhooks in a file, for replay",
+		Long: `Receive Alertmanager's webhooks and append each to a file, one line {"time": "...", "data": ...} each, until interrupted. A
+body that replay cannot read is answered with 400 and not recorded. Add this address to Alertmanager as a second receiver,
+behind a route with continue: true.`,
 		Example: `  kubectl stormfold record night.jsonl --listen 127.0.0.1:9096`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -36,7 +36,7 @@ continue: true, and nothing else changes for it.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error { return record(c.Context(), s, listen, args[0]) },
 	}
-	c.Flags().StringVar(&listen, "listen", "127.0.0.1:9096", "address at which webhooks are taken, without TLS and without a password")
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:9096", "address to listen at, without TLS and without a password")
 	return c
 }
 

@@ -25,11 +25,11 @@ func newRedeliver(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "redeliver --to URL [FILE|-]...",
 		Short: "Send dead letters again",
-		Long: `Send the events in the log of the dead letter sink again, with their own id and time, to the Broker or to the function. Each is sent
-until it is taken, one after the other. That can be done twice: the function counts an alert once, and what it has heard since then stays.
-Lines that are no events are skipped.
+		Long: `Send the events in the log of the dead letter sink again, with their own id and time, to the Broker or to the function. They are
+sent in order, and each is tried until it is accepted. It is safe to do that twice: the function counts an alert once and
+ignores older news of it. Lines that are not events are skipped.
 
-Exit codes: 0 every event was taken, 1 one was refused for good or could not be delivered, 2 the command line is wrong.`,
+Exit codes: 0 all events were accepted, 1 one was refused permanently or could not be delivered, 2 the command line is wrong.`,
 		Example: `  kubectl -n knative-eventing port-forward svc/broker-ingress 8080:80 &
   kubectl -n stormfold logs deploy/stormfold-dead-letters | kubectl stormfold redeliver --to http://127.0.0.1:8080/stormfold/stormfold -`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -49,7 +49,7 @@ Exit codes: 0 every event was taken, 1 one was refused for good or could not be 
 		RunE: func(c *cobra.Command, args []string) error { return r.run(c.Context(), args) },
 	}
 	c.Flags().StringVar(&r.to, "to", "", "URL of the Broker or of the function")
-	c.Flags().DurationVar(&r.patience, "patience", 5*time.Minute, "how long an event is tried before redeliver gives up")
+	c.Flags().DurationVar(&r.patience, "patience", 5*time.Minute, "how long to try an event before giving up")
 	return c
 }
 

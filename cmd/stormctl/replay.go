@@ -30,7 +30,7 @@ type replayOptions struct {
 	policies, compare   string
 	set, compareSet     []string
 	until               string
-	output              string
+	output              *output
 	incidents           int
 	goesOn              time.Duration // What until says.
 	compares, fromStdin bool
@@ -52,27 +52,27 @@ type replayRun struct {
 }
 
 func newReplay(s streams) *cobra.Command {
-	var o replayOptions
+	o := replayOptions{output: newOutput(formatJSON, formatYAML)}
 	c := &cobra.Command{
 		Use:   "replay FILE... | -",
-		Short: "Tell what recorded notifications would have become under some policies",
-		Long: `Feed recorded notifications through the fold itself, on a Redis and a clock of their own, and tell what would have come
-out: incidents, storms, how much less there would have been to look at, and how often Kubernetes would have been written.
+		Short: "Show the incidents that recorded notifications would have made under some policies",
+		Long: `Run recorded notifications through the function's own code, on an embedded Redis and on the recording's clock, and show
+the incidents and storms that they would have made, the alerts per incident, and the writes to Kubernetes.
 
-A recording holds JSON documents: webhooks of Alertmanager, single alerts in the same shape, CloudEvents, or
-{"time": "...", "data": ...} around one of the first two. Without a time a document counts as sent at the latest start of an
-alert, or end of a resolved one, that it tells of. All documents of all files are replayed in the order of their times.`,
-		Example: `  # What the built-in policy would have made of last night
+A recording holds JSON documents: webhooks of Alertmanager, single alerts of such webhooks, CloudEvents, or
+{"time": "...", "data": ...} around one of the first two. A document without a time is replayed at the latest startsAt of its
+alerts, or endsAt of those that are resolved. The documents of all files are replayed in the order of their times.`,
+		Example: `  # Last night under the built-in policies
   kubectl stormfold replay night.jsonl
 
-  # The same with a threshold of 10 instead of 5
+  # With another threshold
   kubectl stormfold replay night.jsonl --set default.threshold=10
 
-  # Both side by side, or two files of policies
+  # Side by side: a change, or two policies files
   kubectl stormfold replay night.jsonl --compare-set default.threshold=10
   kubectl stormfold replay night.jsonl --policies policies.yaml --compare new.yaml
 
-  # For a script: how many incidents would have been created
+  # In a script: the number of incidents
   kubectl stormfold replay night.jsonl -o json | jq '.runs[0].incidents | length'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -83,13 +83,15 @@ alert, or end of a resolved one, that it tells of. All documents of all files ar
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.policies, "policies", "", "policies file; the built-in policy without")
-	f.StringArrayVar(&o.set, "set", nil, "change a field of a policy, as default.threshold=10; may be repeated")
-	f.StringVar(&o.compare, "compare", "", "another policies file, to show both side by side")
-	f.StringArrayVar(&o.compareSet, "compare-set", nil, "like --set, for what is compared: the other file, or else the same policies")
-	f.StringVar(&o.until, "until", "", "stop the clock so long after the last notification, as 1h; without: when everything has ended")
-	f.IntVar(&o.incidents, "incidents", 20, "how many incidents the text lists, storms first")
-	addOutput(c, &o.output)
+	f.StringVar(&o.policies, "policies", "", "policies file (default: the built-in policies)")
+	f.StringArrayVar(&o.set, "set", nil, "change a field of a policy, as in default.threshold=10; may be repeated")
+	f.StringVar(&o.compare, "compare", "", "show another policies file side by side")
+	f.StringArrayVar(&o.compareSet, "compare-set", nil, "like --set, for the other side: the file of --compare, or the same policies")
+	f.StringVar(&o.until, "until", "", "stop this long after the last notification, for instance 1h (default: when all incidents are over)")
+	f.IntVar(&o.incidents, "incidents", 20, "number of incidents to list, storms first")
+	suggest(c, "set", policyChanges)
+	suggest(c, "compare-set", policyChanges)
+	o.output.add(c)
 	return c
 }
 
@@ -136,7 +138,7 @@ func (o *replayOptions) run(ctx context.Context, s streams, args []string) error
 		out.Runs[i].Report = report
 	}
 	done.clear()
-	return s.print(o.output, out, func(w io.Writer) { out.draw(w, o.incidents) })
+	return s.print(o.output.format, out, func(w io.Writer) { out.draw(w, o.incidents) })
 }
 
 // check reads the flags that are more than text.
@@ -155,7 +157,7 @@ func (o *replayOptions) check(args []string) error {
 		}
 		o.fromStdin = o.fromStdin || name == "-"
 	}
-	return checkOutput(o.output)
+	return nil
 }
 
 // readRecordings reads all files.

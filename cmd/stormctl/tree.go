@@ -19,80 +19,124 @@ import (
 type treeOptions struct {
 	kube      kubeFlags
 	file      string
-	output    string
+	output    *output
 	resources int
+	watch     bool
 }
 
 func newTree(s streams) *cobra.Command {
-	var o treeOptions
+	o := treeOptions{output: newOutput(formatJSON, formatYAML, formatName, formatWide)}
 	c := &cobra.Command{
 		Use:   "tree [NAME...]",
-		Short: "Show incidents with their resources, hotspots and what they absorbed",
-		Long: `Show incidents as a picture: what they say, the resources by namespace and kind with the firing ones marked, what most of
-their alerts have in common, and the incidents that they absorbed. Without a name it shows all that are firing.`,
-		Example: `  kubectl stormfold tree -n stormfold
-  kubectl stormfold tree -n stormfold kube-node-not-ready-y23hcjqe7o
+		Short: "Show incidents as trees: resources, hotspots, conditions, absorbed incidents",
+		Long: `Show incidents as trees: times, summary, common labels, hotspots (the labels that most of the alerts share), resources by
+namespace and kind with those that fire marked, conditions, and absorbed incidents. Without a name it shows all that are firing.
+With -o wide it shows all resources, the messages of conditions, and namespaces.`,
+		Example: `  # All that fire in a namespace, or anywhere
+  kubectl stormfold tree -n stormfold
+  kubectl stormfold tree -A
 
-  # What somebody saved, or what kubectl just said
+  # One of them, again at every change
+  kubectl stormfold tree -n stormfold kube-node-not-ready-y23hcjqe7o -w
+
+  # What kubectl saved, or prints
   kubectl stormfold tree -f incidents.yaml
   kubectl -n stormfold get inc -o yaml | kubectl stormfold tree -f -`,
+		ValidArgsFunction: func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return o.kube.ask(incidentNames)(c, args, typed)
+		},
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args) },
 	}
 	o.kube.add(c)
 	c.Flags().StringVarP(&o.file, "filename", "f", "", "read incidents from a file of YAML or JSON, - for the standard input")
-	c.Flags().IntVar(&o.resources, "resources", 20, "how many resources of a kind to show; 0 shows all")
-	addOutput(c, &o.output)
+	c.Flags().IntVar(&o.resources, "resources", 20, "number of resources of a kind to show, 0 for all")
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "show them again at every change, until interrupted")
+	o.output.add(c)
 	return c
 }
 
 func (o *treeOptions) run(ctx context.Context, s streams, names []string) error {
-	if err := checkOutput(o.output); err != nil {
-		return err
+	switch {
+	case o.resources < 0:
+		return usagef("--resources %d is not a number of resources", o.resources)
+	case o.watch && o.file != "":
+		return usagef("--watch is for a cluster, not for the file of --filename")
+	case o.watch && o.output.format != "" && o.output.format != formatWide:
+		return usagef("--watch shows a text, not %s", o.output.format)
+	case o.watch:
+		return o.follow(ctx, s, names)
 	}
-	if o.resources < 0 {
-		return usagef("--resources is how many, so not %d", o.resources)
-	}
-	all, err := o.read(ctx, s, names)
+	all, nothing, err := o.read(ctx, s, names)
 	if err != nil {
 		return err
 	}
+	out, err := forestOf(all, names)
+	if err != nil {
+		return err
+	}
+	return s.print(o.output.format, out, func(w io.Writer) { o.draw(w, s, out, nothing) })
+}
+
+// forestOf are the incidents of those names, or all that fire.
+func forestOf(all []v1alpha1.Incident, names []string) (tree.Forest, error) {
 	chosen, err := choose(all, names)
 	if err != nil {
-		return err
+		return tree.Forest{}, err
 	}
 	out := tree.Forest{APIVersion: tree.Version, Incidents: make([]tree.Incident, 0, len(chosen))}
 	for _, i := range chosen {
 		out.Incidents = append(out.Incidents, tree.Of(i, all))
 	}
-	return s.print(o.output, out, func(w io.Writer) {
-		if len(out.Incidents) == 0 {
-			fmt.Fprintln(w, "No incident is firing.")
-		}
-		for n, i := range out.Incidents {
-			if n > 0 {
-				fmt.Fprintln(w)
-			}
-			tree.Picture{Color: s.color, Now: s.now(), Most: o.resources}.Draw(w, i)
-		}
-	})
+	return out, nil
 }
 
-// read returns the incidents of a file, or of the cluster: all of the namespace, or those named with those of their groups.
-func (o *treeOptions) read(ctx context.Context, s streams, names []string) ([]v1alpha1.Incident, error) {
+// draw writes trees or names, or where there was nothing to show.
+func (o *treeOptions) draw(w io.Writer, s streams, out tree.Forest, nothing string) {
+	p := tree.Picture{
+		Color: s.color, Now: s.now(), Most: o.resources, Wide: o.output.format == formatWide, Namespaces: o.kube.all,
+	}
+	if len(out.Incidents) == 0 && o.output.format != formatName {
+		fmt.Fprintln(w, nothing)
+	}
+	for n, i := range out.Incidents {
+		if o.output.format == formatName {
+			fmt.Fprintf(w, "incident.%s/%s\n", v1alpha1.SchemeGroupVersion.Group, i.Name)
+			continue
+		}
+		if n > 0 {
+			fmt.Fprintln(w)
+		}
+		p.Draw(w, i)
+	}
+}
+
+// read returns the incidents of a file or of the cluster, and a sentence for the case that none of them fires.
+func (o *treeOptions) read(ctx context.Context, s streams, names []string) ([]v1alpha1.Incident, string, error) {
 	if o.file != "" {
 		content, err := readInput(s, o.file)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		return parseIncidents(o.file, content)
+		all, err := parseIncidents(o.file, content)
+		return all, "No incident is firing.", err
 	}
 	k, err := o.kube.connect()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if len(names) == 0 {
-		return k.list(ctx, metav1.ListOptions{})
+		all, err := k.list(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, "", err
+		}
+		return all, k.nothing(ctx, all), nil
 	}
+	all, err := k.withGroups(ctx, names)
+	return all, "", err
+}
+
+// withGroups are the incidents of those names, and the others of their groups.
+func (k *kube) withGroups(ctx context.Context, names []string) ([]v1alpha1.Incident, error) {
 	var all []v1alpha1.Incident
 	seen := map[string]bool{}
 	for _, name := range names {
@@ -118,13 +162,29 @@ func (o *treeOptions) read(ctx context.Context, s streams, names []string) ([]v1
 	return all, nil
 }
 
+// nothing says where no incident fires, and where else one may.
+func (k *kube) nothing(ctx context.Context, all []v1alpha1.Incident) string {
+	over := ""
+	if len(all) > 0 {
+		over = fmt.Sprintf(" (%s over)", counted(len(all), "incident is", "incidents are"))
+	}
+	switch {
+	case k.namespace == metav1.NamespaceAll:
+		return "No incident is firing in any namespace" + over + "."
+	case len(all) == 0 && !k.hasNamespace(ctx):
+		return "No incident is firing in namespace " + k.namespace + ", which does not exist; -A looks in all."
+	default:
+		return "No incident is firing in namespace " + k.namespace + over + "; -A looks in all."
+	}
+}
+
 // choose are the incidents of those names, or all that fire: storms first, then the oldest.
 func choose(all []v1alpha1.Incident, names []string) ([]v1alpha1.Incident, error) {
 	var out []v1alpha1.Incident
 	for _, name := range names {
 		at := slices.IndexFunc(all, func(i v1alpha1.Incident) bool { return i.Name == name })
 		if at < 0 {
-			return nil, fmt.Errorf("there is no incident %s in it", name)
+			return nil, fmt.Errorf("there is no incident %s", name)
 		}
 		out = append(out, all[at])
 	}
@@ -136,10 +196,20 @@ func choose(all []v1alpha1.Incident, names []string) ([]v1alpha1.Incident, error
 			out = append(out, i)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b v1alpha1.Incident) int {
-		return cmp.Or(-cmp.Compare(a.Status.Type, b.Status.Type), since(a.Status.StartedAt).Compare(since(b.Status.StartedAt)), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortStableFunc(out, byWeight)
 	return out, nil
+}
+
+// byWeight puts firing incidents first, storms before others, and then the oldest.
+func byWeight(a, b v1alpha1.Incident) int {
+	rank := func(i v1alpha1.Incident) int {
+		if i.Status.State == v1alpha1.StateFiring {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), -cmp.Compare(a.Status.Type, b.Status.Type),
+		since(a.Status.StartedAt).Compare(since(b.Status.StartedAt)), cmp.Compare(a.Name, b.Name))
 }
 
 // since is a time that may be missing.

@@ -14,6 +14,9 @@ func TestTreeGolden(t *testing.T) {
 		"tree-absorbed.golden": {"kube-pod-not-ready-qdblutey7h"},
 		"tree.json.golden":     {"kube-node-not-ready-y23hcjqe7o", "-o", "json"},
 		"tree-few.golden":      {"kube-node-not-ready-y23hcjqe7o", "--resources", "1"},
+		"tree-wide.golden":     {"kube-node-not-ready-y23hcjqe7o", "--resources", "1", "-o", "wide"},
+		"tree.yaml.golden":     {"kube-node-not-ready-y23hcjqe7o", "-o", "yaml"},
+		"tree-names.golden":    {"-o", "name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			golden(t, name, call(t, "", append([]string{"tree", "-f", "testdata/incidents.yaml"}, args...)...))

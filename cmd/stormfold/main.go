@@ -1,13 +1,13 @@
 // Command stormfold serves the function, for images that are built without the func CLI. It is configured by environment
 // variables and a file named cfg, like every function of func-go; see docs/configuration.md.
 //
-//	stormfold            # serve on LISTEN_ADDRESS, by default [::]:8080
-//	stormfold -version   # print the version and end
+//	stormfold           # serve on LISTEN_ADDRESS, by default [::]:8080
+//	stormfold version   # print the version
+//	stormfold help
 package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -16,19 +16,24 @@ import (
 
 	"github.com/stormfold/stormfold/function"
 	"github.com/stormfold/stormfold/internal/service"
+	"github.com/stormfold/stormfold/internal/version"
 )
 
 // gcPercent is how much garbage the heap may hold beside what lives, when GOGC does not say: under the load of make bench that keeps
 // the function below 100 MiB, where Go's own 100 takes 146, and costs a thirtieth of the rate.
 const gcPercent = 60
 
+const usage = `usage: stormfold            serve CloudEvents on LISTEN_ADDRESS, by default [::]:8080
+       stormfold version    print the version
+
+Environment variables configure it, see docs/configuration.md.
+`
+
 func main() {
-	show := flag.Bool("version", false, "print the version and end")
-	flag.Parse()
-	fmt.Fprintln(os.Stderr, "stormfold", version())
-	if *show {
-		return
+	if code, done := version.Arguments("stormfold", usage, os.Args[1:], os.Stdout, os.Stderr); done {
+		os.Exit(code)
 	}
+	fmt.Fprintln(os.Stderr, "stormfold", version.Get())
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -37,29 +42,4 @@ func main() {
 		fmt.Fprintln(os.Stderr, "stormfold:", err)
 		os.Exit(1)
 	}
-}
-
-// version is what the go command stamped on the build: the module's version, or the commit, and the Go version.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "of unknown version"
-	}
-	return describe(info)
-}
-
-func describe(info *debug.BuildInfo) string {
-	version, commit, changed := info.Main.Version, "", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = " " + s.Value
-		case s.Key == "vcs.modified" && s.Value == "true":
-			changed = " (changed)"
-		}
-	}
-	if version == "" {
-		version = "(devel)"
-	}
-	return version + commit + changed + " " + info.GoVersion
 }

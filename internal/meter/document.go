@@ -6,26 +6,22 @@ import (
 	"strings"
 )
 
-// Markdown is the table of metrics for the documentation, sorted by name.
+// Markdown is the table of metrics for the documentation, sorted by name, and below it the values of their labels.
 func Markdown(definitions []Definition) string {
 	sorted := slices.Clone(definitions)
 	slices.SortFunc(sorted, func(a, b Definition) int { return strings.Compare(a.Name, b.Name) })
-	rows := "| metric | type | unit | labels | what it tells |\n|---|---|---|---|---|\n"
+	rows, values := "| metric | type | labels | meaning |\n|---|---|---|---|\n", ""
 	for _, d := range sorted {
 		var labels []string
 		for _, l := range d.Labels {
-			labels = append(labels, l.markdown())
+			labels = append(labels, "`"+l.Name+"`")
+			if len(l.Values) > 0 {
+				values += fmt.Sprintf("- `%s` of `%s`: %s\n", l.Name, d.Name, strings.Join(l.Values, ", "))
+			}
 		}
-		rows += fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", d.Name, d.Type, d.Unit(), strings.Join(labels, "; "), d.Help)
+		rows += fmt.Sprintf("| `%s` | %s | %s | %s |\n", d.Name, d.Type, strings.Join(labels, ", "), d.Help)
 	}
-	return rows
-}
-
-func (l Label) markdown() string {
-	if len(l.Values) == 0 {
-		return "`" + l.Name + "`"
-	}
-	return "`" + l.Name + "`: " + strings.Join(l.Values, ", ")
+	return rows + "\nValues of the labels:\n\n" + values
 }
 
 // Unit is the metric's unit, which its name ends with; empty for one that counts.
@@ -41,7 +37,7 @@ func (d Definition) Unit() string {
 
 func isTotal(name string) bool { return strings.HasSuffix(name, "_total") }
 
-// Check says what is wrong with a set, a sentence each: what is exported and not defined, labels with values beyond their set,
+// Check returns the problems of a set, one sentence for each: metrics that are exported and not defined, labels with values beyond their set,
 // series that are missing, and names that Prometheus' conventions do not allow.
 func (s *Set) Check() (wrong []string) {
 	known := map[string]Definition{}

@@ -12,12 +12,13 @@ package meter
 import (
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/stormfold/stormfold/internal/version"
 )
 
 // Label is a label and all the values that it may have.
@@ -53,18 +54,13 @@ type Set struct {
 func New(prefix string) *Set {
 	s := &Set{prefix: prefix, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	build := s.Gauge("build_info", "1, with the version of the program.", Label{Name: "version"})
+	build := s.Gauge("build_info", "Always 1, with the version of the program.", Label{Name: "version"})
 	build.WithLabelValues(Version()).Set(1)
 	return s
 }
 
 // Version is the version that this program was built as.
-func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
-}
+func Version() string { return version.Get().Version }
 
 // Handler serves the metrics at /metrics.
 func (s *Set) Handler() http.Handler {

@@ -59,8 +59,9 @@ func TestCheckCanFail(t *testing.T) {
 }
 
 func TestMarkdown(t *testing.T) {
-	require.Equal(t, "| metric | type | unit | labels | what it tells |\n|---|---|---|---|---|\n"+
-		"| `a_seconds` | histogram | seconds |  | A. |\n| `b_total` | counter |  | `l`: x, y; `m` | B. |\n",
+	require.Equal(t, "| metric | type | labels | meaning |\n|---|---|---|---|\n"+
+		"| `a_seconds` | histogram |  | A. |\n| `b_total` | counter | `l`, `m` | B. |\n"+
+		"\nValues of the labels:\n\n- `l` of `b_total`: x, y\n",
 		Markdown([]Definition{
 			{Name: "b_total", Type: "counter", Help: "B.", Labels: []Label{Of("l", "x", "y"), {Name: "m"}}},
 			{Name: "a_seconds", Type: "histogram", Help: "A."},

@@ -15,9 +15,9 @@ import (
 // A delete takes the object that was decided about, and no other that has its name.
 func TestADeleteTakesNothingElse(t *testing.T) {
 	over := func(o *aggregator.Object) {
-		o.State, o.Reason, o.EndedAt = aggregator.Ended, "AllResolved", start
+		o.State, o.Reason, o.EndedAt = aggregator.StateResolved, "AllResolved", start
 	}
-	// status changes what stands in Kubernetes.
+	// status changes the object in Kubernetes.
 	status := func(change func(*v1alpha1.IncidentStatus)) func(*testing.T, Incidents, *v1alpha1.Incident) {
 		return func(t *testing.T, incidents Incidents, i *v1alpha1.Incident) {
 			change(&i.Status)
@@ -86,7 +86,9 @@ func TestADeleteIsDecidedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(t *testing.T, incidents Incidents) {
-				over := func(o *aggregator.Object) { o.State, o.Reason, o.EndedAt = aggregator.Ended, "AllResolved", start }
+				over := func(o *aggregator.Object) {
+					o.State, o.Reason, o.EndedAt = aggregator.StateResolved, "AllResolved", start
+				}
 				_, err := project(t, incidents, over)
 				require.NoError(t, err)
 				_, err = project(t, &lateWriter{incidents, c.state, c.writes}, func(o *aggregator.Object) {

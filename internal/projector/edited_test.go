@@ -11,7 +11,7 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// One object that someone broke is told of and does not keep the others of its shard from being imported.
+// One object that someone broke is reported and does not keep the others of its shard from being imported.
 func TestABrokenObjectDoesNotBlockItsShard(t *testing.T) {
 	m := &Memory{}
 	for name, labels := range map[string]map[string]string{
@@ -51,7 +51,7 @@ func TestAStormThatIsOverKeepsItsLists(t *testing.T) {
 		_, err = project(t, incidents, func(o *aggregator.Object) {
 			o.Revision++
 			o.ResourceVersion = first.ResourceVersion
-			o.State, o.Reason, o.EndedAt = aggregator.Ended, "Quiet", start.Add(5*time.Hour)
+			o.State, o.Reason, o.EndedAt = aggregator.StateResolved, "Quiet", start.Add(5*time.Hour)
 			o.Members = o.Members[:3]
 		})
 		require.NoError(t, err)
@@ -79,5 +79,5 @@ func TestAnObjectWithoutStatusIsKnownByItsLabel(t *testing.T) {
 	require.Len(t, taken, 1)
 	require.Equal(t, "00000000000000ff", taken[0].Object.Fingerprint)
 	require.Equal(t, []aggregator.Member{{Fingerprint: "00000000000000ff", Firing: true}}, taken[0].Object.Members)
-	require.Equal(t, aggregator.Open, taken[0].Object.State)
+	require.Equal(t, aggregator.StateFiring, taken[0].Object.State)
 }

@@ -75,10 +75,10 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 	}
 	o := aggregator.Object{
 		Name: i.Name, Namespace: i.Namespace, ResourceVersion: i.ResourceVersion, Revision: st.ObservedRevision,
-		Storm: st.Type == v1alpha1.TypeStorm, State: aggregator.Open, OpenedAt: i.CreationTimestamp.Time,
+		Storm: st.Type == v1alpha1.TypeStorm, State: aggregator.StateFiring, OpenedAt: i.CreationTimestamp.Time,
 		Reopened: int(st.Reopened), AbsorbedBy: st.AbsorbedBy, CommonLabels: st.CommonLabels, Members: members,
 		Firing: int(st.Alerts.Firing), Total: len(members), Beyond: max(0, int(st.Alerts.Total)-len(members)),
-		// Truncated is said of cut lists too; where no list was cut, it is the counts.
+		// Truncated is set for cut lists too; where no list was cut, it is the counts.
 		Truncated: int(st.Alerts.Total) > len(members) || st.Truncated && int(st.ResourceCount) == len(st.Resources),
 		Facts:     aggregator.Facts{Labels: maps.Clone(st.CommonLabels)},
 	}
@@ -116,9 +116,9 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 	}
 	switch st.State {
 	case v1alpha1.StateResolved:
-		o.State = aggregator.Ended
+		o.State = aggregator.StateResolved
 	case v1alpha1.StateAbsorbed:
-		o.State = aggregator.TakenOver
+		o.State = aggregator.StateAbsorbed
 	}
 	for _, c := range st.Conditions {
 		if c.Type == v1alpha1.ConditionResolved && c.Status == metav1.ConditionTrue {

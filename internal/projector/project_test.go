@@ -45,7 +45,7 @@ func both(t *testing.T, test func(*testing.T, Incidents)) {
 	t.Run("embedded", func(t *testing.T) { test(t, &Memory{}) })
 }
 
-// project writes one object and returns what stands.
+// project writes one object and returns what was confirmed.
 func project(t *testing.T, incidents Incidents, change func(*aggregator.Object)) (aggregator.Confirmed, error) {
 	s, o := storm(8)
 	change(&o)
@@ -88,7 +88,7 @@ func TestProject(t *testing.T) {
 		require.Equal(t, first.Revision+2, conflict.Revision, "a newer one goes over an older one")
 
 		over := func(o *aggregator.Object) {
-			o.State, o.Reason, o.EndedAt = aggregator.Ended, "AllResolved", start
+			o.State, o.Reason, o.EndedAt = aggregator.StateResolved, "AllResolved", start
 			o.Revision, o.ResourceVersion = first.Revision+3, conflict.ResourceVersion
 		}
 		_, err = project(t, incidents, over)
@@ -111,7 +111,7 @@ func TestProjectOntoADeletedObject(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name, metav1.Preconditions{}))
 		absorbed, err := project(t, incidents, func(o *aggregator.Object) {
-			o.State, o.AbsorbedBy, o.EndedAt, o.ResourceVersion = aggregator.TakenOver, "another", start, first.ResourceVersion
+			o.State, o.AbsorbedBy, o.EndedAt, o.ResourceVersion = aggregator.StateAbsorbed, "another", start, first.ResourceVersion
 		})
 		require.NoError(t, err)
 		require.Zero(t, absorbed.Revision, "what points at another stays deleted")
@@ -122,7 +122,7 @@ func TestProjectOntoADeletedObject(t *testing.T) {
 		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name, metav1.Preconditions{}))
 		over, err := project(t, incidents, func(o *aggregator.Object) {
 			o.Revision += 2
-			o.State, o.Reason, o.EndedAt, o.ResourceVersion = aggregator.Ended, "AllResolved", start, back.ResourceVersion
+			o.State, o.Reason, o.EndedAt, o.ResourceVersion = aggregator.StateResolved, "AllResolved", start, back.ResourceVersion
 		})
 		require.NoError(t, err)
 		require.Equal(t, first.Revision+2, over.Revision, "so is what ended since")

@@ -13,7 +13,7 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// maxObject is the most that an incident's JSON may be, in bytes. Lists give way until it fits; the counts stay.
+// maxObject is the most that an incident's JSON may be, in bytes. Lists are shortened until it fits; the counts stay.
 const maxObject = 256 << 10
 
 // objectOverhead is kept free of maxObject for what the server adds: metadata and managed fields.
@@ -38,10 +38,10 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	st := &incident.Status
 	st.State, st.Type = v1alpha1.StateFiring, v1alpha1.TypeAlert
 	switch o.State {
-	case aggregator.Ended:
+	case aggregator.StateResolved:
 		st.State = v1alpha1.StateResolved
 		st.ResolvedAt = at(o.EndedAt)
-	case aggregator.TakenOver:
+	case aggregator.StateAbsorbed:
 		st.State = v1alpha1.StateAbsorbed
 		st.AbsorbedBy = o.AbsorbedBy
 	}
@@ -80,7 +80,7 @@ func isStorm(o aggregator.Object) bool {
 	return o.Storm && (o.Total+o.Beyond > 1 || !o.StormAt.IsZero())
 }
 
-// quiet counts the alerts that are over because nothing was heard of them.
+// quiet counts the alerts that are over because they were not reported.
 func quiet(o aggregator.Object) int {
 	over := o.Total - o.Firing
 	if !o.Storm && o.Reason == v1alpha1.ReasonQuiet {
@@ -244,10 +244,10 @@ func conditions(o aggregator.Object) []metav1.Condition {
 		LastTransitionTime: *at(o.OpenedAt),
 	}
 	switch {
-	case o.State == aggregator.TakenOver:
+	case o.State == aggregator.StateAbsorbed:
 		resolved.Status, resolved.Reason = metav1.ConditionTrue, v1alpha1.ReasonAbsorbed
 		resolved.LastTransitionTime = *at(o.EndedAt)
-	case o.State == aggregator.Ended:
+	case o.State == aggregator.StateResolved:
 		resolved.Status, resolved.Reason = metav1.ConditionTrue, o.Reason
 		resolved.LastTransitionTime = *at(o.EndedAt)
 	case o.Reopened > 0:

@@ -19,7 +19,7 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 var start = time.Date(2026, 5, 1, 3, 0, 0, 0, time.UTC)
 
@@ -30,7 +30,7 @@ func storm(n int) (*aggregator.Snapshot, aggregator.Object) {
 		Now: start, MaxListed: 500, Breakdown: []string{"namespace", "node", "severity", "workload"},
 	}
 	o := aggregator.Object{
-		Name: "pod-down-abcdefghij", Namespace: "stormfold", Storm: true, State: aggregator.Open, Revision: 1777604400123,
+		Name: "pod-down-abcdefghij", Namespace: "stormfold", Storm: true, State: aggregator.StateFiring, Revision: 1777604400123,
 		OpenedAt: start, StormAt: start.Add(time.Second), ChangedAt: start.Add(2 * time.Second), Total: n,
 		CommonLabels: map[string]string{"alertname": "PodDown", "namespace": "shop"},
 		Facts: aggregator.Facts{
@@ -58,11 +58,11 @@ func storm(n int) (*aggregator.Snapshot, aggregator.Object) {
 func TestRenderGolden(t *testing.T) {
 	s, open := storm(8)
 	_, resolved := storm(8)
-	resolved.State, resolved.Reason, resolved.EndedAt, resolved.Reopened = aggregator.Ended, "AllResolved", start.Add(time.Hour), 1
+	resolved.State, resolved.Reason, resolved.EndedAt, resolved.Reopened = aggregator.StateResolved, "AllResolved", start.Add(time.Hour), 1
 	single := open
 	single.Storm, single.Total, single.Firing, single.Members = false, 1, 1, open.Members[:1]
 	absorbed := single
-	absorbed.State, absorbed.AbsorbedBy, absorbed.EndedAt = aggregator.TakenOver, "pod-down-abcdefghij", start.Add(time.Minute)
+	absorbed.State, absorbed.AbsorbedBy, absorbed.EndedAt = aggregator.StateAbsorbed, "pod-down-abcdefghij", start.Add(time.Minute)
 	for name, o := range map[string]aggregator.Object{"storm": open, "resolved": resolved, "single": single, "absorbed": absorbed} {
 		t.Run(name, func(t *testing.T) {
 			got, err := json.MarshalIndent(Render(s, o), "", "  ")
@@ -104,7 +104,7 @@ func TestReadReversesRender(t *testing.T) {
 		s, o := storm(rapid.IntRange(1, 40).Draw(t, "alerts"))
 		o.Reopened = rapid.IntRange(0, 3).Draw(t, "reopened")
 		if rapid.Bool().Draw(t, "ended") {
-			o.State, o.EndedAt = aggregator.Ended, start.Add(time.Hour)
+			o.State, o.EndedAt = aggregator.StateResolved, start.Add(time.Hour)
 			o.Reason = rapid.SampledFrom([]string{"AllResolved", "Quiet", "MaxDuration"}).Draw(t, "reason")
 		}
 		i, err := read(Render(s, o))

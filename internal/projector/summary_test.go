@@ -17,7 +17,7 @@ import (
 func TestSummary(t *testing.T) {
 	ended := func(reason string, after time.Duration) func(*aggregator.Object) {
 		return func(o *aggregator.Object) {
-			o.State, o.Reason, o.EndedAt = aggregator.Ended, reason, start.Add(after)
+			o.State, o.Reason, o.EndedAt = aggregator.StateResolved, reason, start.Add(after)
 			if reason == v1alpha1.ReasonMaxDuration {
 				return
 			}
@@ -106,7 +106,7 @@ func TestSummary(t *testing.T) {
 		},
 		"absorbed": {
 			1, func(o *aggregator.Object) {
-				o.Storm, o.State, o.AbsorbedBy, o.EndedAt = false, aggregator.TakenOver, "pod-down-y", start.Add(time.Minute)
+				o.Storm, o.State, o.AbsorbedBy, o.EndedAt = false, aggregator.StateAbsorbed, "pod-down-y", start.Add(time.Minute)
 			}, "Pod/shop/web-7d9f8b6c5d-bbbbb",
 			"1 alert absorbed by pod-down-y at 03:01 UTC on May 1, Pod/web-7d9f8b6c5d-bbbbb in shop, warning",
 			"1 alert absorbed by pod-down-y, which shows all alerts of the group", "1 alert, not a storm",

@@ -48,7 +48,7 @@ func TestTheTypeOfAThresholdOfOne(t *testing.T) {
 	}
 }
 
-// Alerts that are over because nothing was heard of them are told apart from those that someone resolved.
+// Alerts that are over because they were not reported are told apart from those that someone resolved.
 func TestQuietAlertsAreCounted(t *testing.T) {
 	s, o := storm(9) // Every third of them is resolved.
 	o.Members[2].Quiet, o.Members[5].Quiet = true, true
@@ -56,7 +56,7 @@ func TestQuietAlertsAreCounted(t *testing.T) {
 
 	for reason, want := range map[string]int32{"Quiet": 1, "AllResolved": 0, "MaxDuration": 0} {
 		s, o = storm(1)
-		o.Storm, o.State, o.Reason, o.EndedAt, o.Firing = false, aggregator.Ended, reason, start.Add(time.Hour), 0
+		o.Storm, o.State, o.Reason, o.EndedAt, o.Firing = false, aggregator.StateResolved, reason, start.Add(time.Hour), 0
 		o.Members[0].Firing = false
 		require.Equal(t, v1alpha1.AlertCounts{Total: 1, Resolved: 1, Quiet: want}, Render(s, o).Status.Alerts, reason)
 	}

@@ -15,23 +15,23 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// Notification is what one recorded document says, and when.
+// Notification is the content of one recorded document, with its time.
 type Notification struct {
 	At    time.Time
 	Batch aggregator.Batch
 }
 
-// Read takes every document of a recording, in the order of the file. A document is JSON; several stand one a line, one after
-// the other, or spread over lines as people write it. Each is one of
+// Read returns every document of a recording, in the order of the file. Documents are JSON: one per line, one after another, or
+// over several lines. Each is one of
 //
 //	{"alerts": [...]}              Alertmanager's webhook, version 4
 //	{"labels": {...}, ...}         one alert as in that webhook
 //	{"specversion": "1.0", ...}    a CloudEvent in JSON, of the types that the function takes
 //	{"time": "...", "data": ...}   one of the first two with the time at which it arrived
 //
-// The last two may say when they were sent, by their attributes, as for the function. Otherwise it is the latest start of an
-// alert, or end of a resolved one, that the document tells of: it cannot have been sent before. The error is one sentence that
-// names the recording, the line at which the document begins, and the field. What holds no alerts, like a tick, is left out.
+// The last two may have the time at which they were sent, in the attributes that the function uses. Otherwise the time is the latest
+// start of an alert, or end of a resolved one: the document cannot have been sent before. The error is one sentence that names the
+// recording, the line at which the document begins, and the field. Documents without alerts, like ticks, are left out.
 func Read(name string, content []byte) ([]Notification, error) {
 	var out []Notification
 	documents := json.NewDecoder(bytes.NewReader(content))
@@ -64,13 +64,13 @@ func Read(name string, content []byte) ([]Notification, error) {
 	return out, nil
 }
 
-// read takes one document.
+// read reads one document.
 func read(document []byte) (Notification, error) {
 	ev, err := eventOf(document)
 	if err != nil {
 		return Notification{}, err
 	}
-	// A time of receipt that no recording has, to tell a time that was sent from one that was not.
+	// A time of receipt that no recording has, to recognise documents without a time.
 	none := time.Unix(1, 0)
 	request, err := handlers.Decode(ev, none)
 	if err != nil {
@@ -93,7 +93,7 @@ func read(document []byte) (Notification, error) {
 	return n, nil
 }
 
-// lastWord is the latest start or end that a batch tells of, in milliseconds as the fold compares.
+// lastWord is the latest start or end in a batch, in milliseconds as the fold compares.
 func lastWord(batch aggregator.Batch) time.Time {
 	var last time.Time
 	for _, a := range batch.Alerts {

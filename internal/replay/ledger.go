@@ -17,13 +17,13 @@ type ledger struct {
 	clock   func() time.Time
 	entries map[types.NamespacedName]*account
 	order   []*account
-	// open is how many incidents are firing now, firing how many alerts they show as firing, most the highest that was, and
-	// mostAt when.
+	// open is the number of incidents that fire now, firing the number of their firing alerts, most its maximum so far, and
+	// mostAt the time of that.
 	open, firing, most int
 	mostAt             time.Time
 }
 
-// account is one incident as it stood last, by the clock of the replay.
+// account is the last state of one incident, by the clock of the replay.
 type account struct {
 	incident          *v1alpha1.Incident
 	created, absorbed time.Time
@@ -79,8 +79,8 @@ func (l *ledger) Delete(ctx context.Context, namespace, name string, only metav1
 	return err
 }
 
-// shows adds what an incident shows to the numbers, or takes it away. One that is over keeps the last counts known, which are
-// no longer its own.
+// shows adds an incident's counts to the numbers, or subtracts them. One that is over keeps its last known counts, which no
+// longer count.
 func (l *ledger) shows(i *v1alpha1.Incident, sign int) {
 	if i.Status.State == v1alpha1.StateFiring {
 		l.open += sign
@@ -88,8 +88,8 @@ func (l *ledger) shows(i *v1alpha1.Incident, sign int) {
 	}
 }
 
-// peak takes note of how many alerts are shown as firing. It is called when the clock moves: between the writes of one moment an
-// alert may stand in two incidents.
+// peak records the number of alerts shown as firing. It is called when the clock moves: between writes of the same time an
+// alert may be in two incidents.
 func (l *ledger) peak() {
 	if l.firing > l.most {
 		l.most, l.mostAt = l.firing, l.clock()

@@ -25,8 +25,8 @@ func repeated(interval time.Duration) virtual.Route {
 	}
 }
 
-// underBuiltIn replays what an Alertmanager tells of firings, under the built-in policies, and returns what came of
-// it together with every state that was written, in order.
+// underBuiltIn replays the notifications of an Alertmanager about firings, under the built-in policies. It returns the report and
+// every state that was written, in order.
 func underBuiltIn(
 	t *testing.T, route virtual.Route, until time.Duration, firings ...virtual.Firing,
 ) (*Report, []v1alpha1.State) {
@@ -58,7 +58,7 @@ func firing(from, to time.Duration, more ...string) virtual.Firing {
 	return virtual.Firing{Labels: labels, From: start.Add(from), To: start.Add(to)}
 }
 
-// Alerts that come four at a time are told of every group_interval. They are one storm, whether they are about one
+// Alerts start four at a time and are reported every group_interval. They are one storm, whether they are about one
 // workload or have no more in common than their name.
 func TestAStormThatComesSlowly(t *testing.T) {
 	for name, route := range periods {

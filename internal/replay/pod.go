@@ -15,17 +15,17 @@ import (
 // namespace is where the incidents of a replay are.
 const namespace = "stormfold"
 
-// lease is for how long the only pod of a replay may project a group. Its clock stands still while it does.
+// lease is how long the only pod of a replay may project a group. Its clock does not move while it does.
 const lease = 20 * time.Second
 
 // longestPause is how long a group may wait to be written: no hold and no flush interval is longer.
 const longestPause = 10 * time.Minute
 
 // stuck is how often in a row a shard may be swept at one moment of the clock, 256 groups of 20 objects and more each time,
-// before the replay gives up: a group that is always due would keep it there for ever.
+// before the replay gives up: a group that is always due would keep it there forever.
 const stuck = 10000
 
-// pod does what a pod of the function does, one thing after the other, by the clock of the replay.
+// pod does what a pod of the function does, one step after another, by the clock of the replay.
 type pod struct {
 	*tally
 	aggregator *aggregator.Aggregator
@@ -33,7 +33,7 @@ type pod struct {
 	ledger     *ledger
 	policies   config.Policies
 	now        time.Time
-	// due is when each shard wants attention next, zero for never.
+	// due is when each shard is due next, zero for never.
 	due [aggregator.Shards]time.Time
 }
 
@@ -88,7 +88,7 @@ func (p *pod) take(ctx context.Context, n Notification) error {
 	return nil
 }
 
-// advance moves the clock to wherever something is due, and sees to it, until what is due next is not to be waited for.
+// advance moves the clock to each time at which work is due, and does it, until the next due time is not to be waited for.
 func (p *pod) advance(ctx context.Context, enough func(at time.Time) bool) error {
 	idle := 0
 	for {
@@ -109,13 +109,13 @@ func (p *pod) advance(ctx context.Context, enough func(at time.Time) bool) error
 	}
 }
 
-// over tells whether everything has ended: nothing fires, and nothing is to be written before a retention is over.
+// over reports whether everything has ended: nothing fires, and nothing has to be written before a retention is over.
 func (p *pod) over(at time.Time) bool { return p.ledger.open == 0 && at.Sub(p.now) > longestPause }
 
 // moveTo sets the clock, which never goes back.
 func (p *pod) moveTo(t time.Time) {
 	if t.After(p.now) {
-		p.ledger.peak() // What stood until now.
+		p.ledger.peak() // The state until now.
 		p.now = t
 	}
 }
@@ -130,8 +130,8 @@ func (p *pod) next() (shard int, at time.Time) {
 	return shard, at
 }
 
-// sweep writes what is due in a shard, and finds out when it has to be swept next: at the same moment again as long as there
-// was something to write, otherwise when the next group is due, or one that may not be written yet may be.
+// sweep writes the groups of a shard that are due, and determines when to sweep it next: at the same time again while there
+// is something to write, otherwise when the next group is due or may be written.
 func (p *pod) sweep(ctx context.Context, shard int) error {
 	swept, err := p.aggregator.Sweep(ctx, shard)
 	if err != nil {
@@ -158,8 +158,8 @@ func (p *pod) sweep(ctx context.Context, shard int) error {
 	return err
 }
 
-// project writes one group until it wants to be left alone: snapshot, Kubernetes, settle. It tells whether it wrote anything,
-// and until when the group is not to be written, if that is so.
+// project writes one group until nothing is due: snapshot, Kubernetes, settle. It reports whether it wrote anything, and until
+// when the group must not be written, if so.
 func (p *pod) project(ctx context.Context, group, token string) (wrote bool, until time.Time, err error) {
 	for {
 		s, err := p.aggregator.Snapshot(ctx, group, token, false)

@@ -1,12 +1,12 @@
-// Package replay runs recorded notifications through the fold, to tell what would have come out under some policies.
+// Package replay runs recorded notifications through the fold, to show the incidents that they make under given policies.
 //
 //	Read      a recording to notifications, each with its time
 //	Run       fold, snapshot, project, settle and sweep, as the function does them, on a Redis and a clock of its own
-//	Report    what came of it: incidents, storms, writes
+//	Report    the result: incidents, storms, writes
 //
-// It decides nothing: the aggregator's scripts do, and the projector renders and writes the objects, to a Kubernetes in memory
-// that counts. What differs from the function is time. The clock jumps from one thing that is due to the next, a write takes
-// no time, and a deadline is seen to when it comes; in the function that is up to one and a half sweep intervals later.
+// It makes no decisions: the aggregator's scripts do, and the projector renders and writes the objects, to a Kubernetes in memory
+// that counts writes. Only time differs from the function. The clock jumps from one due time to the next, a write takes
+// no time, and a deadline takes effect when it comes; in the function that is up to one and a half sweep intervals later.
 package replay
 
 import (
@@ -24,28 +24,28 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// Options say how to replay.
+// Options configure a replay.
 type Options struct {
 	// Policies are those to try; none are the built-in policy.
 	Policies config.Policies
-	// Until is how long the clock goes on after the last notification. 0: until everything has ended. What has ended is deleted
-	// a retention later, which a longer Until shows.
+	// Until is how long the clock continues after the last notification. 0: until everything has ended. Incidents that ended are
+	// deleted a retention later, which only a longer Until shows.
 	Until time.Duration
-	// Redis is empty and nobody else's. Nil: one in the process, for this replay alone.
+	// Redis must be empty and not used by others. Nil: one in the process, for this replay alone.
 	Redis redis.UniversalClient
-	// Progress, when set, is told of each notification that was folded.
+	// Progress, when set, is called after each notification that was folded.
 	Progress func()
-	// Changed, when set, is told of each incident that was written, and of each that was deleted, in order and with the time of
+	// Changed, when set, is called for each incident that was written or deleted, in order and with the time of
 	// the replay. The incident is the callee's.
 	Changed func(at time.Time, incident v1alpha1.Incident, deleted bool)
 }
 
-// forever is longer than any policy lets an incident fire when nothing is heard: its quiet and its maxDuration are at most 30
+// forever is longer than an incident can stay open without notifications: quiet and maxDuration of a policy are at most 30
 // days.
 const forever = 40 * 24 * time.Hour
 
-// Run replays notifications, in the order of their times. The error says what of the machinery failed; no notification that
-// Read has accepted is one.
+// Run replays notifications in the order of their times. It fails only if Redis does: every notification that Read accepted is
+// valid.
 func Run(ctx context.Context, notifications []Notification, o Options) (*Report, error) {
 	if len(notifications) == 0 {
 		return nil, errors.New("there is nothing to replay")

@@ -44,7 +44,7 @@ func replayed(t *testing.T, notifications []Notification, o Options) *Report {
 }
 
 // Fifteen alerts at once, and all over ten minutes later: one storm that nobody sees grow, in three writes as the design says,
-// one more for its end. Nothing is absorbed, since nothing else ever came to be.
+// one more for its end. Nothing is absorbed, since no other incident was created.
 func TestFifteenAlertsAtOnce(t *testing.T) {
 	var all []Notification
 	for _, pod := range pods(0, 15) {

@@ -10,39 +10,39 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// Report is what came of a replay. Its JSON is for scripts: fields may be added, and none changes its meaning.
+// Report is the result of a replay. Its JSON is for scripts: fields may be added, but existing ones keep their meaning.
 type Report struct {
 	// From and To are the times of the first and the last notification, End that at which the clock stopped.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
 	End  time.Time `json:"end"`
-	// Notifications is how many documents held alerts, Words how many alerts stood in them altogether.
+	// Notifications is the number of documents with alerts, Words the number of alerts in all of them.
 	Notifications int `json:"notifications"`
 	Words         int `json:"words"`
-	// Totals is the line of all policies together.
+	// Totals are the numbers of all policies together.
 	Totals Line `json:"totals"`
 	// PeakFiring is the highest number of alerts that the incidents showed as firing at one time, and PeakAt when.
 	PeakFiring int       `json:"peakFiring"`
 	PeakAt     time.Time `json:"peakAt,omitzero"`
-	// Open is how many incidents were still firing when the clock stopped.
+	// Open is the number of incidents that still fired when the clock stopped.
 	Open int `json:"open"`
 	// Policies has a line for each policy that took an alert, in the order of the policies.
 	Policies []PolicyLine `json:"policies"`
-	// Incidents are all that were ever created, in the order in which they were.
+	// Incidents are all that were created, in order of creation.
 	Incidents []Incident `json:"incidents"`
 }
 
-// Line is what alerts came to.
+// Line has the numbers of a set of alerts.
 type Line struct {
-	// Alerts is how many different ones there were, by fingerprint, Firings how often one of them began to fire.
+	// Alerts is the number of distinct alerts, by fingerprint, Firings how often one of them started to fire.
 	Alerts  int `json:"alerts"`
 	Firings int `json:"firings"`
-	// Incidents is how many objects were created, Storms how many of them became a storm, Absorbed how many then pointed at
-	// one.
+	// Incidents is the number of objects that were created, Storms of those that became a storm, Absorbed of those that were
+	// absorbed by one.
 	Incidents int `json:"incidents"`
 	Storms    int `json:"storms"`
 	Absorbed  int `json:"absorbed"`
-	// Reduction is Firings for each incident: how much less there is to look at than a message for each alert.
+	// Reduction is Firings per incident.
 	Reduction float64 `json:"reduction"`
 	Writes    Writes  `json:"writes"`
 }
@@ -53,7 +53,7 @@ type PolicyLine struct {
 	Line
 }
 
-// Writes are calls of the Kubernetes API that write.
+// Writes are the numbers of write calls to the Kubernetes API.
 type Writes struct {
 	Create int `json:"create"`
 	Status int `json:"status"`
@@ -67,7 +67,7 @@ func (w *Writes) add(more Writes) {
 	w.Create, w.Status, w.Delete = w.Create+more.Create, w.Status+more.Status, w.Delete+more.Delete
 }
 
-// Incident is one object, as it stood last.
+// Incident is the last state of one object.
 type Incident struct {
 	Name        string            `json:"name"`
 	Policy      string            `json:"policy"`
@@ -79,12 +79,12 @@ type Incident struct {
 	State    string `json:"state"`
 	Reason   string `json:"reason,omitempty"`
 	Severity string `json:"severity,omitempty"`
-	// Alerts is how many it counted last, PeakFiring the most that it ever showed as firing.
+	// Alerts is its last count, PeakFiring its highest count of firing alerts.
 	Alerts     int `json:"alerts"`
 	PeakFiring int `json:"peakFiring"`
 	Resources  int `json:"resources"`
 	Reopened   int `json:"reopened"`
-	// OpenedAt is when it was created; StormAt and EndedAt are absent when that never came.
+	// OpenedAt is when it was created; StormAt and EndedAt are absent if that did not happen.
 	OpenedAt time.Time `json:"openedAt"`
 	StormAt  time.Time `json:"stormAt,omitzero"`
 	EndedAt  time.Time `json:"endedAt,omitzero"`
@@ -94,7 +94,7 @@ type Incident struct {
 	Writes     Writes `json:"writes"`
 }
 
-// tally counts what goes in.
+// tally counts the input.
 type tally struct {
 	alerts  map[string]map[string]bool // policy → fingerprints
 	firings map[string]int
@@ -104,7 +104,7 @@ func newTally() *tally {
 	return &tally{alerts: map[string]map[string]bool{}, firings: map[string]int{}}
 }
 
-// folded counts what a fold took.
+// folded counts the alerts of a fold.
 func (t *tally) folded(groups []aggregator.Group, folded []aggregator.Folded) {
 	for i, g := range groups {
 		name := g.Policy.Name
@@ -118,7 +118,7 @@ func (t *tally) folded(groups []aggregator.Group, folded []aggregator.Folded) {
 	}
 }
 
-// report tells what came of the notifications.
+// report returns the result.
 func (p *pod) report(notifications []Notification) *Report {
 	p.ledger.peak()
 	out := &Report{

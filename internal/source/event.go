@@ -33,11 +33,11 @@ type origin struct {
 
 // newOrigin makes the attributes:
 //
-//	id            the delivery's id and the chunk's number. Were it made of the content, an alert that fires again as it did
-//	              before would look to a broker like a duplicate.
+//	id            the delivery's id and the chunk's number. If it were made from the content, a broker could drop an alert
+//	              that fires again as a duplicate.
 //	source        the setting, else Alertmanager's own URL
-//	subject       the receiver, by which a Trigger can tell routes apart; none when it has characters that no header has
-//	time          when the webhook arrived, by which the function orders what it hears
+//	subject       the receiver, for filters of Triggers; none if it has characters that are invalid in a header
+//	time          when the webhook arrived; the function orders reports by it
 //	partitionkey  a hash of the group key, so that Kafka keeps a group's notifications in order
 //	groupinterval, repeatinterval
 //	              the periods of the Alertmanager, in seconds, where they are known
@@ -82,12 +82,12 @@ func (o *origin) event(i int, data []byte) event.Event {
 	for name, value := range o.extensions {
 		ev.SetExtension(name, value)
 	}
-	// Bytes are taken as they are. An event that is wrong is told by Validate, before it is sent.
+	// Bytes are taken as they are. Validate finds an invalid event before it is sent.
 	_ = ev.SetData(event.ApplicationJSON, data)
 	return ev
 }
 
-// externalURL is Alertmanager's URL, without a password that someone may have put into it.
+// externalURL is Alertmanager's URL without its password.
 func externalURL(sent string) string {
 	u, err := url.Parse(sent)
 	if err != nil || u.Host == "" || len(sent) > maxAttribute {

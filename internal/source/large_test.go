@@ -39,7 +39,7 @@ func largeWebhook(n, size int) io.Reader {
 	return r
 }
 
-// TestAStormOfTenThousand: 41 MB of alerts pass in little memory, every event has what stands behind the alerts, and no file stays.
+// TestAStormOfTenThousand: 41 MB of alerts pass in little memory, every event has the fields after the alerts, and no file is left.
 func TestAStormOfTenThousand(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)

@@ -8,7 +8,7 @@ import (
 	"github.com/stormfold/stormfold/internal/meter"
 )
 
-// metrics are what an operator sees.
+// metrics are the source's metrics.
 type metrics struct {
 	set                 *meter.Set
 	notifications       map[reason]prometheus.Counter
@@ -20,7 +20,7 @@ type metrics struct {
 	eventSeconds        prometheus.Observer
 }
 
-// sinkResults are what may become of an event.
+// sinkResults are the results of sending an event.
 var sinkResults = []reason{ok, sinkRefused, sinkUnavailable, sinkUnreachable, sinkTimeout}
 
 func newMetrics() *metrics {
@@ -31,16 +31,16 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		set: s,
-		notifications: byReason(s.Counter("notifications_total", "Webhooks answered: ok, or the reason of the refusal.",
+		notifications: byReason(s.Counter("notifications_total", "Webhooks by result: ok, or the reason of the refusal.",
 			meter.Of("result", results...)), results),
 		notificationSeconds: s.Histogram("notification_duration_seconds", "Time from a webhook's arrival to its answer.").WithLabelValues(),
-		inFlight:            s.Gauge("notifications_in_flight", "Webhooks that are being sent on.").WithLabelValues(),
-		alerts:              s.Counter("alerts_total", "Alerts in events that the sink accepted, repetitions included.").WithLabelValues(),
-		leftOut: s.Counter("alerts_left_out_total", "Alerts of notifications that were not sent, by what is wrong with them: type (it is no object), encoding "+
-			"(no UTF-8), status, labels. The function leaves out further ones.", meter.Of("reason", noObject, noUTF8, noStatus, noLabels)),
-		events: byReason(s.Counter("events_total", "Events sent to the sink: ok, or why it has them not.",
+		inFlight:            s.Gauge("notifications_in_flight", "Webhooks in progress.").WithLabelValues(),
+		alerts:              s.Counter("alerts_total", "Alerts in events that the sink accepted, including repetitions.").WithLabelValues(),
+		leftOut: s.Counter("alerts_left_out_total", "Alerts that were not sent because of their type (not an object), encoding (not UTF-8), "+
+			"status or labels. The function leaves out more.", meter.Of("reason", noObject, noUTF8, noStatus, noLabels)),
+		events: byReason(s.Counter("events_total", "Events sent to the sink, by result: ok, or why the sink did not accept them.",
 			meter.Of("result", sinkResults...)), sinkResults),
-		eventSeconds: s.Histogram("event_duration_seconds", "Time of an event's way to the sink, its answer included.").WithLabelValues(),
+		eventSeconds: s.Histogram("event_duration_seconds", "Time to send an event to the sink, including the answer.").WithLabelValues(),
 	}
 }
 

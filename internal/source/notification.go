@@ -17,27 +17,27 @@ const maxHead = MaxChunk / 2
 // versions are those of documents with these fields: Alertmanager's since 2017, and Grafana's.
 var versions = []string{"4", "1"}
 
-// repeated are fields that say nothing that the alerts do not say themselves, in the order in which they are left out when
-// the document is too large to be repeated with each chunk.
+// repeated are fields that only repeat what the alerts contain, in the order in which they are left out if the document is too
+// large to be repeated with each chunk.
 var repeated = []string{"commonAnnotations", "commonLabels", "groupLabels", "routeLabels"}
 
-// notification is what a webhook's document says besides its alerts, which stay where they are. Everything is sent on as it came,
-// fields that newer Alertmanagers add included.
+// notification is a webhook's document without its alerts, which stay in the spool. Everything is sent unchanged, including fields
+// that newer Alertmanagers add.
 type notification struct {
 	// rest are the fields other than the alerts, by name.
 	rest map[string]json.RawMessage
-	// What the attributes of the events are made of; each may be empty.
+	// The values for the attributes of the events; each may be empty.
 	groupKey, receiver, externalURL string
 	// alerts is how many are sent, firing whether one of them fires, content a hash of them in any order.
 	alerts  int
 	firing  bool
 	content uint64
-	// left are the alerts that cannot be sent, by reason; first says what is wrong with the first of them.
+	// left are the alerts that cannot be sent, by reason; first is the problem of the first of them.
 	left  map[flaw]int
 	first string
 }
 
-// decode reads the document. Its error says in one sentence what is wrong with which field.
+// decode reads the document. Its error is one sentence that names the field.
 func decode(body io.Reader) (*notification, error) {
 	n := &notification{rest: map[string]json.RawMessage{}, left: map[flaw]int{}}
 	size, seen := 0, 0
@@ -94,7 +94,7 @@ func decode(body io.Reader) (*notification, error) {
 	return n, nil
 }
 
-// read takes a field of the document, which may be absent.
+// read reads a field of the document, which may be absent.
 func (n *notification) read(field string, to any, kind string) error {
 	raw, sent := n.rest[field]
 	if !sent {
@@ -108,7 +108,7 @@ func (n *notification) read(field string, to any, kind string) error {
 
 var errHead = fmt.Errorf("the document without alerts and what they have in common is larger than %d bytes", maxHead)
 
-// head is the document up to its alerts. What the alerts repeat is left out when it is too large otherwise.
+// head is the document up to its alerts. If it is too large, fields that the alerts repeat are left out.
 func (n *notification) head() ([]byte, error) {
 	for left := repeated; ; left = left[1:] {
 		var out bytes.Buffer
@@ -129,7 +129,7 @@ func (n *notification) head() ([]byte, error) {
 	}
 }
 
-// leftOut says what is not sent, for the log.
+// leftOut describes the alerts that are not sent, for the log.
 func (n *notification) leftOut() string {
 	counts := make([]string, 0, len(n.left))
 	for _, flaw := range slices.Sorted(maps.Keys(n.left)) {

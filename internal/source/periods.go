@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// maxGroups is how many groups of Alertmanager are remembered; the one that was heard of longest ago goes first.
+	// maxGroups is the number of Alertmanager's groups that are remembered; the one without a notification for longest goes first.
 	maxGroups = 1000
-	// gapsKept is how many gaps count. The smallest of them is told, so that changed settings of Alertmanager are seen in time.
+	// gapsKept is the number of gaps that count. The smallest of them is reported, so that changed settings of Alertmanager show soon.
 	gapsKept = 4
-	// leastInterval and leastRepeat are the shortest gaps that tell of a period. Shorter ones come from the peers of a pair, which both
+	// leastInterval and leastRepeat are the shortest gaps that are taken for a period. Shorter ones come from the peers of a pair, which both
 	// notify when they cannot reach each other.
 	leastInterval, leastRepeat = time.Second, time.Minute
 )
 
-// period is what is known of the rhythm in which Alertmanager speaks of a group; zero is not known.
+// period is how often Alertmanager notifies of a group; zero is unknown.
 type period struct {
-	// interval is the gap between two notifications of which the second had news: about group_interval.
+	// interval is the gap between two notifications of which the second has changes: about group_interval.
 	interval time.Duration
-	// repeat is the gap between two notifications that said the same: repeat_interval, and up to a group_interval more.
+	// repeat is the gap between two identical notifications: repeat_interval, and up to a group_interval more.
 	repeat time.Duration
 }
 
@@ -58,7 +58,7 @@ func (p *periods) with(n *notification, at time.Time) period {
 	return period{interval: least(next.intervals), repeat: least(next.repeat)}
 }
 
-// accepted remembers a notification. One that was refused comes again and says nothing about any period.
+// accepted remembers a notification. One that was refused is repeated and does not show any period.
 func (p *periods) accepted(n *notification, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +85,7 @@ func (s *spoken) then(n *notification, at time.Time) *spoken {
 	case n.content == s.content && gap >= leastRepeat:
 		next.repeat = keep(s.repeat, gap)
 	case n.content != s.content && gap >= leastInterval && s.firing:
-		// A group of which nothing fires is given up, and the next alert in it waits for group_wait only.
+		// Alertmanager drops a group in which nothing fires, and the next alert in it waits for group_wait only.
 		next.intervals = keep(s.intervals, gap)
 	}
 	return next

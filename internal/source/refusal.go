@@ -5,10 +5,10 @@ import (
 	"net/http"
 )
 
-// reason is why a notification was refused. The set is closed: it is the label of a metric.
+// reason is why a notification was refused. The set is fixed: it is the label of a metric.
 type reason string
 
-// The reasons, and ok for none. A notification that the sink does not take has that of the event.
+// The reasons, and ok for none. A notification that the sink does not accept has the reason of the event.
 const (
 	ok              reason = "ok"
 	badMethod       reason = "method"
@@ -26,31 +26,31 @@ const (
 	gone            reason = "gone"
 )
 
-// answer is what a webhook is answered for a reason.
+// answer is the answer to a webhook for a reason.
 type answer struct {
 	reason reason
 	status int
 	help   string
 }
 
-// answers is every answer, in the order of the documentation. Alertmanager sends again what was answered 5xx and gives up
-// what was answered 4xx, so only what no repetition can mend is the latter.
+// answers is every answer, in the order of the documentation. Alertmanager repeats a notification that was answered
+// 5xx and drops one that was answered 4xx, so 4xx is only for what no repetition can fix.
 var answers = []answer{
 	{ok, http.StatusOK, "The sink has accepted every event."},
-	{invalid, http.StatusBadRequest, "It is no webhook of version 4, or no alert of it can be used. The answer names the field."},
-	{unreadable, http.StatusBadRequest, "The body broke off."},
-	{unauthorized, http.StatusUnauthorized, "There is no bearer token, or one that is not in the file."},
-	{badMethod, http.StatusMethodNotAllowed, "It is not a POST."},
-	{tooLarge, http.StatusRequestEntityTooLarge, "The body is larger than `STORMFOLD_SOURCE_MAX_BODY`, which `max_alerts` in Alertmanager's `webhook_configs` can bound, or one " +
-		"alert than 4 MiB."},
-	{noSpool, http.StatusServiceUnavailable, "A body of more than 1 MiB cannot be kept in a file in `TMPDIR`."},
-	{noToken, http.StatusServiceUnavailable, "The file of tokens cannot be read, or is empty."},
-	{overloaded, http.StatusServiceUnavailable, "`STORMFOLD_SOURCE_CONCURRENCY` notifications are being sent already."},
-	{sinkRefused, http.StatusServiceUnavailable, "The sink refuses an event for good (4xx). The other events of the notification were sent all the same."},
-	{sinkUnavailable, http.StatusServiceUnavailable, "The sink asks to try again: 5xx, 3xx, 401, 403, 404, 408, 409, 425 or 429."},
-	{sinkUnreachable, http.StatusServiceUnavailable, "There is no connection to the sink."},
+	{invalid, http.StatusBadRequest, "The body is not a webhook of version 4, or none of its alerts can be used. The answer names the field."},
+	{unreadable, http.StatusBadRequest, "The body ended early."},
+	{unauthorized, http.StatusUnauthorized, "The bearer token is missing or not in the file."},
+	{badMethod, http.StatusMethodNotAllowed, "The request is not a POST."},
+	{tooLarge, http.StatusRequestEntityTooLarge, "The body is larger than `STORMFOLD_SOURCE_MAX_BODY` (set `max_alerts` in Alertmanager's `webhook_configs`), or one " +
+		"alert is larger than 4 MiB."},
+	{noSpool, http.StatusServiceUnavailable, "The body has more than 1 MiB and cannot be written to `TMPDIR`."},
+	{noToken, http.StatusServiceUnavailable, "The token file cannot be read, or is empty."},
+	{overloaded, http.StatusServiceUnavailable, "`STORMFOLD_SOURCE_CONCURRENCY` notifications are in progress."},
+	{sinkRefused, http.StatusServiceUnavailable, "The sink refuses an event permanently (4xx). The other events of the notification were sent."},
+	{sinkUnavailable, http.StatusServiceUnavailable, "The sink may accept the event later: 5xx, 3xx, 401, 403, 404, 408, 409, 425 or 429."},
+	{sinkUnreachable, http.StatusServiceUnavailable, "The sink cannot be reached."},
 	{sinkTimeout, http.StatusServiceUnavailable, "The sink did not answer in time."},
-	{gone, http.StatusServiceUnavailable, "The sender hung up before the answer; nobody sees it."},
+	{gone, http.StatusServiceUnavailable, "The sender closed the connection before the answer."},
 }
 
 // refusal is an answer other than 200.

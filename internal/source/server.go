@@ -50,7 +50,8 @@ func Start(settings *Settings) (*Server, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /livez", healthy)
+	mux.HandleFunc("GET /healthz", healthy)
 	mux.Handle("/", handler)
 	s := &Server{settings: settings, log: log, traces: handler.traces}
 	s.webhook, err = serve(addressKey, settings.Address, &http.Server{
@@ -73,6 +74,8 @@ func Start(settings *Settings) (*Server, error) {
 	log.Infow("ready", "address", s.Address(), "metrics", s.MetricsAddress(), "tls", config != nil, "token", settings.TokenFile != "")
 	return s, nil
 }
+
+func healthy(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
 
 func serve(key, address string, server *http.Server) (*served, error) {
 	listener, err := net.Listen("tcp", address)
@@ -118,8 +121,12 @@ func (s *Server) Stop() error {
 	return err
 }
 
-// Run serves with the settings of an environment until the context is done, and then stops.
+// Run serves with the settings of an environment until the context is done, and then stops. Without K_SINK it waits, alive and
+// not ready, for whoever sets it in another pod.
 func Run(ctx context.Context, environ map[string]string) error {
+	if environ[sinkKey] == "" {
+		return wait(ctx, environ)
+	}
 	settings, err := Parse(environ)
 	if err != nil {
 		return err

@@ -147,7 +147,6 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	assert.NoError(t, Run(ctx, map[string]string{sinkKey: "http://127.0.0.1:1", addressKey: "127.0.0.1:0", metricsKey: "off", prefix + "LOG_LEVEL": "error"}))
-	assert.ErrorContains(t, Run(ctx, nil), "K_SINK: it is not set")
 }
 
 func TestStartErrors(t *testing.T) {

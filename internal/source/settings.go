@@ -27,11 +27,11 @@ const (
 	keyKey       = prefix + "TLS_KEY_FILE"
 )
 
-// Settings are what a process is told at its start. The table in settings_table.go holds the defaults and bounds.
+// Settings are the settings of a process. The table in settings_table.go holds the defaults and bounds.
 type Settings struct {
 	// Sink is the URL of the sink.
 	Sink string
-	// SinkCAs are whom a sink with https is trusted by; nil are the system's.
+	// SinkCAs are the authorities for a sink with https; nil are the system's.
 	SinkCAs *x509.CertPool
 	// Extensions are set on every event.
 	Extensions map[string]string
@@ -53,7 +53,7 @@ type Settings struct {
 	LogLevel string
 }
 
-// Parse reads the settings from the environment. What is not there has its default. The error is one sentence that names
+// Parse reads the settings from the environment. A missing one has its default. The error is one sentence that names
 // every wrong key with its value and what would be right.
 func Parse(environ map[string]string) (*Settings, error) {
 	s, known := &Settings{}, map[string]bool{}

@@ -19,16 +19,16 @@ import (
 type Setting struct {
 	// Key is the name of the environment variable.
 	Key string
-	// Default is the value when nothing is said, as one would write it.
+	// Default is the default value, in the notation of the setting.
 	Default string
-	// Unit says what the value is.
+	// Unit is the kind of value.
 	Unit string
-	// Bound says which values are allowed.
+	// Bound describes the allowed values.
 	Bound string
-	// Help says in a sentence what the setting does.
+	// Help is one sentence about the effect of the setting.
 	Help string
 
-	// read takes the value into the settings and says what is wrong with it.
+	// read parses the value into the settings.
 	read func(s *Settings, value string) error
 }
 
@@ -37,37 +37,37 @@ func SettingsTable() []Setting {
 	return []Setting{
 		{
 			Key: sinkKey, Unit: "URL", Bound: "`http://` or `https://`; required",
-			Help: "Where the events go. A SinkBinding or ContainerSource sets it.", read: readSink,
+			Help: "URL that events are sent to. A SinkBinding or ContainerSource sets it.", read: readSink,
 		},
 		{
 			Key: overridesKey, Unit: "JSON", Bound: "`{\"extensions\":{\"name\":\"value\"}}`",
-			Help: "Extensions that every event gets, from the same objects' `ceOverrides`.", read: readOverrides,
+			Help: "Extensions of every event, from `ceOverrides` of the same objects.", read: readOverrides,
 		},
 		{
 			Key: caCertsKey, Unit: "PEM", Bound: "certificates",
-			Help: "Whom a sink with `https://` is trusted by, besides the system's authorities. Knative sets it with transport encryption.",
+			Help: "Authorities trusted for an `https://` sink, besides the system's. Knative sets it with transport encryption.",
 			read: readCACerts,
 		},
 		{
 			Key: originKey, Unit: "URI reference", Bound: "up to 1024 printable ASCII characters",
-			Help: "The `source` of the events. Empty is the `externalURL` of the Alertmanager that sends.", read: readEventSource,
+			Help: "`source` of the events. Default: `externalURL` of the Alertmanager that sends.", read: readEventSource,
 		},
-		addressSetting(addressKey, ":8080", false, "Where the webhook is served.", func(s *Settings) *string { return &s.Address }),
-		addressSetting(metricsKey, ":9465", true, "Where metrics are served, on a listener of their own. `off` or empty serves none.",
+		addressSetting(addressKey, ":8080", false, "Address of the webhook.", func(s *Settings) *string { return &s.Address }),
+		addressSetting(metricsKey, ":9465", true, "Address of the metrics. `off` or empty turns them off.",
 			func(s *Settings) *string { return &s.MetricsAddress }),
-		pathSetting(tokenKey, "The bearer tokens that are accepted, one a line. Empty asks for none.", func(s *Settings) *string { return &s.TokenFile }),
-		pathSetting(certKey, "The certificate of the webhook's server, PEM. Empty is plain HTTP.", func(s *Settings) *string { return &s.CertFile }),
-		pathSetting(keyKey, "The private key of that certificate, PEM.", func(s *Settings) *string { return &s.KeyFile }),
-		numberSetting("CONCURRENCY", "16", "notifications", 1, 256, "How many notifications are sent at once; further ones are answered 503. "+
-			"Each takes about 2 MiB of memory, and a file in `TMPDIR` for what is larger.",
+		pathSetting(tokenKey, "File of accepted bearer tokens, one per line. Without it no token is required.", func(s *Settings) *string { return &s.TokenFile }),
+		pathSetting(certKey, "Certificate of the webhook's server, PEM. Without it the webhook is plain HTTP.", func(s *Settings) *string { return &s.CertFile }),
+		pathSetting(keyKey, "Private key of that certificate, PEM.", func(s *Settings) *string { return &s.KeyFile }),
+		numberSetting("CONCURRENCY", "16", "notifications", 1, 256, "Maximum number of notifications handled at once; further ones are answered 503. "+
+			"Each takes about 2 MiB of memory.",
 			func(s *Settings) *int { return &s.Concurrency }),
-		sizeSetting("MAX_BODY", "64", 1, 1024, "How large a notification may be; 10,000 alerts of 4 KiB have 41 MB. What is more than 1 MiB goes through a file in `TMPDIR`.",
+		sizeSetting("MAX_BODY", "64", 1, 1024, "Maximum size of a notification; 10,000 alerts of 4 KiB have 41 MB. Above 1 MiB it uses a file in `TMPDIR`.",
 			func(s *Settings) *int64 { return &s.MaxBody }),
-		durationSetting("SINK_TIMEOUT", "10s", "100ms", "1m", "Bounds one event's way to the sink.",
+		durationSetting("SINK_TIMEOUT", "10s", "100ms", "1m", "Timeout for sending one event.",
 			func(s *Settings) *time.Duration { return &s.SinkTimeout }),
-		durationSetting("REQUEST_TIMEOUT", "20s", "1s", "5m", "Bounds a whole notification, and how long a stop may take.",
+		durationSetting("REQUEST_TIMEOUT", "20s", "1s", "5m", "Timeout of a whole notification, and of a shutdown.",
 			func(s *Settings) *time.Duration { return &s.RequestTimeout }),
-		wordSetting("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "The least severe log lines that are written.",
+		wordSetting("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "Lowest level that is logged.",
 			func(s *Settings) *string { return &s.LogLevel }),
 	}
 }
@@ -87,7 +87,7 @@ func durationSetting(name, byDefault, from, to, help string, field func(*Setting
 	}
 }
 
-// mustDuration reads a duration of the table; the tests read all of it.
+// mustDuration parses a duration of the table; the tests parse all of them.
 func mustDuration(text string) time.Duration {
 	d, err := time.ParseDuration(text)
 	if err != nil {
@@ -138,7 +138,7 @@ func wordSetting(name, byDefault string, words []string, help string, field func
 	}
 }
 
-// pathSetting is not looked at before the file is read, whose error then says more.
+// pathSetting is not validated here: reading the file later gives a better error.
 func pathSetting(key, help string, field func(*Settings) *string) Setting {
 	return Setting{
 		Key: key, Unit: "path", Bound: "a file that can be read", Help: help,
@@ -173,12 +173,12 @@ func addressSetting(key, byDefault string, off bool, help string, field func(*Se
 	return setting
 }
 
-// readSink does not repeat a wrong URL: there may be a password in it.
+// readSink does not repeat a wrong URL, since it may contain a password.
 func readSink(s *Settings, value string) error {
 	u, err := url.Parse(value)
 	switch {
 	case value == "":
-		return errors.New("it is not set, a SinkBinding sets it, for instance to http://broker-ingress.knative-eventing/stormfold/default")
+		return errors.New("it is not set; a SinkBinding sets it, for instance to http://broker-ingress.knative-eventing/stormfold/default")
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return errors.New("it is not an http or https URL, for instance http://broker-ingress.knative-eventing/stormfold/default")
 	}
@@ -186,7 +186,7 @@ func readSink(s *Settings, value string) error {
 	return nil
 }
 
-// attributes are the names that CloudEvents has given already, and data, which a structured event has beside them.
+// attributes are the names that CloudEvents reserves, and data, which a structured event has too.
 var attributes = []string{
 	"specversion", "id", "type", "source", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64",
 }
@@ -195,7 +195,7 @@ func readOverrides(s *Settings, value string) error {
 	if value == "" {
 		return nil
 	}
-	// Knative's own type of it would bring in all of its API machinery.
+	// Knative's own type would pull in all of its API machinery.
 	var overrides struct {
 		Extensions map[string]string `json:"extensions"`
 	}
@@ -225,7 +225,7 @@ func readCACerts(s *Settings, value string) error {
 		return fmt.Errorf("the system's certificates cannot be read: %w", err)
 	}
 	if !pool.AppendCertsFromPEM([]byte(value)) {
-		return errors.New("there is no PEM certificate in it")
+		return errors.New("it has no PEM certificate")
 	}
 	s.SinkCAs = pool
 	return nil

@@ -53,7 +53,7 @@ func TestParseErrors(t *testing.T) {
 		{overridesKey, `{"extensions":{"Name":"x"}}`, `K_CE_OVERRIDES: "Name" is not the name of an extension`},
 		{overridesKey, `{"extensions":{"time":"x"}}`, "K_CE_OVERRIDES: time is an attribute of every event"},
 		{overridesKey, `{"extensions":{"a":"x\ny"}}`, "K_CE_OVERRIDES: the value of a is not printable ASCII"},
-		{caCertsKey, "x", "K_CA_CERTS: there is no PEM certificate in it"},
+		{caCertsKey, "x", "K_CA_CERTS: it has no PEM certificate"},
 		{originKey, "a b\x00", `STORMFOLD_SOURCE_EVENT_SOURCE: "a b\x00" is not a URI reference`},
 		{addressKey, "8080", `STORMFOLD_SOURCE_ADDRESS: "8080" is not host:port, for instance :8080`},
 		{addressKey, "off", `STORMFOLD_SOURCE_ADDRESS: "off" is not host:port`},
@@ -107,13 +107,13 @@ func TestDocumentationHoldsTheTables(t *testing.T) {
 }
 
 func settingsMarkdown() string {
-	rows := "| setting | default | unit | allowed | what it does |\n|---|---|---|---|---|\n"
+	rows := "| setting | default | value | effect |\n|---|---|---|---|\n"
 	for _, s := range SettingsTable() {
 		byDefault := "none"
 		if s.Default != "" {
 			byDefault = "`" + s.Default + "`"
 		}
-		rows += "| `" + s.Key + "` | " + strings.Join([]string{byDefault, s.Unit, s.Bound, s.Help}, " | ") + " |\n"
+		rows += "| `" + s.Key + "` | " + strings.Join([]string{byDefault, s.Unit + ", " + s.Bound, s.Help}, " | ") + " |\n"
 	}
 	return rows
 }

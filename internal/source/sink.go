@@ -40,13 +40,13 @@ func newSink(settings *Settings, m *metrics) *sink {
 		url: settings.Sink, timeout: settings.SinkTimeout, metrics: m,
 		client: &http.Client{
 			Transport: transport,
-			// A redirected POST becomes a GET, and a page that is shown to it would look like acceptance.
+			// A redirected POST becomes a GET, and a page in answer to it would look like acceptance.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// sinkError is why an event is not with the sink.
+// sinkError is why the sink did not accept an event.
 type sinkError struct {
 	result reason
 	text   string
@@ -54,8 +54,7 @@ type sinkError struct {
 
 func (e *sinkError) Error() string { return e.text }
 
-// send sends an event in binary mode, once: who repeats is Alertmanager, which knows by then whether there is something
-// newer to say. Its error is a *sinkError.
+// send sends an event in binary mode, once. Alertmanager repeats it, with newer states if there are any. Its error is a *sinkError.
 func (s *sink) send(ctx context.Context, ev event.Event) error {
 	began := time.Now()
 	err := s.try(ctx, ev)
@@ -63,7 +62,7 @@ func (s *sink) send(ctx context.Context, ev event.Event) error {
 	return err
 }
 
-// resultOfSend is why an event is not with the sink, ok when it is.
+// resultOfSend is why the sink did not accept an event, or ok.
 func resultOfSend(err error) reason {
 	var failed *sinkError
 	if errors.As(err, &failed) {
@@ -85,7 +84,7 @@ func (s *sink) try(ctx context.Context, ev event.Event) error {
 		return unanswered(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	// The status says all that counts; the rest is read for the error, and so that the connection can be used again.
+	// Only the status counts; the rest is read for the error, and so that the connection can be used again.
 	said, _ := io.ReadAll(io.LimitReader(response.Body, maxSaid))
 	_, _ = io.CopyN(io.Discard, response.Body, maxDrained)
 	if response.StatusCode/100 == 2 {
@@ -98,8 +97,8 @@ func (s *sink) try(ctx context.Context, ev event.Event) error {
 	return &sinkError{result: resultOf(response.StatusCode), text: text}
 }
 
-// unanswered tells a sink that was too slow from one that is not there. The URL of the sink is left out: the log of its
-// callers is no place for it.
+// unanswered distinguishes a sink that is too slow from one that cannot be reached. It leaves out the sink's URL, which does not
+// belong in the log of a caller.
 func unanswered(err error) error {
 	var of *url.Error
 	if errors.As(err, &of) {
@@ -111,13 +110,13 @@ func unanswered(err error) error {
 	return &sinkError{result: sinkUnreachable, text: fmt.Sprintf("the sink cannot be reached: %s", err)}
 }
 
-// again are the answers of 4xx upon which Knative delivers again, and so does a sender to a sink.
+// again are the 4xx answers that Knative retries, and so does a sender to a sink.
 var again = []int{
 	http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict,
 	http.StatusTooEarly, http.StatusTooManyRequests,
 }
 
-// resultOf tells answers about the event itself from those about the state of the sink and the way to it.
+// resultOf distinguishes answers about the event from those about the sink and the network.
 func resultOf(status int) reason {
 	if status/100 == 4 && !slices.Contains(again, status) {
 		return sinkRefused

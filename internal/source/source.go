@@ -1,9 +1,9 @@
-// Package source takes the webhook of Alertmanager and sends it on as CloudEvents. It keeps nothing: a notification is
-// either with the sink as a whole when it is answered 2xx, or Alertmanager sends it again.
+// Package source receives Alertmanager's webhook and sends it as CloudEvents. It is stateless: a notification is answered 2xx
+// when the sink has all of it; otherwise Alertmanager sends it again.
 //
 //	webhook ─► token, a free place           401, 503
-//	        ─► decode, as a stream           413: it is too large; 400: it is no webhook, or no alert of it can be used
-//	        ─► deal out to chunks            at most MaxChunk bytes of data each, alerts in their order
+//	        ─► decode, as a stream           413: it is too large; 400: not a webhook, or no usable alert
+//	        ─► split into chunks             at most MaxChunk bytes of data each, alerts in their order
 //	        ─► an event for each ─► sink     one after the other, all with the time at which the webhook arrived
 //	        ─► 200 when the sink has accepted every event, 503 when it has not
 package source
@@ -55,7 +55,7 @@ func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r, span := s.webhookSpan(r)
 	alerts, refused := s.serve(w, r, arrived)
 	if refused != nil && r.Context().Err() != nil {
-		// Whatever went wrong, it did because nobody waits for the answer any more.
+		// The client has gone, whatever the error is.
 		refused = refuse(gone, "nobody waits for this answer any more: %s", refused.text)
 	}
 	s.metrics.answered(refused.why(), alerts, s.now().Sub(arrived))
@@ -109,9 +109,9 @@ func (s *Source) serve(w http.ResponseWriter, r *http.Request, arrived time.Time
 	return s.send(ctx, body, n, head, arrived)
 }
 
-const notWebhook = "this is no webhook of Alertmanager, version 4: %s"
+const notWebhook = "this is not a webhook of Alertmanager, version 4: %s"
 
-// read reads the body as it comes, and keeps it, for the alerts are sent when all of it is known.
+// read reads the body as a stream and keeps it, because the alerts are sent when all of it is known.
 func (s *Source) read(w http.ResponseWriter, r *http.Request, body *spool) (*notification, *refusal) {
 	bounded := &remember{from: http.MaxBytesReader(w, r.Body, s.settings.MaxBody)}
 	if r.ContentLength > s.settings.MaxBody {
@@ -134,7 +134,7 @@ func (s *Source) read(w http.ResponseWriter, r *http.Request, body *spool) (*not
 	return n, nil
 }
 
-// remember keeps the error of a reader, to tell it from what is wrong with what was read.
+// remember keeps the error of a reader, to distinguish it from errors in the content.
 type remember struct {
 	from io.Reader
 	err  error
@@ -151,7 +151,7 @@ func (r *remember) Read(p []byte) (n int, err error) {
 	return 0, r.err
 }
 
-// noteLeftOut leaves a trace of alerts that are not sent.
+// noteLeftOut logs and counts alerts that are not sent.
 func (s *Source) noteLeftOut(ctx context.Context, n *notification) {
 	if len(n.left) == 0 {
 		return
@@ -162,8 +162,8 @@ func (s *Source) noteLeftOut(ctx context.Context, n *notification) {
 	s.log.Warnw("alerts left out of a notification", s.withTrace(ctx, "alerts", n.leftOut(), "groupKey", n.groupKey, "first", n.first)...)
 }
 
-// send sends the chunks one after the other. One that the sink refuses for good does not keep back those behind it, since
-// it would do so at each repetition; any other failure ends the attempt.
+// send sends the chunks one after the other. One that the sink refuses permanently does not block the rest, since it would do so
+// at each repetition; any other failure ends the attempt.
 func (s *Source) send(ctx context.Context, body *spool, n *notification, head []byte, arrived time.Time) (accepted int, refused *refusal) {
 	of := newOrigin(s.settings, n, arrived, s.periods.with(n, arrived))
 	events := 0
@@ -183,7 +183,7 @@ func (s *Source) send(ctx context.Context, body *spool, n *notification, head []
 		if failed.result != sinkRefused {
 			return err
 		}
-		s.log.Errorw("the sink refuses an event for good", s.withTrace(ctx, "event", ev.ID(), "alerts", alerts, "groupKey", n.groupKey, "error", failed.text)...)
+		s.log.Errorw("the sink refuses an event permanently", s.withTrace(ctx, "event", ev.ID(), "alerts", alerts, "groupKey", n.groupKey, "error", failed.text)...)
 		return nil
 	}}
 	err := walk(body.reader(), func(string, json.RawMessage) error { return nil }, func(alert json.RawMessage) error {

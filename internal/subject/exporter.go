@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// exporter is who told the series of an alert, where that tells of other things than itself.
+// exporter is the exporter of an alert's series, if it reports on other objects than itself.
 type exporter int
 
 const (
 	unknown exporter = iota
-	// kubeStateMetrics tells of all objects of the API.
+	// kubeStateMetrics reports on all objects of the API.
 	kubeStateMetrics
-	// nodeExporter tells of the node that its instance names.
+	// nodeExporter reports on the node that its instance names.
 	nodeExporter
-	// kubelet tells of its node, and (cAdvisor's series too) of the pods and volumes there.
+	// kubelet reports on its node and on the pods and volumes there (also in cAdvisor's series).
 	kubelet
-	// apiServer tells of the control plane. Its targets are addresses of the Service kubernetes and have no pod.
+	// apiServer reports on the control plane. Its targets are addresses of the Service kubernetes and have no pod.
 	apiServer
 )
 

@@ -162,7 +162,7 @@ func TestIdentity(t *testing.T) {
 	other("job=kubelet,node=n1,instance=n1:10250", "job=kubelet,node=n2,instance=n2:10250")
 	same("alertname=A,prometheus_replica=0", "alertname=A,prometheus_replica=1")
 	same("alertname=A,rule_replica=0", "alertname=A,rule_replica=1")
-	require.Equal(t, sent, identity("namespace=shop,pod=prometheus-0,instance=10.0.0.1:9090,job=prometheus"), "it tells of itself")
+	require.Equal(t, sent, identity("namespace=shop,pod=prometheus-0,instance=10.0.0.1:9090,job=prometheus"), "it reports on itself")
 	require.Equal(t, sent, identity("alertname=A,namespace=shop,replica=1"), "a replica may be the subject's own")
 	require.Equal(t, sent, identity("prometheus_replica=0"), "nothing would be left")
 }

@@ -15,7 +15,7 @@ type Rule struct {
 	// former is not the rule's. Without a Namespace the subject lives in none. Without a Kind the built-in rules read the labels
 	// that are not about the target.
 	Kind, Name, Namespace string
-	// Target are the labels that tell of the scrape target.
+	// Target are the labels about the scrape target.
 	Target []string
 }
 

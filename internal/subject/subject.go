@@ -1,7 +1,7 @@
 // Package subject reads from an alert's labels what the alert is about.
 //
-// The labels of an alert come from two sides: from the series of its rule, and from the target that Prometheus scraped. For most
-// exporters the two are the same thing. Some exporters tell of other things: kube-state-metrics of all objects of a cluster,
+// The labels of an alert have two origins: the series of its rule, and the target that Prometheus scraped. For most
+// exporters the two are the same thing. Some exporters report on other objects: kube-state-metrics of all objects of a cluster,
 // node-exporter of a node, the kubelet of pods and volumes. There a pod, an instance or a namespace may be the exporter's own, and
 // with honorLabels nothing in the label set says which. What is known of these exporters does.
 //
@@ -48,8 +48,8 @@ type Reading struct {
 	// Workload is the workload that the subject is or belongs to, as Kind/name. Node is the node that it is or runs on. Both are
 	// empty when the labels do not tell.
 	Workload, Node string
-	// Target are the labels of the alert that tell of the scrape target, or of the replica that evaluated the rule, and that change
-	// when the same is told by another. They are no part of the alert's identity.
+	// Target are the labels of the alert about the scrape target, or about the replica that evaluated the rule. They change
+	// when another one reports the same alert, so they are no part of its identity.
 	Target []string
 
 	labels map[string]string

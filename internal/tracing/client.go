@@ -25,17 +25,17 @@ const (
 	maxAnswer = 64 << 10
 )
 
-// client sends batches of spans by HTTP. OpenTelemetry's own one brings all of gRPC with it, which made the program larger by
+// client sends batches of spans by HTTP. OpenTelemetry's own client pulls in all of gRPC, which made the program larger by
 // 18 MB.
 //
-// A batch that the collector may take later is sent again until its time (OTEL_BSP_EXPORT_TIMEOUT, 30 s) is over; meanwhile
-// the processor's queue keeps what it has room for, and then drops. No event waits for any of that.
+// A batch that the collector may accept later is retried until its timeout (OTEL_BSP_EXPORT_TIMEOUT, 30 s); meanwhile the
+// processor's queue fills up and then drops spans. No event waits for that.
 type client struct {
 	env     *environment
 	http    *http.Client
 	failing func(error)
 
-	// stopped is closed when there is no time for a second attempt any more; ctx ends when there is none for the first.
+	// stopped is closed when there is no time left for a second attempt; ctx ends when there is none for the first.
 	stopped chan struct{}
 	once    sync.Once
 	ctx     context.Context
@@ -60,10 +60,10 @@ func newClient(env *environment, failing func(error)) *client {
 	return c
 }
 
-// hurry makes attempts the last ones: the process stops.
+// hurry makes each attempt the last one: the process stops.
 func (c *client) hurry() { c.once.Do(func() { close(c.stopped) }) }
 
-// Start does nothing: the first batch finds out whether there is a collector.
+// Start does nothing: the first batch shows whether there is a collector.
 func (c *client) Start(context.Context) error { return nil }
 
 // Stop closes the connections.
@@ -72,7 +72,7 @@ func (c *client) Stop(context.Context) error {
 	return nil
 }
 
-// UploadTraces sends a batch. Its error has been told by then: the SDK would only write it to standard error.
+// UploadTraces sends a batch. Its error was already reported: the SDK would only write it to standard error.
 func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
 	// On the wire TracesData is what an ExportTraceServiceRequest is, whose package brings gRPC with it.
 	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
@@ -89,7 +89,7 @@ func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpan
 	return nil
 }
 
-// deliver sends a batch as often as it takes and as there is time for.
+// deliver sends a batch until it is accepted or the time is up.
 func (c *client) deliver(ctx context.Context, body []byte) error {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		wait, err := c.post(ctx, body)
@@ -106,8 +106,8 @@ func (c *client) deliver(ctx context.Context, body []byte) error {
 	}
 }
 
-// post sends a batch once. With an error it says how long the collector wants to be left alone, below zero when sending again is
-// of no use.
+// post sends a batch once. With an error it returns how long to wait before the next attempt, below zero if a retry cannot
+// help.
 func (c *client) post(ctx context.Context, body []byte) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.env.timeout)
 	defer cancel()
@@ -125,7 +125,7 @@ func (c *client) post(ctx context.Context, body []byte) (time.Duration, error) {
 	response, err := c.http.Do(request)
 	if err != nil {
 		if of := (*url.Error)(nil); errors.As(err, &of) {
-			err = of.Err // Without the URL: there may be a password in it.
+			err = of.Err // Without the URL, which may contain a password.
 		}
 		return 0, fmt.Errorf("the collector cannot be reached: %w", err)
 	}
@@ -137,13 +137,13 @@ func (c *client) post(ctx context.Context, body []byte) (time.Duration, error) {
 	err = fmt.Errorf("the collector answers %s", response.Status)
 	switch response.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // A date, which nobody sends here, counts as nothing.
+		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // A date counts as 0.
 		return time.Duration(min(max(seconds, 0), 3600)) * time.Second, err
 	}
 	return -1, err
 }
 
-// tell says when delivering begins to fail, and when it works again, and nothing in between.
+// tell reports when delivery starts to fail and when it works again, but not every failure.
 func (c *client) tell(err error) {
 	c.mu.Lock()
 	changed := c.failed != (err != nil)

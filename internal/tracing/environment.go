@@ -16,7 +16,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// environment is what OpenTelemetry's variables say about the export of spans. OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+// environment are OpenTelemetry's variables for the export of spans. OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
 // OTEL_BSP_* and OTEL_SPAN_* are read by the SDK.
 type environment struct {
 	endpoint string
@@ -27,11 +27,11 @@ type environment struct {
 	sampler  sdktrace.Sampler
 }
 
-// protocol is the one that is spoken. That of gRPC would make the program larger by more than half.
+// protocol is the only one supported. gRPC would make the program larger by more than half.
 const protocol = "http/protobuf"
 
-// fromEnvironment is nil when spans are not wanted. An empty variable counts as one that is not set, as the specification has it.
-// What is wrong stops the start, like any other setting, where the specification would have it ignored.
+// fromEnvironment is nil if traces are off. An empty variable counts as unset, as in the specification. An invalid one stops the
+// start, like any other setting; the specification would ignore it.
 func fromEnvironment() (*environment, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return nil, nil
@@ -102,13 +102,13 @@ func lookup(name string) (key, value string) {
 	return all, os.Getenv(all)
 }
 
-// readEndpoint does not repeat a wrong URL: there may be a password in it.
+// readEndpoint does not repeat a wrong URL, since it may contain a password.
 func (e *environment) readEndpoint(value string) error {
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("it is not an http or https URL, for instance http://collector.observability:4318")
 	}
-	if os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" { // The one for all signals is a base; the one for traces is meant as it stands.
+	if os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" { // The one for all signals is a base; the one for traces is used unchanged.
 		u = u.JoinPath("v1", "traces")
 	}
 	e.endpoint = u.String()
@@ -153,7 +153,7 @@ func (e *environment) readClientCertificate(read func(string, func(string) error
 	})
 }
 
-// samplerOf reads what the SDK would read too, and would only complain about.
+// samplerOf reads what the SDK would read too, but the SDK would only log an error.
 func samplerOf(name, arg string) (sdktrace.Sampler, error) {
 	name = cmp.Or(name, "parentbased_always_on")
 	rest, parent := strings.CutPrefix(name, "parentbased_")
@@ -178,5 +178,5 @@ func samplerOf(name, arg string) (sdktrace.Sampler, error) {
 	return sampler, nil
 }
 
-// cut is as much of a wrong value as a sentence repeats.
+// cut shortens a wrong value for an error.
 func cut(value string) string { return value[:min(len(value), 64)] }

@@ -93,7 +93,7 @@ func (t *Tracing) Start(ctx context.Context, name string, options ...trace.SpanS
 // On tells whether spans are made.
 func (t *Tracing) On() bool { return t != nil }
 
-// Stop delivers what has ended, within flushWithin: what a collector does not take by then is lost, and Failing is told.
+// Stop delivers what has ended, within flushWithin: what a collector does not accept in that time is lost, and Failing is called.
 func (t *Tracing) Stop() {
 	if t == nil {
 		return

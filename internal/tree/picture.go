@@ -24,6 +24,8 @@ type Picture struct {
 	Now   time.Time
 	// Most is how many resources of a kind are shown, 0 for all.
 	Most int
+	// Wide shows all that there is, and Namespaces the namespace of each incident.
+	Wide, Namespaces bool
 }
 
 // branch is a line of the picture with what hangs from it.
@@ -51,7 +53,11 @@ func (p Picture) paint(color, text string) string {
 // Draw draws one incident.
 func (p Picture) Draw(w io.Writer, t Incident) {
 	state := map[v1alpha1.State]string{v1alpha1.StateFiring: red, v1alpha1.StateResolved: green}[t.State]
-	fmt.Fprintf(w, "%s  %s  %s%s", p.paint(bold, t.Name), t.Type, p.paint(cmp.Or(state, dim), string(t.State)),
+	name := t.Name
+	if (p.Wide || p.Namespaces) && t.Namespace != "" {
+		name = t.Namespace + "/" + name
+	}
+	fmt.Fprintf(w, "%s  %s  %s%s", p.paint(bold, name), t.Type, p.paint(cmp.Or(state, dim), string(t.State)),
 		human.Before("  ", t.Severity))
 	if t.Summary == "" {
 		fmt.Fprintf(w, "  %d of %s firing", t.Alerts.Firing, human.Count(int(t.Alerts.Total), "alert"))
@@ -76,7 +82,7 @@ func (p Picture) branches(t Incident) []branch {
 	if e := t.Exemplar; e != nil {
 		for _, line := range []string{e.Summary, e.Description, e.Runbook} {
 			if line != "" {
-				out = append(out, branch{text: p.paint(dim, strings.Join(strings.Fields(line), " "))})
+				out = append(out, branch{text: strings.Join(strings.Fields(line), " ")})
 			}
 		}
 	}
@@ -87,7 +93,11 @@ func (p Picture) branches(t Incident) []branch {
 	hot := branch{text: "hotspots", subs: p.hotspots(t.Hotspots)}
 	conditions := branch{text: "conditions"}
 	for _, c := range t.Conditions {
-		conditions.subs = append(conditions.subs, branch{text: fmt.Sprintf("%-8s  %-5s  %s", c.Type, c.Status, c.Reason)})
+		text := fmt.Sprintf("%-8s  %-5s  %s", c.Type, c.Status, c.Reason)
+		if p.Wide {
+			text += " since " + human.Time(c.LastTransitionTime.Time) + human.Before(": ", c.Message)
+		}
+		conditions.subs = append(conditions.subs, branch{text: text})
 	}
 	absorbed := branch{text: fmt.Sprintf("absorbed %s", human.Count(len(t.Absorbed), "incident"))}
 	for _, name := range t.Absorbed {
@@ -167,7 +177,7 @@ func (p Picture) kind(of OfKind) branch {
 			mark = p.paint(red, "●")
 			firing++
 		}
-		if p.Most == 0 || n < p.Most {
+		if p.Most == 0 || p.Wide || n < p.Most {
 			subs = append(subs, branch{text: mark + " " + r.Name})
 		}
 	}

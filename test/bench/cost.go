@@ -80,7 +80,7 @@ func (m *meter) read() (seconds [4]float64, err error) {
 	return seconds, nil
 }
 
-// record keeps what each of so many alerts has cost since the meter was made.
+// record keeps the cost per alert since the meter was made.
 func (m *meter) record(load string, alerts, perSecond float64) error {
 	now, err := m.read()
 	if err != nil {

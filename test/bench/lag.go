@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// lagGroups is in how many groups the lag is measured, lagAlerts after how many alerts: the storm has begun by then.
+	// lagGroups is in how many groups the lag is measured, lagAlerts after how many alerts: then the storm has begun.
 	lagGroups, lagAlerts = 100, 8
 	// lagPause is between two groups.
 	lagPause = 150 * time.Millisecond
@@ -105,7 +105,7 @@ type whole struct {
 	at        time.Time
 }
 
-// watch tells of each incident of a namespace once all of its group's alerts are in it.
+// watch reports each incident of a namespace once all of its group's alerts are in it.
 func (b *bed) watch(ctx context.Context, namespace string) (<-chan whole, error) {
 	client, err := dynamic.NewForConfig(b.cluster.Config)
 	if err != nil {

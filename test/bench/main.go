@@ -28,8 +28,8 @@ import (
 	"time"
 )
 
-// stormTime is how long a storm goes on before rates and latencies of the function are measured: by then its first flushes, after
-// 0, 1, 3 and 7 s, have been, and the next two come 8 and 15 s apart.
+// stormTime is how long a storm goes on before rates and latencies of the function are measured: its first flushes, after
+// 0, 1, 3 and 7 s, are over then, and the next two come 8 and 15 s apart.
 const stormTime = 8 * time.Second
 
 // plan says how long things are measured.

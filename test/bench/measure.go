@@ -10,7 +10,7 @@ import (
 )
 
 // measure measures the rows that are wanted and returns them in the table's order. What fails does not keep the others from
-// being measured; the error tells of all of it.
+// being measured; the error has all of it.
 func (b *bed) measure(ctx context.Context, p plan) ([]outcome, error) {
 	var all []outcome
 	var failed []error

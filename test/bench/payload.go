@@ -13,8 +13,8 @@ import (
 )
 
 // stream is an endless sequence of different alerts, spread over groups: the n-th alert of the stream belongs to group n
-// modulo groups. Alerts look like those of kube-prometheus, about 1 KB each as JSON. After groups × perGroup alerts it begins
-// anew, with repetitions.
+// modulo groups. Alerts look like those of kube-prometheus, about 1 KB each as JSON. After groups × perGroup alerts it repeats
+// them.
 type stream struct {
 	name   string // Part of the alerts' names, so that two streams have no group in common.
 	groups int
@@ -72,7 +72,7 @@ func (s stream) alert(n int, now time.Time) aggregator.Alert {
 	}
 }
 
-// appendAlert writes the n-th alert as it stands in the webhook's document or, without status and fingerprint, in the API of
+// appendAlert writes the n-th alert as in the webhook's document or, without status and fingerprint, in the API of
 // Alertmanager. It writes by hand: the load generator has to leave the machine to what is measured.
 func (s stream) appendAlert(b []byte, n int, api bool) []byte {
 	group, pod := s.place(n)
@@ -157,7 +157,7 @@ func (s stream) notifications(size int) load {
 	}
 }
 
-// posts are bodies for Alertmanager's API, which are no events.
+// posts are bodies for Alertmanager's API, which are not events.
 func (s stream) posts(size int) load {
 	return func(b []byte, n int) ([]byte, string) { return s.appendBatch(b, n, size, true), "" }
 }

@@ -111,7 +111,7 @@ func (o outcome) middle(of func(sample) float64) float64 {
 
 func (o outcome) met() bool { return o.holds(o.Target) }
 
-// holds is false for a figure that is no number: nothing was measured then.
+// holds is false for a figure that is not a number: nothing was measured then.
 func (o outcome) holds(limit float64) bool {
 	f := o.figure()
 	if math.IsNaN(f) || math.IsInf(f, 0) {

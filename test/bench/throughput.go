@@ -127,7 +127,7 @@ func (b *bed) noopRate(ctx context.Context, p plan, connections int, events load
 	return perSecond, err
 }
 
-// foldRate is E: how many folds of so many alerts a second Redis answers to a bare client.
+// foldRate is E: the rate at which Redis answers folds of that many alerts to a plain client.
 func (b *bed) foldRate(ctx context.Context, p plan, workers int, s stream, alerts int) (float64, error) {
 	a, err := b.folding(ctx)
 	if err != nil {

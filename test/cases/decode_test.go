@@ -63,7 +63,7 @@ func TestCaseOneUnusualAlert(t *testing.T) {
 		"a fingerprint that is none":     {field("fingerprint", `"`+strings.Repeat("f", 64)+`"`), 0},
 		"no labels":                      {field("labels", `{}`), 4},
 		"a status that is none":          {field("status", `"active"`), 4},
-		"a start that is no time":        {field("startsAt", `"yesterday"`), 0},
+		"an invalid start":               {field("startsAt", `"yesterday"`), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := play(t, policies(t, together), sent(0, append([]string{c.alert}, documents...)...))
@@ -172,8 +172,8 @@ func TestCaseControlCharacters(t *testing.T) {
 	require.Equal(t, map[string]string{"alertname": "Ctl", "namespace": "shop"}, i.Status.CommonLabels)
 }
 
-// An ApiServerSource lists all Events of Kubernetes anew when it starts. One that was told of before tells nothing
-// new.
+// An ApiServerSource lists all Events of Kubernetes again when it starts. One that was reported before changes
+// nothing.
 func TestCaseKubernetesEventsListedAgain(t *testing.T) {
 	said := func(kind string, arrives, last time.Duration, count int) string {
 		return fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"https://10.96.0.1:443",

@@ -20,7 +20,7 @@ const (
 	times    = ", quiet: 5h, maxDuration: 7d, cooldown: 20m}]"
 )
 
-// down are so many alerts about pods.
+// down are n alerts about pods.
 func down(n int) (out []string) {
 	for i := range n {
 		out = append(out, fmt.Sprint("alertname=PodDown namespace=shop severity=warning pod=p-", i))
@@ -58,7 +58,7 @@ func TestCaseTheSlowerPeer(t *testing.T) {
 	require.Equal(t, 80*time.Second, endedAt(i))
 }
 
-// Alerts that nobody heard of before they were over make no incident of their own.
+// Alerts that are first reported as resolved make no incident of their own.
 func TestCaseOnlyEverResolved(t *testing.T) {
 	require.Empty(t, play(t, policies(t, lone), sent(time.Minute, over(down(8), 50*time.Second)...)).incidents)
 	// A value in a label makes another alert of each value, of which only the last one fires.
@@ -73,7 +73,7 @@ func TestCaseOnlyEverResolved(t *testing.T) {
 	require.EqualValues(t, 1, o.only(t).Status.Alerts.Total)
 }
 
-// Five of six alerts are silenced: nothing more is heard of them, while the sixth is repeated. They end by quiet, one
+// Five of six alerts are silenced: they are not reported any more, while the sixth is repeated. They end by quiet, one
 // by one.
 func TestCaseSilencedMembers(t *testing.T) {
 	alerts := down(6)
@@ -92,12 +92,12 @@ func TestCaseSilencedMembers(t *testing.T) {
 			for _, w := range o.written {
 				counts = append(counts, fmt.Sprint(w.Status.Alerts.Firing, " of ", w.Status.Alerts.Total))
 			}
-			require.Contains(t, counts, "1 of 6", "those that nothing is heard of do not fire for ever")
+			require.Contains(t, counts, "1 of 6", "alerts without notifications do not fire forever")
 		})
 	}
 }
 
-// A critical alert inhibits the warning about the same object, and ends. The warning, of which nothing more is heard,
+// A critical alert inhibits the warning about the same object, and ends. The warning is not reported any more and
 // ends by its own quiet.
 func TestCaseInhibited(t *testing.T) {
 	const alert = "alertname=VolumeFills namespace=shop persistentvolumeclaim=data-0 severity="
@@ -118,7 +118,7 @@ func TestCaseALostResolution(t *testing.T) {
 	require.Equal(t, 5*time.Hour, endedAt(i))
 }
 
-// A notification that tells of two alerts of six says nothing of the others.
+// A notification about two alerts of six does not change the others.
 func TestCaseAPartialNotification(t *testing.T) {
 	alerts := down(6)
 	o := play(t, policies(t, lone),
@@ -165,7 +165,7 @@ func TestCaseTruncatedOnce(t *testing.T) {
 	require.Equal(t, 10*time.Minute, endedAt(i))
 }
 
-// An alert changes its state with each group_interval, told of a little late.
+// An alert changes its state with each group_interval, and is reported a little late.
 func TestCaseFlapsEachGroupInterval(t *testing.T) {
 	const steady, flapping = "alertname=Flap namespace=shop instance=b", "alertname=Flap namespace=shop instance=a"
 	documents := []string{sent(0, fires(steady, 0), fires(flapping, 0))}

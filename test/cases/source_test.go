@@ -15,7 +15,7 @@ import (
 	"github.com/stormfold/stormfold/internal/source"
 )
 
-// One webhook tells of 5,000 alerts in 4.7 MB. The source sends all of them on, and they are one storm.
+// One webhook has 5,000 alerts in 4.7 MB. The source sends all of them on, and they are one storm.
 func TestCaseFiveThousandAlerts(t *testing.T) {
 	var mu sync.Mutex
 	var events []string

@@ -17,7 +17,7 @@ const (
 		" prometheus=obs/obs severity=warning device=/dev/vdb1 mountpoint=/data fstype=xfs"
 )
 
-// An alert is about the object that its series tells of, never about the exporter that was scraped; the hotspots are
+// An alert is about the object of its series, never about the exporter that was scraped; the hotspots are
 // neither.
 func TestCaseTheExporterIsNotTheSubject(t *testing.T) {
 	for name, c := range map[string]struct{ alerts, want []string }{

@@ -64,7 +64,7 @@ func TestACLAllowsWhatIsCalled(t *testing.T) {
 }
 
 // TestFunctionUnderItsACL: a storm's whole life, and that of a Redis that was emptied, with a user that has these rules and
-// nothing else, on one server and on a Cluster. Redis tells of everything that it refused.
+// nothing else, on one server and on a Cluster. Redis logs everything that it refused.
 func TestFunctionUnderItsACL(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string][]string{

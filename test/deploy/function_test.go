@@ -95,7 +95,7 @@ func expect(r *http.Request, status int) error {
 	return err
 }
 
-// send delivers a notification of so many alerts until it is accepted.
+// send delivers a notification of n alerts until it is accepted.
 func (f *function) send(t *testing.T, n int, status string) {
 	t.Helper()
 	var alerts []map[string]any

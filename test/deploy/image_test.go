@@ -3,6 +3,7 @@ package deploy
 import (
 	"archive/tar"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -13,9 +14,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	imagename "github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/stretchr/testify/require"
 	sigsyaml "sigs.k8s.io/yaml"
@@ -26,6 +30,9 @@ import (
 // programs are what there is an image of.
 var programs = []string{"alertmanager-source", "dead-letters", "stormfold"}
 
+// imageDate is when the images of the test are said to be made.
+var imageDate = time.Date(2026, 3, 1, 10, 16, 0, 0, time.UTC)
+
 // TestImages: make image gives the same images from two copies of the sources in different places, for both architectures,
 // each with a static program that runs, as nobody, and the certificate authorities.
 func TestImages(t *testing.T) {
@@ -35,6 +42,7 @@ func TestImages(t *testing.T) {
 	first := testbed.CopyTree(t, root)
 	for _, tree := range []string{first, testbed.CopyTree(t, first)} {
 		cmd := exec.CommandContext(t.Context(), "make", "-C", tree, "image")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", imageDate.Unix()))
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		layouts = filepath.Join(tree, "bin/image")
@@ -81,6 +89,13 @@ func checkImage(t *testing.T, dir, name string) {
 		require.Equal(t, "65532:65532", config.Config.User)
 		require.Equal(t, []string{"/" + name}, config.Config.Entrypoint)
 		require.Equal(t, m.Platform.String(), config.OS+"/"+config.Architecture)
+		require.Equal(t, imageDate, config.Created.UTC())
+		require.Equal(t, "v0.1.0", config.Config.Labels["org.opencontainers.image.version"])
+		require.Equal(t, "2026-03-01T10:16:00Z", config.Config.Labels["org.opencontainers.image.created"])
+		checkDockerImage(t, dir+".tar", "dev.local/"+name+":v0.1.0-"+m.Platform.Architecture, image)
+		if m.Platform.Architecture == "amd64" {
+			checkDockerImage(t, dir+".tar", "dev.local/"+name+":v0.1.0", image)
+		}
 		platforms[m.Platform.String()] = image
 	}
 	require.ElementsMatch(t, []string{"linux/amd64", "linux/arm64"}, slices.Collect(maps.Keys(platforms)))
@@ -95,12 +110,27 @@ func checkImage(t *testing.T, dir, name string) {
 		require.Contains(t, string(info), "CGO_ENABLED=0")
 		require.Contains(t, string(info), "GOARCH="+strings.TrimPrefix(platform, "linux/"))
 		require.NotContains(t, string(files[name]), filepath.Dir(t.TempDir()), "a path of the machine that built it")
-		if platform == runtime.GOOS+"/"+runtime.GOARCH && name != "dead-letters" {
-			out, err := exec.CommandContext(t.Context(), program, "-version").CombinedOutput()
+		if platform == runtime.GOOS+"/"+runtime.GOARCH {
+			out, err := exec.CommandContext(t.Context(), program, "version").CombinedOutput()
 			require.NoError(t, err, "%s", out)
-			require.Contains(t, string(out), runtime.Version())
+			require.Equal(t, name+" v0.1.0 "+runtime.Version()+" "+platform+"\n", string(out))
 		}
 	}
+}
+
+// checkDockerImage: the image that docker load makes of an archive under a name is the layout's.
+func checkDockerImage(t *testing.T, archive, named string, want v1.Image) {
+	t.Helper()
+	tag, err := imagename.NewTag(named)
+	require.NoError(t, err)
+	image, err := tarball.ImageFromPath(archive, &tag)
+	require.NoError(t, err)
+	require.NoError(t, validate.Image(image))
+	is, err := image.ConfigName()
+	require.NoError(t, err)
+	be, err := want.ConfigName()
+	require.NoError(t, err)
+	require.Equal(t, be, is)
 }
 
 // extract returns the files of an image.
@@ -146,7 +176,7 @@ func TestImagesAreThoseOfDeploy(t *testing.T) {
 	require.ElementsMatch(t, programs, slices.Collect(maps.Keys(ours)))
 
 	makefile := file(t, "Makefile")
-	require.Contains(t, makefile, "IMAGE_TAG ?= v0.1.0\n")
+	require.Contains(t, makefile, "VERSION ?= v0.1.0\n")
 	for _, name := range programs {
 		require.Contains(t, makefile, "./cmd/"+name)
 		require.DirExists(t, filepath.Join(root, "cmd", name))

@@ -27,7 +27,7 @@ func TestRedisTrial(t *testing.T) {
 	require.NoError(t, err)
 	address, err := base64.StdEncoding.DecodeString(encoded)
 	require.NoError(t, err)
-	c := client(t, strings.Replace(string(address), "stormfold-redis:6379", server.Addr, 1))
+	c := client(t, strings.Replace(string(address), "stormfold-redis-trial:6379", server.Addr, 1))
 	require.NoError(t, c.Ping(t.Context()).Err())
 	noWarnings(t, c)
 	guarded(t, server)
@@ -125,7 +125,7 @@ func awaitOnDisk(t *testing.T, server *testbed.RedisServer) {
 }
 
 // TestRedisHA: the scripts of deploy/redis/ha make servers that lose their master and go on, take the lost one back as a
-// replica, and remember their roles when all of them are started anew. The function works through all of it under its ACL.
+// replica, and remember their roles when all of them are restarted. The function works through all of it under its ACL.
 func TestRedisHA(t *testing.T) {
 	t.Parallel()
 	s := testbed.Sentinel(t)
@@ -224,4 +224,24 @@ func restartAll(t *testing.T, s *testbed.RedisSentinel) {
 	}
 	require.NoError(t, s.StartSentinels())
 	testbed.Eventually(t, time.Minute, "the Sentinels", s.Complete)
+}
+
+// TestRedisOfTheTrialMakesWay: the trial's Redis and the highly available one are different objects, so that one can be applied
+// while the other is there: most fields of a StatefulSet cannot change.
+func TestRedisOfTheTrialMakesWay(t *testing.T) {
+	t.Parallel()
+	of := func(dir string) (names []string) {
+		for _, object := range render(t, filepath.Join(root, dir)) {
+			if kind := object.GetKind(); kind == "StatefulSet" || kind == "Service" {
+				names = append(names, kind+" "+object.GetName())
+			}
+		}
+		return names
+	}
+	trial, ha := of("deploy/redis/trial"), of("deploy/redis/ha")
+	require.Len(t, trial, 2)
+	require.Len(t, ha, 4)
+	for _, name := range trial {
+		require.NotContains(t, ha, name)
+	}
 }

@@ -66,7 +66,7 @@ func convert(from any, to any) error {
 	return json.Unmarshal(raw, to)
 }
 
-// checkPod returns what is wrong with the pods of a workload, a sentence each.
+// checkPod returns the problems of the pods of a workload, one sentence for each.
 func checkPod(w workload) (wrong []string) {
 	pod := w.template.Spec
 	if pod.HostNetwork || pod.HostPID || pod.HostIPC {

@@ -19,6 +19,8 @@ var elsewhere = map[string]string{
 	"skopeo copy --all oci:bin/image/stormfold:v0.1.0 docker://REGISTRY/stormfold:v0.1.0     # the others likewise":                          "It needs a registry.",
 	"func deploy --namespace stormfold --registry REGISTRY":                                                                                  "It needs a registry.",
 	"kubectl -n knative-eventing port-forward svc/broker-ingress 8081:80 &":                                                                  "Without a node there is no pod to forward to; the test listens in its place.",
+	"kubectl -n stormfold logs deploy/stormfold-source":                                                                                      "Without a node there is no pod with a log.",
+	"kubectl -n stormfold logs -l serving.knative.dev/service=stormfold -c user-container --tail=-1":                                         "Without a node there is no pod with a log.",
 	"kubectl -n stormfold logs deploy/stormfold-dead-letters":                                                                                "Without a node there is no pod with a log.",
 	"kubectl -n stormfold logs deploy/stormfold-dead-letters | kubectl stormfold redeliver --to http://127.0.0.1:8081/stormfold/stormfold -": "Without a node there is no pod with a log; the tests of stormctl redeliver.",
 }
@@ -36,7 +38,7 @@ var endless = []string{run, watch, "kubectl stormfold record night.jsonl --liste
 // installation are tried on it.
 var tour = []string{
 	"README.md#Try it",
-	"README.md#On the command line",
+	"README.md#Choose a threshold from your own alerts",
 	"README.md#In a cluster",
 	"docs/install.md#Images",
 	"docs/install.md#A trial",
@@ -49,14 +51,20 @@ var tour = []string{
 	"docs/stormctl.md#Explaining an alert",
 	"docs/stormctl.md#Drawing an incident",
 	"docs/stormctl.md#Redeliver",
+	"docs/troubleshooting.md#1. Is it part of another incident?",
+	"docs/troubleshooting.md#2. What do the policies make of it?",
+	"docs/troubleshooting.md#4. Does the source accept it?",
+	"docs/troubleshooting.md#5. Does the Broker deliver it?",
+	"docs/troubleshooting.md#6. Does the function accept it?",
 	"docs/install.md#Uninstall",
 	"docs/install.md#Production",
+	"docs/install.md#Another Redis",
 	"docs/install.md#A highly available Redis",
 	"docs/install.md#With the func CLI",
 	"docs/install.md#Upgrade",
 }
 
-// before and during are what else is done for a command, by its text: what is there in a real cluster, or what someone does in
+// before and during are further actions for a command, by its text: what a real cluster does, or someone in
 // another terminal.
 var (
 	before = map[string]func(*bed, *testing.T){
@@ -68,9 +76,7 @@ var (
 	during = map[string]func(*bed, *testing.T){watch: (*bed).storm}
 	after  = map[string]func(*bed, *testing.T){
 		"kubectl apply -k deploy/trial": (*bed).serveFunction,
-		// Whoever takes the other Redis has made no Secret for this one.
-		"kubectl apply -k deploy/production": (*bed).forgetRedis,
-		forget:                               (*bed).expectEmptyRedis,
+		forget:                          (*bed).expectEmptyRedis,
 	}
 )
 
@@ -162,7 +168,7 @@ func (b *bed) follow(t *testing.T, s shell, c command) {
 	})
 }
 
-// serveBroker stands in for the port-forward to the Broker, and for the Broker: events go to the function.
+// serveBroker replaces the port-forward to the Broker, and the Broker: events go to the function.
 func (b *bed) serveBroker(t *testing.T) {
 	var listener net.Listener
 	require.Eventually(t, func() (ok bool) {
@@ -170,9 +176,18 @@ func (b *bed) serveBroker(t *testing.T) {
 		listener, err = net.Listen("tcp", "127.0.0.1:8081")
 		return err == nil
 	}, time.Minute, 100*time.Millisecond, "127.0.0.1:8081 is taken")
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.Out.URL = &url.URL{Scheme: "http", Host: b.function, Path: "/"}
-	}}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL = &url.URL{Scheme: "http", Host: b.function, Path: "/"}
+		},
+		// A Broker has the event before the function has it, and its answer says no more than that.
+		ModifyResponse: func(r *http.Response) error {
+			if r.StatusCode == http.StatusOK {
+				r.StatusCode = http.StatusAccepted
+			}
+			return nil
+		},
+	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /stormfold/stormfold", proxy)
 	server := &http.Server{Handler: mux}
@@ -180,7 +195,7 @@ func (b *bed) serveBroker(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 }
 
-// serveFunction stands in for the pod of the function.
+// serveFunction replaces the pod of the function.
 func (b *bed) serveFunction(t *testing.T) {
 	cluster.WaitCRD(t, "incidents.stormfold.io")
 	if b.pod != nil && b.pod.Running() {
@@ -199,7 +214,7 @@ func (b *bed) serveFunction(t *testing.T) {
 // storm is what someone sends in another terminal.
 func (b *bed) storm(t *testing.T) { b.shell(t, b.env).run(t, "make storm") }
 
-// makeReady stands in for Knative's controllers.
+// makeReady replaces Knative's controllers.
 func (b *bed) makeReady(t *testing.T) {
 	for _, object := range []string{"ksvc/stormfold", "broker/stormfold", "trigger/stormfold"} {
 		cluster.Kubectl(t, "--namespace=stormfold", "patch", object, "--subresource=status", "--type=merge", "--patch",
@@ -215,10 +230,6 @@ func (b *bed) resolveIncident(t *testing.T) {
 	require.NoError(t, err)
 	cluster.Kubectl(t, "--namespace=stormfold", "patch", "inc/"+name, "--subresource=status", "--type=merge", "--patch",
 		`{"status": {"conditions": [{"type": "Resolved", "status": "True", "reason": "AllResolved", "message": "over", "lastTransitionTime": "2026-03-01T10:16:00Z"}]}}`)
-}
-
-func (b *bed) forgetRedis(t *testing.T) {
-	cluster.Kubectl(t, "--namespace=stormfold", "delete", "secret", "stormfold-redis")
 }
 
 func (b *bed) stopFunction(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 )
 
 // pages are those of which every command is run.
-var pages = []string{"README.md", "docs/install.md", "docs/events.md", "docs/incidents.md", "docs/stormctl.md"}
+var pages = []string{"README.md", "docs/install.md", "docs/events.md", "docs/incidents.md", "docs/stormctl.md", "docs/troubleshooting.md"}
 
-// command is one of a page, as it stands there, with what the page says that it prints.
+// command is one of a page, with the output that the page shows.
 type command struct {
 	at, text string
 	prints   []string
@@ -22,7 +22,7 @@ type command struct {
 
 var heading = regexp.MustCompile(`^#+ (.*)$`)
 
-// extract returns the commands of the pages by page and heading, in the order in which they stand there. Commands stand in blocks
+// extract returns the commands of the pages by page and heading, in the order of the page. Commands are in blocks
 // of the language console, each behind "$ "; a backslash carries one on to the next line.
 func extract(t *testing.T) map[string][]command {
 	t.Helper()
@@ -73,7 +73,7 @@ func commands(block []string, at string) (out []command) {
 	return out
 }
 
-// stable are the parts of a line that are the same each time; what stands between them is matched by these expressions.
+// changing matches the parts of a line that differ from run to run.
 var changing = regexp.MustCompile(strings.Join([]string{
 	`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?`, // times
 	`\d\d:\d\d UTC on [A-Z][a-z]{2} \d+`,

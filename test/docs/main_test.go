@@ -1,4 +1,4 @@
-// Package docs runs the commands of the documentation as they stand there, in a copy of the project, against real servers: those that
+// Package docs runs the commands of the documentation exactly as printed, in a copy of the project, against real servers: those that
 // need a cluster against an API server that knows Knative's kinds. There are no nodes and none of Knative's controllers; what
 // they would do, the tests do in their place, or the command is in the list of those that cannot run here, with the reason.
 package docs
@@ -94,7 +94,7 @@ func newBed(t *testing.T) *bed {
 	return b
 }
 
-// redisCLI returns a directory with a redis-cli that talks to the Redis of this test where it is told of no other.
+// redisCLI returns a directory with a redis-cli that talks to the Redis of this test unless it is given another.
 func (b *bed) redisCLI(t *testing.T) string {
 	t.Helper()
 	program, err := testbed.Program("redis-cli")

@@ -39,7 +39,7 @@ type pair struct {
 }
 
 // startPair starts two Alertmanagers. They need about 10 s to get to know each other, so this comes first in a test, and
-// join after what there is to do meanwhile.
+// join after all other work.
 func startPair(t *testing.T) *pair {
 	t.Helper()
 	p := &pair{t: t, webhook: fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))}
@@ -108,7 +108,7 @@ func (p *pair) post(a alerts, ends time.Time) {
 			"labels":      map[string]string{"alertname": a.name, "namespace": "shop", "pod": pod, "severity": "critical"},
 			"annotations": map[string]string{"summary": "pod " + pod + " is in trouble"},
 			"startsAt":    a.started.UTC().Format(time.RFC3339Nano),
-			// Without it Alertmanager itself would call an alert over that it has not heard of for five minutes.
+			// Without it Alertmanager itself would resolve an alert that was not sent again for five minutes.
 			"endsAt": time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano),
 		}
 		if !ends.IsZero() {

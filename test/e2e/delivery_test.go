@@ -86,7 +86,7 @@ func TestFunctionAway(t *testing.T) {
 	for n := range 4 {
 		unreached := i.address.Unreached()
 		alertmanagers.fire(batch(20+n*20, 20))
-		testbed.Eventually(t, time.Minute, "a delivery in vain", func(context.Context) error {
+		testbed.Eventually(t, time.Minute, "a failed delivery", func(context.Context) error {
 			if i.address.Unreached() == unreached {
 				return fmt.Errorf("none so far")
 			}

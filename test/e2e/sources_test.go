@@ -40,7 +40,7 @@ func TestTickEndsAQuietStorm(t *testing.T) {
 	}
 	open := i.awaitStorm(6, 6, 0)
 	i.restart()
-	testbed.Eventually(t, time.Minute, "a group that nobody carries on", func(ctx context.Context) error {
+	testbed.Eventually(t, time.Minute, "a group that no pod continues", func(ctx context.Context) error {
 		return i.overdue(ctx, 2*time.Second)
 	})
 	require.Equal(t, v1alpha1.StateFiring, i.awaitStorm(6, 6, 0).Status.State)

@@ -26,8 +26,8 @@ spec:
   subscriber: {uri: %s}
 `
 
-// TestStorm: fifteen alerts, then five hundred, then the end of them: one incident all the while, with exact counts, and
-// one event that tells of it to whoever asked for such.
+// TestStorm: fifteen alerts, then five hundred, then the end of them: one incident throughout, with exact counts, and
+// one event about it for a subscriber.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	alertmanagers, told := startPair(t), testbed.Sink(t)

@@ -58,7 +58,7 @@ var apiFaults = []fault{
 	},
 }
 
-// trouble lets the API server fail all requests until enough were failed and enough events were taken all the same.
+// trouble lets the API server fail all requests until enough were failed and enough events were still accepted.
 func (b *bed) trouble(t Trouble) {
 	b.t.Helper()
 	b.api.Fail(t)

@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// APIProxy stands between the functions and the API server, and answers for it when told to.
+// APIProxy is a proxy between the functions and the API server that can answer for it.
 type APIProxy struct {
 	server *httptest.Server
 
@@ -54,7 +54,7 @@ func NewAPIProxy(config *rest.Config) (*APIProxy, error) {
 	}
 	pass := httputil.NewSingleHostReverseProxy(target)
 	pass.Transport = transport
-	pass.ErrorLog = log.New(io.Discard, "", 0) // A killed function's requests end early, which is no error.
+	pass.ErrorLog = log.New(io.Discard, "", 0) // A killed function's requests end early; that is expected.
 	p := &APIProxy{codes: map[int]int{}}
 	pass.ModifyResponse = func(r *http.Response) error {
 		p.mu.Lock()

@@ -89,7 +89,7 @@ func (b *bed) deliverByBroker() *broker {
 	return k
 }
 
-// awaitLetters waits until the dead letters tell of all of that.
+// awaitLetters waits until the dead letters contain all of that.
 func (k *broker) awaitLetters(words []Word) {
 	k.bed.t.Helper()
 	k.bed.await(40*time.Second, func() error {

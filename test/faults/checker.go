@@ -21,7 +21,7 @@ type Verdict struct {
 	Alerts int
 	// Lost alerts were in a taken event and are in no incident. Doubled ones are in more than one, or their group has more
 	// than one storm, or open incidents beside an open storm. Wrong is everything that contradicts the journal or itself:
-	// an alert that was never sent, a status that is not that of the latest word, counts that do not add up.
+	// an alert that was never sent, a status that is not the latest one, counts that do not add up.
 	Lost, Doubled, Wrong int
 	// Problems say what each of them is.
 	Problems []string
@@ -60,10 +60,10 @@ func (v *Verdict) wrong(format string, args ...any) {
 	v.Problems = append(v.Problems, "wrong: "+fmt.Sprintf(format, args...))
 }
 
-// Check compares the incidents that stand in Kubernetes with the journal.
+// Check compares the incidents in Kubernetes with the journal.
 //
-// Every alert of every taken event is in exactly one incident that is not absorbed, with the status of the latest word about
-// it; only a truncated incident may count alerts that it does not list. An event that was not taken may count or not. An alert that
+// Every alert of every taken event is in exactly one incident that is not absorbed, with its latest
+// status; only a truncated incident may count alerts that it does not list. An event that was not taken may count or not. An alert that
 // Redis forgot and that is over need not be in any.
 func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 	v := Verdict{Answers: j.Answers()}
@@ -99,7 +99,7 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 				v.wrong("%s of group %s has alert %s of group %s", in.Name, groupOf(in), fingerprint, a.group)
 			case !firing && j.regrouped && a.mayBe(true): // It may be over here, and fire in a group of other policies.
 			case !a.mayBe(firing):
-				v.wrong("%s has alert %s as %s, which is not the latest word", in.Name, fingerprint, word(firing))
+				v.wrong("%s has alert %s as %s, which is not its latest status", in.Name, fingerprint, word(firing))
 			}
 		}
 	}
@@ -109,7 +109,7 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 	return v
 }
 
-// standing is what stands in Kubernetes of one group.
+// standing is a group's state in Kubernetes.
 type standing struct {
 	// name of the group, as a Word has it. After the policies have changed there may be several of one name.
 	name                            string
@@ -198,7 +198,7 @@ func (v *Verdict) groups(groups map[string]*standing) {
 	}
 }
 
-// alerts looks for every alert of the journal in what stands.
+// alerts looks for every alert of the journal in the incidents.
 func (v *Verdict) alerts(alerts map[string]*alert, where map[string][]place, groups map[string]*standing, regrouped bool) {
 	beyond := map[string]int{}
 	for _, g := range groups {

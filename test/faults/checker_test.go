@@ -128,7 +128,7 @@ func TestCheckerFindsPlantedFaults(t *testing.T) {
 	}
 }
 
-// TestCheckerOnRandomLosses takes one alert after the other out of what stands.
+// TestCheckerOnRandomLosses removes one alert after the other from the incidents.
 func TestCheckerOnRandomLosses(t *testing.T) {
 	j := NewJournal()
 	var all []uint64

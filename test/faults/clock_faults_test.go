@@ -34,7 +34,7 @@ var clockFaults = []fault{
 		after:  clocksAreOff,
 	},
 	{
-		// Every time that Redis holds by then lies an hour ahead: when a group may be written and ends, until when a lease is held.
+		// Every time in Redis is then an hour ahead: when a group may be written and ends, until when a lease is held.
 		name: "Redis' clock set back by an hour", long: true, clock: true,
 		during: func(b *bed) {
 			b.clock.Set(-time.Hour)

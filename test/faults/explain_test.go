@@ -42,7 +42,7 @@ func (b *bed) explain() {
 			b.t.Log(err)
 		}
 	}
-	b.t.Logf("what stands in Redis and Kubernetes, and the functions' logs: %s", dir)
+	b.t.Logf("the contents of Redis and Kubernetes, and the functions' logs: %s", dir)
 }
 
 // dump is all of the functions' data in Redis.

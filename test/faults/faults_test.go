@@ -50,7 +50,7 @@ type fault struct {
 	skew time.Duration
 	// alone is true when nothing is sent but by the fault itself.
 	alone bool
-	// replicas is how many replicas of Prometheus tell of each alert; 0 is one.
+	// replicas is the number of replicas of Prometheus that report each alert; 0 is one.
 	replicas int
 	// every is the pause between two events; 0 is 15 ms, at which all are sent in about 3 s.
 	every time.Duration
@@ -59,13 +59,13 @@ type fault struct {
 	// during is the fault. It begins when a third of the events was sent, and events are sent as long as it lasts. It returns when
 	// everything works again.
 	during func(*bed)
-	// after looks at what stands when all has come to rest.
+	// after checks the incidents when no more work is due.
 	after func(*bed)
 	// expect are answers of which there have to be some.
 	expect []string
 }
 
-// TestFaults runs every fault: load, the fault in the middle of it, and the verdict when all has come to rest.
+// TestFaults runs every fault: load, the fault in the middle of it, and the verdict when no more work is due.
 func TestFaults(t *testing.T) {
 	all := os.Getenv("STORMFOLD_TESTBED_FAULTS") == "all"
 	chosen := func(faults []fault) []fault {

@@ -229,7 +229,7 @@ func (in *input) knownIncidents() ([]v1alpha1.Incident, error) {
 	return slices.DeleteFunc(items, func(i v1alpha1.Incident) bool { return i.Spec.Policy != "known" }), err
 }
 
-// settled waits until what was taken stands in Kubernetes and nothing is due, of the mutations' groups neither.
+// settled waits until everything accepted is in Kubernetes and nothing is due, of the mutations' groups neither.
 func (in *input) settled(within time.Duration) (v Verdict, clean time.Time) {
 	in.await(within, func() error {
 		items, err := in.knownIncidents()
@@ -307,7 +307,7 @@ func (in *input) refused() int {
 	return n
 }
 
-// counted is how many refusals for good the function's own metrics tell of.
+// counted is the number of permanent refusals in the function's own metrics.
 func (in *input) counted(t *testing.T, address string) int {
 	t.Helper()
 	response, err := in.client.Get("http://" + address + "/metrics")

@@ -2,7 +2,7 @@
 // servers, the network between them, or the function itself fail.
 //
 // A test sends alerts the way a Trigger does and keeps a journal of every event and of its answers (journal.go, load.go).
-// When the fault is over and all has come to rest, the checker compares what stands in Kubernetes with the journal
+// When the fault is over and no more work is due, the checker compares the incidents in Kubernetes with the journal
 // (checker.go); anything but 0 lost, 0 doubled and 0 wrong fails. At the end one table shows all of them.
 //
 // STORMFOLD_TESTBED_FAULTS=all runs the long faults too, and STORMFOLD_TESTBED_FAULTS_TABLE names the document into which
@@ -23,7 +23,7 @@ import (
 type Word struct {
 	// Fingerprint of the alert: 16 hex digits.
 	Fingerprint string
-	// Source tells apart those who speak about the alert: it fires while it does by the latest word of any.
+	// Source identifies the sender: an alert fires while it does according to the latest report of any source.
 	Source string
 	// Group is the alert's group: the values of namespace and alertname.
 	Group string
@@ -57,7 +57,7 @@ type Journal struct {
 type event struct {
 	words []Word
 	taken bool
-	// truth is what is known otherwise: no event.
+	// truth marks what is known without an event.
 	truth bool
 }
 
@@ -83,22 +83,21 @@ func (j *Journal) Sending(words ...Word) (answered func(code int, text string)) 
 	}
 }
 
-// Truth notes what is known otherwise than by events: whoever tells of it has to have told of it in the end or, when it is not
-// certain that somebody has to, may have.
+// Truth notes what is known without an event: it must be reported in the end or, if that is not certain, may be.
 func (j *Journal) Truth(certain bool, words ...Word) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.events = append(j.events, &event{words: words, taken: certain, truth: true})
 }
 
-// Forgot notes that Redis forgot what it had acknowledged: of what is over by then nobody has to tell any more.
+// Forgot notes that Redis forgot what it had acknowledged: alerts that are over need not be reported again.
 func (j *Journal) Forgot() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.forgot = true
 }
 
-// Regrouped notes that policies change: an alert that ended and fires anew may stand as over in one group and fire in another.
+// Regrouped notes that policies change: an alert that ended and fires again may be over in one group and fire in another.
 func (j *Journal) Regrouped() { j.regrouped = true }
 
 // answerKey is how answers are counted: by code, and a refusal for now by its reason too.

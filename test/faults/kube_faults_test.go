@@ -92,8 +92,8 @@ func (b *bed) awaitLog(text string) {
 	})
 }
 
-// quota allows so many incidents in the bed's namespace. Its status, from which admission takes the limit, is a controller's
-// business, and none runs here.
+// quota allows n incidents in the bed's namespace. Admission reads the limit from its status, which a controller would write,
+// and none runs here.
 func (b *bed) quota(n int64) {
 	b.t.Helper()
 	const name = corev1.ResourceName("count/incidents.stormfold.io")

@@ -34,7 +34,7 @@ type Load struct {
 	Every time.Duration
 	// Tries is how often an event is tried until it is given up.
 	Tries int
-	// Replicas is how many replicas of Prometheus tell of each alert, whose labels then name the replica and the exporter too;
+	// Replicas is the number of replicas of Prometheus that report each alert, whose labels then name the replica and the exporter too;
 	// 0 is one that names nothing.
 	Replicas int
 	// Skew is how far the clock of a sender is off: every event is from one whose clock is ahead, or behind, or right.
@@ -100,7 +100,7 @@ type planned struct {
 	firing bool
 	place  float64
 	source map[string]string // Labels on top of the alert's own; nil when the exporter of the time is to be among them.
-	// replica is who tells of it; 0 is all.
+	// replica is the one that reports it; 0 is all.
 	replica int
 }
 
@@ -147,7 +147,7 @@ func (s *sender) plan() [][]planned {
 }
 
 // run sends the whole plan, and then repeats what fires until over is closed. It returns when every event was taken, refused
-// for good, or given up. It calls reached with the number of the event that comes next, before it.
+// permanently, or given up. It calls reached with the number of the event that comes next, before it.
 func (s *sender) run(ctx context.Context, over <-chan struct{}, reached func(n, of int)) {
 	random := rand.New(rand.NewPCG(s.Seed, 2))
 	slots := make(chan struct{}, deliveries)
@@ -204,7 +204,7 @@ func (s *sender) again(w Word) planned {
 	return planned{subject: subject{w.Group, w.Fingerprint, labels}, firing: w.Firing, source: map[string]string{}}
 }
 
-// repeat sends the latest word about every alert once more, as new notifications, and returns when all are taken or given up.
+// repeat sends the latest state of every alert once more, as new notifications, and returns when all are accepted or given up.
 func (s *sender) repeat(ctx context.Context) {
 	var all sync.WaitGroup
 	slots := make(chan struct{}, deliveries)
@@ -223,7 +223,7 @@ func (s *sender) repeat(ctx context.Context) {
 	all.Wait()
 }
 
-// prepare makes an event, from now on in the journal: header, body, and whom to tell of the answers.
+// prepare makes an event, from now on in the journal: header, body, and a function for the answers.
 func (s *sender) prepare(e []planned) (map[string]string, []byte, func(int, string)) {
 	now := time.Now().Add(time.Duration(rand.IntN(3)-1) * s.Skew).UTC().Truncate(time.Millisecond)
 	var words []Word
@@ -241,7 +241,7 @@ func (s *sender) prepare(e []planned) (map[string]string, []byte, func(int, stri
 			s.body[source] = a
 		}
 		if p.firing && !s.ended[source].IsZero() {
-			a["startsAt"] = now.Format(time.RFC3339Nano) // It fires anew; before that it would tell of what is over.
+			a["startsAt"] = now.Format(time.RFC3339Nano) // It fires again; an earlier start would be about the firing that is over.
 		}
 		said := map[string]any{"status": word(p.firing), "endsAt": "0001-01-01T00:00:00Z"}
 		if p.firing {
@@ -273,8 +273,8 @@ func (s *sender) prepare(e []planned) (map[string]string, []byte, func(int, stri
 	}, body, s.journal.Sending(words...)
 }
 
-// deliver tries an event like a Trigger: the same event again, after a growing pause, as long as the answer is one that a
-// retry may mend.
+// deliver tries an event like a Trigger: the same event again, after a growing pause, as long as a retry may
+// help.
 func (s *sender) deliver(ctx context.Context, header map[string]string, body []byte, answered func(int, string)) {
 	pause := 50 * time.Millisecond
 	for range s.Tries {

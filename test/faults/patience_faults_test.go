@@ -44,26 +44,25 @@ var patienceFaults = []fault{
 	}(),
 }
 
-// beforeOutage has alerts fire that are told of.
+// beforeOutage has alerts fire that are reported.
 func (r *reporting) beforeOutage() {
 	r.t.Helper()
 	r.journal.Truth(true, r.tell(true, append(r.some("Storm", 6, 0, 12), r.some("Single", 4, 0, 2)...)...)...)
 	r.awaitClean()
 }
 
-// inOutage has alerts fire and end while nothing can be told. It is certain what has to stand of each in the end, but of those that
-// both begin and end here only when somebody will tell of both: whoever is told of neither must not have them as firing. It returns
-// all that there is to tell.
+// inOutage has alerts fire and end while nothing can be reported. The final state of each is certain, except for those that both
+// begin and end here: if neither is reported, they must not be firing. It returns all that has to be reported.
 func (r *reporting) inOutage(both bool) []Word {
 	r.t.Helper()
-	// In groups that were told of, and in others.
+	// In groups that were reported, and in others.
 	staying := append(r.some("Storm", 8, 12, 18), r.some("Single", 6, 2, 3)...)
 	passing := append(r.some("Storm", 8, 18, 24), append(r.some("Single", 6, 3, 4), r.some("Passing", 4, 0, 8)...)...)
 	all := append(staying, passing...)
 	fire := r.tell(true, all...)
 	r.journal.Truth(true, fire[:len(staying)]...)
 	r.awaitTried(true, all)
-	// Of groups that were told of: some, and all.
+	// Of groups that were reported: some, and all.
 	ended := append(r.some("Storm", 4, 0, 6), append(r.some("Storm", 1, 6, 12), r.some("Single", 2, 0, 2)...)...)
 	over := r.tell(false, append(ended, passing...)...)
 	r.journal.Truth(true, over[:len(ended)]...)

@@ -58,7 +58,7 @@ func (p *Proxy) Reset(direction string) error {
 	return p.begin(direction, "reset_peer", &toxics.ResetToxic{})
 }
 
-// HalfOpen makes every connection that there is deaf, as when a node vanishes: neither side hears of it, nothing passes, and
+// HalfOpen makes every existing connection half-open, as when a node disappears: neither side notices, nothing passes, and
 // new connections work.
 func (p *Proxy) HalfOpen() error {
 	p.deaf++

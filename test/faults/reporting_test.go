@@ -129,7 +129,7 @@ func (r *reporting) note(w http.ResponseWriter, q *http.Request, to http.Handler
 	_, _ = w.Write(got.Body.Bytes()) // Alertmanager may have gone.
 }
 
-// tell tells Alertmanager that alerts fire, or that they are over, and returns what the latest word about each has to be.
+// tell tells Alertmanager that alerts fire, or that they are over, and returns what the latest report about each has to be.
 func (r *reporting) tell(firing bool, alerts ...subject) []Word {
 	r.t.Helper()
 	now := time.Now().UTC()
@@ -141,7 +141,7 @@ func (r *reporting) tell(firing bool, alerts ...subject) []Word {
 		}
 		ends := now
 		if firing {
-			ends = now.Add(time.Hour) // Without it Alertmanager ends by itself what it does not hear of for five minutes.
+			ends = now.Add(time.Hour) // Without it Alertmanager resolves an alert that is not sent for five minutes.
 		}
 		posted = append(posted, map[string]any{
 			"labels": a.labels, "startsAt": r.started[a.fingerprint].Format(time.RFC3339Nano), "endsAt": ends.Format(time.RFC3339Nano),
@@ -181,7 +181,7 @@ func (r *reporting) awaitClean() {
 	})
 }
 
-// awaitTried waits until Alertmanager has tried to tell of the alerts.
+// awaitTried waits until Alertmanager has tried to report the alerts.
 func (r *reporting) awaitTried(firing bool, alerts []subject) {
 	r.t.Helper()
 	r.await(30*time.Second, func() error {
@@ -189,7 +189,7 @@ func (r *reporting) awaitTried(firing bool, alerts []subject) {
 		defer r.mu.Unlock()
 		for _, a := range alerts {
 			if !r.tried[told{a.fingerprint, word(firing)}] {
-				return fmt.Errorf("Alertmanager did not tell of %v that it is %s", a.labels, word(firing))
+				return fmt.Errorf("Alertmanager did not report that %v is %s", a.labels, word(firing))
 			}
 		}
 		return nil

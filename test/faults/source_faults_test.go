@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// sourceFaults are about who tells of an alert.
+// sourceFaults are about who reports an alert.
 var sourceFaults = []fault{
 	{
 		name: "two replicas of Prometheus, exporter moved twice", replicas: 2, every: 25 * time.Millisecond,
@@ -42,13 +42,13 @@ func (b *bed) move(instance string) {
 	}
 	s.mu.Unlock()
 	for chunk := range slices.Chunk(over, 10) {
-		anew := slices.Clone(chunk)
-		for i := range anew {
-			labels := maps.Clone(anew[i].labels)
+		moved := slices.Clone(chunk)
+		for i := range moved {
+			labels := maps.Clone(moved[i].labels)
 			labels["instance"] = instance
-			anew[i].labels, anew[i].firing = labels, true
+			moved[i].labels, moved[i].firing = labels, true
 		}
-		events := [][]planned{chunk, anew}
+		events := [][]planned{chunk, moved}
 		rand.Shuffle(2, func(i, j int) { events[i], events[j] = events[j], events[i] })
 		if rand.IntN(2) == 0 {
 			events = [][]planned{slices.Concat(events...)}

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// told are the events that tell of what one event of the plan tells: the replicas of Prometheus tell of it together or each for itself.
+// told are the events for one event of the plan: the replicas of Prometheus report it together or each by itself.
 func (s *sender) told(e []planned, random *rand.Rand) [][]planned {
 	if s.Replicas == 0 {
 		return [][]planned{e}
@@ -37,5 +37,5 @@ func (s *sender) labels(p planned) map[string]string {
 	return labels
 }
 
-// exporter is the job of one that tells of all objects of the API, so that the instance is not what an alert is about.
+// exporter is the job of one that reports on all objects of the API, so that the instance is not what an alert is about.
 const exporter = "kube-state-metrics"

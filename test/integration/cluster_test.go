@@ -18,8 +18,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// The CRD, and with it every incident, is removed and put back: events are taken all the while, and what is going on
-// stands there again.
+// The CRD, and with it every incident, is removed and put back: events are still accepted, and open incidents
+// are written again.
 func TestTheDefinitionIsRemovedAndPutBack(t *testing.T) {
 	own := testbed.ControlPlane(t)
 	deploy := func(dir string) string { return filepath.Join(root, "deploy", dir) }

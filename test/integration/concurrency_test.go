@@ -34,7 +34,7 @@ const (
 )
 
 // TestConcurrency: eight functions on one Redis and one API server get 2,000 alerts of five groups in random order, each
-// one to three times, then resolutions among late firing words. There is one storm a group, its counts are exact, its
+// one to three times, then resolutions among late firing notifications. There is one storm a group, its counts are exact, its
 // revision never goes back, and the writes stay within the flush interval's bound.
 func TestConcurrency(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed(t), 0))
@@ -58,7 +58,7 @@ func TestConcurrency(t *testing.T) {
 	c.deliver(firing, 1, 3)
 	bound := c.await(crowdAlerts, 0, began)
 
-	// Some end, while firing words from before are delivered again.
+	// Some end, while earlier firing notifications are delivered again.
 	resolved := c.words("resolved", 0, 150)
 	began = time.Now()
 	c.deliver(append(resolved, c.sample(firing, 500)...), 1, 3)

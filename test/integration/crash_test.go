@@ -105,7 +105,7 @@ func (b *bench) write(group, token string) {
 		require.NoError(b.t, err)
 		token = ""
 	}
-	b.t.Fatal("the group never comes to rest")
+	b.t.Fatal("the group still has work due")
 }
 
 // mortal fails every call after the first few writes, as if the process had died.

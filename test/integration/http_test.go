@@ -186,7 +186,7 @@ func TestReplies(t *testing.T) {
 	want(response, reply, "opened", "reopened", "", 6, 1)
 	i := s.awaitOne(6, 1, 5)
 	require.EqualValues(t, 1, i.Status.Reopened)
-	require.EqualValues(t, i.Status.ObservedRevision, reply["revision"], "the reply tells of the revision that is written")
+	require.EqualValues(t, i.Status.ObservedRevision, reply["revision"], "the reply has the revision that is written")
 
 	seen := map[string]bool{}
 	for _, id := range told {
@@ -241,7 +241,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestNormalKubernetesEvent: an event that is no Warning is taken, and nothing comes of it.
+// TestNormalKubernetesEvent: an event that is not a Warning is accepted and ignored.
 func TestNormalKubernetesEvent(t *testing.T) {
 	s := newScene(t, startPod(t))
 	now := time.Now().UTC().Format(time.RFC3339)
@@ -253,12 +253,12 @@ func TestNormalKubernetesEvent(t *testing.T) {
 	})
 	require.Equal(t, 2, a.code/100, a.body)
 	require.Empty(t, a.reply)
-	// What comes after it in the same group is the first that is heard of it.
+	// The next notification of the same group is the first to report it.
 	s.notify(s.alert("Scheduled", "web-0", "firing"))
 	s.awaitOne(1, 1, 0)
 }
 
-// TestTick: a PingSource's event carries on what is due, here a group whose pod has died before its flush interval was over.
+// TestTick: a PingSource's event starts work that is due, here a group whose pod has died before its flush interval was over.
 func TestTick(t *testing.T) {
 	const never = "STORMFOLD_SWEEP_INTERVAL=10m"
 	dying, ticked := startPod(t, never), startPod(t, never)

@@ -195,7 +195,7 @@ func TestAStatusEditedBySomeoneElseIsOvertaken(t *testing.T) {
 	require.Greater(t, after.Status.ObservedRevision, edited.Status.ObservedRevision)
 }
 
-// Nobody says anything new of the storm: what someone changed is put right all the same.
+// There is no new notification about the storm: a manual change is still undone.
 func TestWhatSomeoneChangesIsPutRight(t *testing.T) {
 	own := testbed.Redis(t)
 	s := newScene(t, startPod(t, quickPolicy(t, "1h", "1h", "1m", "1h"), "STORMFOLD_REDIS_URL="+own.URL,
@@ -245,7 +245,7 @@ func TestAnEmptiedRedisGoesOnWithTheSameIncident(t *testing.T) {
 	require.Equal(t, v1alpha1.AlertCounts{Total: 16, Resolved: 16}, i.Status.Alerts)
 }
 
-// A pod that dies with changes unwritten leaves them due; another one carries on.
+// A pod that dies with changes unwritten leaves them due; another one writes them.
 func TestAnotherPodCarriesOn(t *testing.T) {
 	policy := quickPolicy(t, "1h", "1h", "1m", "1h")
 	dying := startPod(t, policy, "STORMFOLD_SWEEP_INTERVAL=1s")

@@ -17,7 +17,7 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// A dead letter is never silent: whatever is refused for good is counted, and the log names the event and the reason, whether it
+// A dead letter is never silent: whatever is refused permanently is counted, and the log names the event and the reason, whether it
 // got as far as the function or not.
 func TestEveryDeadLetterIsHeardOf(t *testing.T) {
 	p := startPod(t)
@@ -99,7 +99,7 @@ func TestEventsWaitForReplicas(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, a.code, a.body)
 		require.True(t, strings.HasPrefix(a.body, "redis_replicas: "), a.body)
 	}
-	s.await(storms(1)) // The master has them: they are written all the same, long before any lease is over.
+	s.await(storms(1)) // The master has them: they are still written, long before any lease is over.
 	require.NoError(t, replica.Resume())
 	s.accepted(l)
 	s.await(storms(1))

@@ -18,7 +18,7 @@ import (
 )
 
 // TestStormctl sends a storm and two lone alerts to the function, with real servers and by their clocks, and the same documents
-// through the replay: both tell of the same incidents. Then stormctl explains an alert of the storm, and draws it.
+// through the replay: both have the same incidents. Then stormctl explains an alert of the storm, and draws it.
 func TestStormctl(t *testing.T) {
 	policies := testbed.OnePolicyFile(t)
 	s := newScene(t, startPod(t, "STORMFOLD_POLICIES="+policies))

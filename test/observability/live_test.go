@@ -20,7 +20,7 @@ import (
 )
 
 // TestEveryExpressionHasAnAnswer runs every expression of the dashboard, and of the alerts, on a Prometheus that scrapes the programs
-// under load, while much goes wrong. None may come back empty, or with nothing but what is no number.
+// under load, while much goes wrong. None may come back empty, or with only NaN.
 //
 // An alert that does not fire is empty, as it should be. So its comparisons are made to answer 0 or 1 instead of leaving out
 // what they do not find: what they compare has to be there.
@@ -43,7 +43,7 @@ func TestEveryExpressionHasAnAnswer(t *testing.T) {
 
 	require.ErrorIs(t, b.answer(t.Context(), "stormfold_no_such_total"), errEmpty)
 	require.ErrorIs(t, b.answer(t.Context(), `stormfold_events_total{type="none"}`), errEmpty)
-	require.ErrorIs(t, b.answer(t.Context(), "vector(0) / 0"), errEmpty, "nothing but what is no number")
+	require.ErrorIs(t, b.answer(t.Context(), "vector(0) / 0"), errEmpty, "only NaN")
 	b.alertsFollow()
 
 	// Histograms are native ones as well, of every program that has any.
@@ -109,7 +109,7 @@ func dashboardExpressions(t *testing.T) map[string]string {
 
 const typeAlert = "io.prometheus.alertmanager.alert.v1"
 
-// provoke makes things go wrong that the function survives: what is no event, too large, or not understood; a Redis without
+// provoke makes things go wrong that the function survives: requests that are not events, too large or invalid; a Redis without
 // memory; an event that was given up; a policy file that is not usable. Overflow and truncation come with the policy.
 func (b *bed) provoke() {
 	b.t.Helper()

@@ -31,7 +31,7 @@ const own = "docs/recordings"
 func main() {
 	dir := flag.String("dir", "", "a directory of recordings in place of ../shared/outages")
 	output := flag.String("json", "", "a file for the rows as JSON")
-	write := flag.Bool("write", false, "write the project's own recordings anew, and measure nothing")
+	write := flag.Bool("write", false, "rewrite the project's own recordings, and measure nothing")
 	flag.Parse()
 	if *write {
 		if err := writeOwn(own); err != nil {

@@ -121,7 +121,7 @@ func (i *incident) count(row *Row, alerts map[string][]alert, noise map[string]b
 	}
 }
 
-// whileFiring tells whether one of the alerts fired on, whatever the sender had said of it by then.
+// whileFiring reports whether one of the alerts still fired, whatever the sender had reported until then.
 func (e end) whileFiring(alerts map[string][]alert) bool {
 	for _, identity := range e.members {
 		for _, a := range alerts[identity] {
@@ -147,11 +147,11 @@ func openedAnew(kept []*incident, identities []string, alerts []alert) int {
 			}
 		}
 	}
-	anew := 0
+	again := 0
 	for _, incidents := range holders {
-		anew += max(0, len(incidents)-1)
+		again += max(0, len(incidents)-1)
 	}
-	return anew
+	return again
 }
 
 // agreement compares the alerts by the incident that held each last with the alerts by root. One that no incident

@@ -19,7 +19,7 @@ var scenarios = []struct {
 		s.root("rollout", stuck, false)
 		s.state("rollout", s.rollout, time.Hour, 100*time.Minute)
 	}},
-	// kube-state-metrics is scheduled anew while a node is down and a rollout hangs.
+	// kube-state-metrics is rescheduled while a node is down and a rollout hangs.
 	{"exporter-moved", func(s *stage) {
 		s.noise()
 		s.root("rollout", stuck, false)
@@ -51,7 +51,7 @@ var scenarios = []struct {
 	}},
 }
 
-// down is the node that dies, stuck what is rolled out in vain.
+// down is the node that dies, stuck the rollout that never completes.
 var (
 	down  = object{Kind: "Node", Name: nodeName(2)}
 	stuck = object{"Deployment", "orders", "orders-api"}
@@ -73,7 +73,7 @@ func (s *stage) nodeDies(from, to time.Duration) {
 	s.fire("node", down, s.kubeletOf(s.cluster, down.Name), from, to)
 }
 
-// nodeIsMissed is what kube-state-metrics tells of it: the node, its pods, and the workloads that miss them.
+// nodeIsMissed is what kube-state-metrics reports about it: the node, its pods, and the workloads that miss them.
 func (s *stage) nodeIsMissed(tell tell) {
 	tell(20*time.Second, down, s.stateOf(s.exporter, "KubeNodeNotReady", down, "condition", "Ready", "status", "true"))
 	tell(20*time.Second, down, s.stateOf(s.exporter, "KubeNodeUnreachable", down,

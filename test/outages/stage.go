@@ -96,7 +96,7 @@ func (s *stage) fired(root string, about object, f virtual.Firing, to time.Time)
 	s.truth.Alerts[n].Fired = append(s.truth.Alerts[n].Fired, span{f.From, to})
 }
 
-// play has Prometheus and Alertmanager tell of it, and returns what the webhook gets.
+// play runs Prometheus and Alertmanager over it, and returns what the webhook gets.
 func (s *stage) play() []virtual.Notification {
 	var heartbeat, rest []virtual.Firing
 	for _, f := range s.firings {

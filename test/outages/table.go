@@ -10,7 +10,7 @@ import (
 func draw(out io.Writer, rows []Row) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "recording\troots\talerts\topened\tpeak open\tof the outage\tstorms\t"+
-		"wrong subjects\twrong merges\tended while firing\topened anew\tARI\t")
+		"wrong subjects\twrong merges\tended while firing\topened again\tARI\t")
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d of %d\t%d\t%d\t%d\t%.2f\t\n", r.Recording, r.Roots, r.Alerts,
 			r.Opened, r.PeakOpen, r.OfTheOutage, r.Storms, r.WrongSubjects, r.resources,

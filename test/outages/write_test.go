@@ -15,7 +15,7 @@ import (
 // inTests is where the recordings of the project are from this package.
 const inTests = "../../" + own
 
-// The recordings are those that scenarios.go makes: go run ./test/outages -write writes them anew.
+// The recordings are those that scenarios.go makes: go run ./test/outages -write rewrites them.
 func TestTheRecordingsAreTheScenarios(t *testing.T) {
 	files, err := ownFiles()
 	require.NoError(t, err)
@@ -29,7 +29,7 @@ func TestTheRecordingsAreTheScenarios(t *testing.T) {
 	require.Len(t, written, len(scenarios)*len(distributions))
 }
 
-// Every alert that is recorded is in the truth, with a root, and was told of while or after it fired.
+// Every alert that is recorded is in the truth, with a root, and was reported while or after it fired.
 func TestTheTruthHoldsTheRecordedAlerts(t *testing.T) {
 	recordings, err := readAll(inTests)
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -35,10 +36,26 @@ var packages = map[string]string{
 	"apiserversource-adapter": "knative.dev/eventing/cmd/apiserver_receive_adapter",
 }
 
+// nodePackages are what a node with Knative Serving needs beside them; only test/node builds them.
+var nodePackages = map[string]string{
+	"kubelet":        "k8s.io/kubernetes/cmd/kubelet",
+	"kube-proxy":     "k8s.io/kubernetes/cmd/kube-proxy",
+	"kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+
+	"serving-activator":  "knative.dev/serving/cmd/activator",
+	"serving-autoscaler": "knative.dev/serving/cmd/autoscaler",
+	"serving-controller": "knative.dev/serving/cmd/controller",
+	"serving-queue":      "knative.dev/serving/cmd/queue",
+	"serving-webhook":    "knative.dev/serving/cmd/webhook",
+}
+
+// packageOf is the package of a program, "" when there is none of that name.
+func packageOf(name string) string { return cmp.Or(packages[name], nodePackages[name]) }
+
 // buildFlags are the same for every program and everywhere, or the Go build cache holds everything twice.
 const buildFlags = "-mod=readonly -trimpath -buildvcs=false"
 
-// Binaries returns the names that Binary knows, sorted.
+// Binaries returns the names of the programs that the tests need, sorted. Build knows those of a node too.
 func Binaries() []string {
 	names := make([]string, 0, len(packages))
 	for name := range packages {
@@ -59,7 +76,7 @@ func Binary(name string) (string, error) {
 // seconds. Parallel callers build once. A path's base is the name, in a directory of its version.
 func Build(names ...string) (map[string]string, error) {
 	for _, name := range names {
-		if _, ok := packages[name]; !ok {
+		if packageOf(name) == "" {
 			return nil, fmt.Errorf("unknown binary %q, known: %s", name, strings.Join(Binaries(), ", "))
 		}
 	}
@@ -67,6 +84,22 @@ func Build(names ...string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return buildIn(dir, packageOf, names...)
+}
+
+// BuildModule returns the path of the program that a nested module of the project is, and builds it as Build does. The
+// directory is relative to the project's root; the program has its last element as its name.
+func BuildModule(dir string) (string, error) {
+	root, err := projectDir()
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Base(dir)
+	paths, err := buildIn(filepath.Join(root, dir), func(string) string { return "." }, name)
+	return paths[name], err
+}
+
+func buildIn(dir string, packageOf func(name string) string, names ...string) (map[string]string, error) {
 	home, err := Home()
 	if err != nil {
 		return nil, err
@@ -91,7 +124,7 @@ func Build(names ...string) (map[string]string, error) {
 		list := strings.Join(missing, ", ")
 		fmt.Fprintf(os.Stderr, "testbed: building %s, once, some minutes\n", list)
 		start := time.Now()
-		if err := recipe.build(bin, missing); err != nil {
+		if err := recipe.build(bin, packageOf, missing); err != nil {
 			return fmt.Errorf("build %s: %w", list, err)
 		}
 		fmt.Fprintf(os.Stderr, "testbed: built %s in %s\n", list, time.Since(start).Round(time.Second))
@@ -128,7 +161,7 @@ type recipe struct {
 
 var kubernetesVersion = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)`)
 
-// readRecipe takes the versions from the nested module. The Kubernetes version has to be stamped into the binaries:
+// readRecipe takes the versions from a nested module. The Kubernetes version has to be stamped into the binaries:
 // without it they call themselves v0.0.0, and clients that compare versions misbehave.
 func readRecipe(dir string) (recipe, error) {
 	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
@@ -139,13 +172,11 @@ func readRecipe(dir string) (recipe, error) {
 	if err != nil {
 		return recipe{}, fmt.Errorf("read the servers' versions: %w", err)
 	}
-	version := kubernetesVersion.FindSubmatch(mod)
-	if version == nil {
-		return recipe{}, fmt.Errorf("%s does not require k8s.io/kubernetes", filepath.Join(dir, "go.mod"))
+	ldflags := "-s -w"
+	if version := kubernetesVersion.FindSubmatch(mod); version != nil {
+		const stamp = " -X k8s.io/component-base/version."
+		ldflags += fmt.Sprintf("%sgitVersion=%s%sgitMajor=%s%sgitMinor=%s", stamp, version[1], stamp, version[2], stamp, version[3])
 	}
-	const stamp = "-X k8s.io/component-base/version."
-	ldflags := fmt.Sprintf("-s -w %sgitVersion=%s %sgitMajor=%s %sgitMinor=%s",
-		stamp, version[1], stamp, version[2], stamp, version[3])
 
 	hash := sha256.New()
 	for _, part := range [][]byte{mod, sum, []byte(buildFlags), []byte(ldflags), []byte(runtime.GOOS + "/" + runtime.GOARCH)} {
@@ -157,7 +188,7 @@ func readRecipe(dir string) (recipe, error) {
 
 // build writes the executables of programs into a directory. They are built in a place of their own and renamed, so that
 // a path that exists is complete.
-func (r recipe) build(bin string, names []string) (err error) {
+func (r recipe) build(bin string, packageOf func(name string) string, names []string) (err error) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
@@ -166,21 +197,37 @@ func (r recipe) build(bin string, names []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	args := []string{"build", "-ldflags", r.ldflags, "-o", temp}
-	for _, name := range names {
-		args = append(args, packages[name])
-	}
-	cmd := exec.Command("go", args...)
-	cmd.Dir = r.dir
-	cmd.Env = append(os.Environ(), "GOFLAGS="+buildFlags, "CGO_ENABLED=0", "GOWORK=off",
-		"GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
-	if output, err := combinedOutput(cmd); err != nil {
-		return fmt.Errorf("%s: %w\n%s", cmd, err, output)
-	}
-	for _, name := range names {
-		if err := os.Rename(filepath.Join(temp, executableOf(packages[name])), filepath.Join(bin, name)); err != nil {
-			return err
+	for len(names) > 0 {
+		// The go command names executables by their packages; those of one name are built one after the other.
+		var later []string
+		together := map[string]string{}
+		args := []string{"build", "-ldflags", r.ldflags, "-o", temp + "/"}
+		for _, name := range names {
+			pkg := packageOf(name)
+			file := executableOf(pkg)
+			if pkg == "." {
+				file = name
+			}
+			if _, taken := together[file]; taken {
+				later = append(later, name)
+				continue
+			}
+			together[file] = name
+			args = append(args, pkg)
 		}
+		cmd := exec.Command("go", args...)
+		cmd.Dir = r.dir
+		cmd.Env = append(os.Environ(), "GOFLAGS="+buildFlags, "CGO_ENABLED=0", "GOWORK=off",
+			"GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+		if output, err := combinedOutput(cmd); err != nil {
+			return fmt.Errorf("%s: %w\n%s", cmd, err, output)
+		}
+		for file, name := range together {
+			if err := os.Rename(filepath.Join(temp, file), filepath.Join(bin, name)); err != nil {
+				return err
+			}
+		}
+		names = later
 	}
 	return nil
 }

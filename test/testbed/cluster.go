@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,7 +38,8 @@ type Cluster struct {
 }
 
 // StartControlPlane starts a control plane that keeps its files in a directory, which has to exist, and returns when the
-// API server is ready. It takes about 4 s and 400 MiB. Further arguments are those of kube-apiserver.
+// API server is ready. It takes about 4 s and 400 MiB. Further arguments are those of kube-apiserver; of a secure port, which
+// is a free one otherwise, the clients know too.
 func StartControlPlane(dir string, apiServerArgs ...string) (*Cluster, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -121,6 +123,13 @@ func (c *Cluster) prepare(apiServerArgs []string) error {
 		}
 		ports[i] = port
 	}
+	for _, arg := range apiServerArgs {
+		if value, ok := strings.CutPrefix(arg, "--secure-port="); ok {
+			if ports[2], err = strconv.Atoi(value); err != nil {
+				return fmt.Errorf("%s: %w", arg, err)
+			}
+		}
+	}
 	c.etcdURL = "http://" + loopback(ports[0])
 	peerURL := "http://" + loopback(ports[1])
 	c.etcdCommand = Command{Name: "etcd", Path: paths["etcd"], Dir: c.dir, Args: []string{
@@ -176,7 +185,7 @@ func (c *Cluster) RestartAPIServer() error {
 	return c.StartAPIServer()
 }
 
-// Stop ends the control plane for good, by SIGKILL: nobody needs its data any more.
+// Stop ends the control plane permanently, by SIGKILL: its data is not needed any more.
 func (c *Cluster) Stop() error {
 	var errs []error
 	for _, p := range []*Process{c.APIServer, c.Etcd} {

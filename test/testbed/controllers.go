@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,8 +21,9 @@ var controllers = []string{
 
 // StartControllerManager starts a kube-controller-manager with the controllers for namespaces, service accounts, quotas,
 // garbage and aggregated ClusterRoles, and returns when it works. Whoever starts it also stops it. It logs in as a
-// service account of kube-system with the role that Kubernetes has for it.
-func (c *Cluster) StartControllerManager(ctx context.Context) (*Process, error) {
+// service account of kube-system with the role that Kubernetes has for it. More controllers, "*" for all of Kubernetes',
+// are what a cluster with nodes needs.
+func (c *Cluster) StartControllerManager(ctx context.Context, more ...string) (*Process, error) {
 	path, err := Binary("kube-controller-manager")
 	if err != nil {
 		return nil, err
@@ -48,7 +50,7 @@ func (c *Cluster) StartControllerManager(ctx context.Context) (*Process, error) 
 		"--kubeconfig=" + kubeconfig, "--leader-elect=false", "--use-service-account-credentials=true",
 		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(port), "--cert-dir=" + c.file("controller-manager"),
 		"--service-account-private-key-file=" + c.file("sa.key"), "--root-ca-file=" + c.file("ca.crt"),
-		"--controllers=" + strings.Join(controllers, ","),
+		"--controllers=" + strings.Join(slices.Concat(controllers, more), ","),
 	}})
 	if err != nil {
 		return nil, err

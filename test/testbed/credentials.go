@@ -86,6 +86,7 @@ func (c *Cluster) writeCredentials(url string) error {
 	for name, content := range map[string][]byte{
 		"ca.crt":        ca.certPEM,
 		"apiserver.crt": server.public, "apiserver.key": server.private,
+		"admin.crt": admin.public, "admin.key": admin.private,
 		"sa.pub": signing.public, "sa.key": signing.private,
 	} {
 		if err := os.WriteFile(c.file(name), content, 0o600); err != nil {

@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,10 +20,21 @@ var programs = map[string]string{
 	"jq":                      "jq",
 }
 
+// nodePrograms are what a node needs beside them; only test/node asks for them.
+var nodePrograms = map[string]string{
+	"containerd":          "containerd",
+	"ctr":                 "containerd",
+	"runc":                "runc",
+	"/usr/lib/cni/bridge": "containernetworking-plugins",
+	"nft":                 "nftables",
+	"ip":                  "iproute2",
+	"busybox":             "busybox-static",
+}
+
 // redisVariable names the executable to run instead of redis-server, for instance a valkey-server.
 const redisVariable = "STORMFOLD_TESTBED_REDIS"
 
-// Programs returns the names that Program knows, sorted.
+// Programs returns the names of the programs that the tests need, sorted. Program knows those of a node too.
 func Programs() []string {
 	names := make([]string, 0, len(programs))
 	for name := range programs {
@@ -36,8 +48,8 @@ func Programs() []string {
 // possible without touching what is not ours: as root, and where no systemd runs, which would start the packages'
 // services at once. Elsewhere the error says what to install.
 func Program(name string) (string, error) {
-	pkg, ok := programs[name]
-	if !ok {
+	pkg := cmp.Or(programs[name], nodePrograms[name])
+	if pkg == "" {
 		return "", fmt.Errorf("unknown program %q, known: %s", name, strings.Join(Programs(), ", "))
 	}
 	if other := os.Getenv(redisVariable); other != "" && name == "redis-server" {

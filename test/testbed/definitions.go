@@ -36,7 +36,7 @@ var definitions = map[string]map[string]string{
 func InstallDefinitions(ctx context.Context, c *Cluster) error {
 	var names []string
 	for module, files := range definitions {
-		dir, err := moduleDir(ctx, module)
+		dir, err := ModuleDir(ctx, module)
 		if err != nil {
 			return err
 		}
@@ -55,9 +55,9 @@ func InstallDefinitions(ctx context.Context, c *Cluster) error {
 	return nil
 }
 
-// moduleDir is where the go command keeps a module, in the version that the testbed's servers are built from unless the path names
+// ModuleDir is where the go command keeps a module, in the version that the testbed's servers are built from unless the path names
 // one.
-func moduleDir(ctx context.Context, module string) (_ string, err error) {
+func ModuleDir(ctx context.Context, module string) (_ string, err error) {
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
 	if cmd.Dir, err = serversDir(); err != nil {
 		return "", err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,17 +40,18 @@ const (
 	channelWebhook  = "inmemorychannel-webhook"
 )
 
-// install applies the manifests of the module's version and what stands in for pods.
+// install applies the manifests of the module's version and what replaces the pods.
 func (e *EventingServer) install(ctx context.Context, ports eventingPorts) error {
-	dir, err := eventingConfig()
+	dir, err := ModuleDir(ctx, "knative.dev/eventing")
 	if err != nil {
 		return err
 	}
+	dir = filepath.Join(dir, "config")
 	webhooks := map[string]int{eventingWebhook: ports.webhook, channelWebhook: ports.channelWebhook}
 	for i, patterns := range manifests {
 		var objects []map[string]any
 		for _, pattern := range patterns {
-			found, err := readManifests(filepath.Join(dir, pattern))
+			found, err := ReadManifests(filepath.Join(dir, pattern))
 			if err != nil {
 				return err
 			}
@@ -76,24 +76,8 @@ func (e *EventingServer) install(ctx context.Context, ports eventingPorts) error
 	return e.awaitDefinitions(ctx)
 }
 
-// eventingConfig finds the manifests of the version that is built, in the module cache.
-func eventingConfig() (string, error) {
-	dir, err := serversDir()
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "knative.dev/eventing")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS="+buildFlags, "GOWORK=off")
-	output, err := combinedOutput(cmd)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", cmd, err, output)
-	}
-	return filepath.Join(strings.TrimSpace(string(output)), "config"), nil
-}
-
-// readManifests reads the objects of a file, of a directory's files, or of the files that match a pattern.
-func readManifests(pattern string) ([]map[string]any, error) {
+// ReadManifests reads the objects of a file, of a directory's files, or of the files that match a pattern.
+func ReadManifests(pattern string) ([]map[string]any, error) {
 	if filepath.Ext(pattern) != ".yaml" {
 		pattern = filepath.Join(pattern, "*.yaml")
 	}
@@ -159,8 +143,7 @@ func callPorts(value any, ports map[string]int) {
 	}
 }
 
-// quieten has the components log warnings and errors only: they tell of every reconciliation otherwise, whole objects
-// included.
+// quieten has the components log warnings and errors only: otherwise they log every reconciliation with whole objects.
 func quieten(object map[string]any) {
 	data, ok := object["data"].(map[string]any)
 	if !ok {
@@ -172,8 +155,8 @@ func quieten(object map[string]any) {
 	}
 }
 
-// standIns take the place of what needs pods. The webhooks' Services lead to loopback by an external name; TLS goes by
-// the Service's own name all the same. The controllers look for the Services of the data plane and for addresses behind
+// standIns take the place of what needs pods. The webhooks' Services lead to loopback by an external name; TLS still uses
+// the Service's own name. The controllers look for the Services of the data plane and for addresses behind
 // them: nobody calls these, and loopback addresses are refused there.
 func standIns() []map[string]any {
 	object := func(apiVersion, kind, name string, rest map[string]any) map[string]any {

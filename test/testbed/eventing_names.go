@@ -13,7 +13,7 @@ import (
 // clusterDomain ends the names of the cluster's Services.
 const clusterDomain = ".svc.cluster.local"
 
-// names stands in for the cluster's DNS and Services: an HTTP proxy that knows where on loopback a Service's process
+// names replaces the cluster's DNS and Services: an HTTP proxy that knows where on loopback a Service's process
 // listens.
 type names struct {
 	url    string

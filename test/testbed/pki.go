@@ -57,14 +57,14 @@ func (a *authority) client(user, group string) (keyPair, error) {
 	return a.issue(template)
 }
 
-// server issues a certificate for a server on loopback.
+// server issues a certificate for a server on loopback, which pods know by the first address of the Services.
 func (a *authority) server(name string) (keyPair, error) {
 	template, err := certificate(pkix.Name{CommonName: name})
 	if err != nil {
 		return keyPair{}, err
 	}
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 96, 0, 1)}
 	template.DNSNames = []string{"localhost", "kubernetes.default.svc"}
 	return a.issue(template)
 }

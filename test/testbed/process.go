@@ -100,8 +100,8 @@ func (p *Process) Wait() error {
 	return p.err
 }
 
-// Signal sends a signal to the process and to those that it started. A process that has ended takes none, which is no
-// error.
+// Signal sends a signal to the process and to those that it started. It is not an error if the process has
+// ended.
 func (p *Process) Signal(signal syscall.Signal) error {
 	if !p.Running() {
 		return nil
@@ -112,7 +112,7 @@ func (p *Process) Signal(signal syscall.Signal) error {
 	return nil
 }
 
-// Stop ends the process by SIGTERM, and by SIGKILL when it takes longer than 10 s, which is no error. It returns when
+// Stop ends the process by SIGTERM, and by SIGKILL when it takes longer than 10 s; neither is an error. It returns when
 // the process has ended.
 func (p *Process) Stop() error {
 	// A paused process would not see the first signal before the second.
@@ -139,7 +139,7 @@ func (p *Process) Kill() error {
 // Pause stops the process from running without closing anything: its peers see a server that does not answer.
 func (p *Process) Pause() error { return p.Signal(syscall.SIGSTOP) }
 
-// Resume lets a paused process carry on.
+// Resume continues a paused process.
 func (p *Process) Resume() error { return p.Signal(syscall.SIGCONT) }
 
 // Log returns all that the process, and its predecessors of the same name and directory, wrote so far.

@@ -120,7 +120,7 @@ func (r *RedisServer) Restart() error {
 	return r.Start()
 }
 
-// Close ends the server for good and closes its client. Its data is not saved.
+// Close ends the server permanently and closes its client. Its data is not saved.
 func (r *RedisServer) Close() error {
 	return errors.Join(r.client.Close(), r.Kill())
 }
@@ -128,7 +128,7 @@ func (r *RedisServer) Close() error {
 // ready asks on a connection of its own: the pool of the client may hold broken ones from before a restart. The process
 // id makes sure that this server answered.
 func (r *RedisServer) ready(ctx context.Context) (err error) {
-	// go-redis logs each refused connection, which is no news while a server starts.
+	// go-redis logs each refused connection, which is expected while a server starts.
 	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.Addr)
 	if err != nil {
 		return err

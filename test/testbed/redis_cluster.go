@@ -29,8 +29,8 @@ type RedisCluster struct {
 	Client *redis.ClusterClient
 }
 
-// RedisClusterOf starts a Redis Cluster of so many masters, each with so many replicas, for a test, and returns when every node
-// says that all is well.
+// RedisClusterOf starts a Redis Cluster with that number of masters, and of replicas for each, for a test. It returns when every
+// node reports that the cluster is healthy.
 func RedisClusterOf(t testing.TB, masters, replicas int) *RedisCluster {
 	t.Helper()
 	c := &RedisCluster{}
@@ -101,7 +101,7 @@ func (c *RedisCluster) join(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// It has to have heard of its master.
+		// It must know its master.
 		if err := await(ctx, replica.Process, "the master of "+replica.Addr, func(ctx context.Context) error {
 			return replica.Client().ClusterReplicate(ctx, id).Err()
 		}); err != nil {

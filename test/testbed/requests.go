@@ -48,7 +48,7 @@ func (c *Cluster) RequestCounts(t testing.TB, group, resource string) RequestCou
 	return counts
 }
 
-// CountRequests is RequestCounts for programs that are no tests.
+// CountRequests is RequestCounts for programs that are not tests.
 func (c *Cluster) CountRequests(ctx context.Context, group, resource string) (RequestCounts, error) {
 	families, err := c.scrape(ctx)
 	if err != nil {

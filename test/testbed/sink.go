@@ -43,7 +43,7 @@ func Sink(t testing.TB, codes ...int) *EventSink {
 	return s
 }
 
-// ServeHTTP takes an event. Probes, which are no POST, are answered and forgotten.
+// ServeHTTP takes an event. Probes, which are not POSTs, are answered and ignored.
 func (s *EventSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		return

@@ -26,7 +26,7 @@ type Route struct {
 	GroupWait, GroupInterval, RepeatInterval time.Duration
 }
 
-// Alert is what Alertmanager is told of one label set. It is over once EndsAt is not in the future.
+// Alert is what Alertmanager receives for one label set. It is over once EndsAt is not in the future.
 type Alert struct {
 	Labels, Annotations map[string]string
 	StartsAt, EndsAt    time.Time
@@ -79,7 +79,7 @@ type entry struct {
 	firing, resolved map[model.Fingerprint]bool
 }
 
-// NewAlertmanager is one that has heard of nothing.
+// NewAlertmanager is one without alerts.
 func NewAlertmanager(route Route) *Alertmanager {
 	return &Alertmanager{
 		route: route, alerts: map[model.Fingerprint]Alert{}, groups: map[string]*group{}, log: map[string]entry{},

@@ -45,8 +45,8 @@ func told(t *testing.T, until time.Duration, firings ...Firing) []string {
 	return out
 }
 
-// A group is told of after group_wait, again at the group_interval after something in it changed, and otherwise only
-// once the repeat_interval is over. What has ended is told once.
+// A group is reported after group_wait, again at the group_interval after something in it changed, and otherwise only
+// once the repeat_interval is over. What has ended is reported once.
 func TestWhenAGroupIsToldOf(t *testing.T) {
 	require.Equal(t, []string{
 		"30s +A", "5m30s +A +B", "10m30s +A -B", "4h15m30s +A", "8h20m30s +A", "9h0m30s -A",

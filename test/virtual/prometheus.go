@@ -24,7 +24,7 @@ type Firing struct {
 	Silent time.Time
 }
 
-// Over is when the firing is over for an Alertmanager that Prometheus does not tell of its end: what was sent last
+// Over is when the firing is over for an Alertmanager that Prometheus does not notify of its end: what was sent last
 // ends.
 func (f Firing) Over() time.Time {
 	last := f.From

@@ -1,4 +1,4 @@
-// Command noop is a function that does nothing, under the same runtime as Stormfold's: what it costs, no function can save.
+// Command noop is a function that does nothing, served by func-go alone: what a function costs on its own.
 //
 //	noop            # answer every event at once
 //	noop -decode    # decode its alerts first, and answer
@@ -28,7 +28,7 @@ func (n *noop) Handle(_ context.Context, ev event.Event) (*event.Event, error) {
 	return nil, handlers.Answer(err)
 }
 
-// withoutCancel keeps a request's end from its receiver, as Stormfold does. The SDK hands requests over a channel, and one whose
+// withoutCancel keeps a request's end from its receiver. The SDK hands requests over a channel, and one whose
 // message another's receiver took would cancel its own, upon which some request waits for ever.
 func withoutCancel(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

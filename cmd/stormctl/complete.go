@@ -1,0 +1,110 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+// completes is a function that suggests values, as cobra calls it.
+type completes = func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective)
+
+// completeTimeout ends what a suggestion may ask a cluster: somebody waits at a prompt.
+const completeTimeout = 3 * time.Second
+
+// words suggests fixed words.
+func words(all ...string) completes {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return all, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// suggest lets a function suggest the values of a flag, which exists.
+func suggest(c *cobra.Command, flag string, f completes) {
+	cobra.CheckErr(c.RegisterFlagCompletionFunc(flag, f))
+}
+
+// complete suggests contexts and namespaces.
+func (k *kubeFlags) complete(c *cobra.Command) {
+	suggest(c, "context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		raw, err := k.ToRawKubeConfigLoader().RawConfig()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return slices.Sorted(maps.Keys(raw.Contexts)), cobra.ShellCompDirectiveNoFileComp
+	})
+	suggest(c, "namespace", k.ask(func(ctx context.Context, in *kube) (out []string, err error) {
+		list, err := in.others.Resource(namespaces).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range list.Items {
+			out = append(out, n.GetName())
+		}
+		return out, nil
+	}))
+}
+
+// ask suggests what a cluster has. Without an answer there is no suggestion, and no message on somebody's prompt.
+func (k *kubeFlags) ask(f func(context.Context, *kube) ([]string, error)) completes {
+	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(cmp.Or(c.Context(), context.Background()), completeTimeout)
+		defer cancel()
+		in, err := k.connect()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		found, err := f(ctx, in)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		found = slices.DeleteFunc(found, func(name string) bool { return slices.Contains(args, name) })
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// incidentNames are those of the namespace, firing ones first.
+func incidentNames(ctx context.Context, in *kube) ([]string, error) {
+	all, err := in.list(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(all, byWeight)
+	var out []string
+	for _, i := range all {
+		out = append(out, i.Name+"\t"+string(i.Status.State)+" "+string(i.Status.Type))
+	}
+	return out, nil
+}
+
+// policyChanges suggests the fields of the built-in policies, as --set takes them.
+func policyChanges(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var out []string
+	for _, p := range config.Default().List {
+		for _, f := range config.PolicyFields() {
+			if f.Key != "name" && f.Key != "match" {
+				out = append(out, p.Name+"."+f.Key+"=")
+			}
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+}
+
+// completer is the name under which kubectl looks for what completes a plugin: it runs that with the arguments so far.
+const completer = "kubectl_complete-stormfold"
+
+// asCompleter is the command line with which cobra completes, for a program that kubectl calls by that name.
+func asCompleter(program string, args []string) []string {
+	if strings.TrimSuffix(program, ".exe") == completer {
+		return append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
+	return args
+}
