@@ -280,7 +280,7 @@ type Resource struct {
 
 // Hotspot is a label value that many alerts have.
 type Hotspot struct {
-	// Label is its name; workload is what a pod's name tells of its owner.
+	// Label is its name; workload is the owner, read from a pod's name.
 	// +kubebuilder:validation:MaxLength=1024
 	Label string `json:"label"`
 	// Value of the label.

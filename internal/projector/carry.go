@@ -8,8 +8,8 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// unknown counts members of which only the fingerprint is known: those that came out of status.upkeep and have not been
-// heard of since.
+// unknown counts members of which only the fingerprint is known: those that were read from status.upkeep and have not
+// been reported since.
 func unknown(members []aggregator.Member) int {
 	n := 0
 	for _, m := range members {
@@ -21,7 +21,7 @@ func unknown(members []aggregator.Member) int {
 }
 
 // carry keeps in want what the object in Kubernetes still knows of alerts that Redis has only the fingerprints of, or that
-// have left a storm that is over for a new incident. Once all have been heard of again, nothing is carried any more.
+// have left a storm that is over for a new incident. Once all have been reported again, nothing is carried any more.
 func carry(want, have *v1alpha1.Incident, s *aggregator.Snapshot, o aggregator.Object) {
 	rank := s.Severities.Rank
 	st, old := &want.Status, have.Status

@@ -17,7 +17,7 @@ func TestADeleteTakesNothingElse(t *testing.T) {
 	over := func(o *aggregator.Object) {
 		o.State, o.Reason, o.EndedAt = aggregator.StateResolved, "AllResolved", start
 	}
-	// status changes what stands in Kubernetes.
+	// status changes the object in Kubernetes.
 	status := func(change func(*v1alpha1.IncidentStatus)) func(*testing.T, Incidents, *v1alpha1.Incident) {
 		return func(t *testing.T, incidents Incidents, i *v1alpha1.Incident) {
 			change(&i.Status)

@@ -11,7 +11,7 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// One object that someone broke is told of and does not keep the others of its shard from being imported.
+// One object that someone broke is reported and does not keep the others of its shard from being imported.
 func TestABrokenObjectDoesNotBlockItsShard(t *testing.T) {
 	m := &Memory{}
 	for name, labels := range map[string]map[string]string{

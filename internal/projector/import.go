@@ -78,7 +78,7 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 		Storm: st.Type == v1alpha1.TypeStorm, State: aggregator.StateFiring, OpenedAt: i.CreationTimestamp.Time,
 		Reopened: int(st.Reopened), AbsorbedBy: st.AbsorbedBy, CommonLabels: st.CommonLabels, Members: members,
 		Firing: int(st.Alerts.Firing), Total: len(members), Beyond: max(0, int(st.Alerts.Total)-len(members)),
-		// Truncated is said of cut lists too; where no list was cut, it is the counts.
+		// Truncated is set for cut lists too; where no list was cut, it is the counts.
 		Truncated: int(st.Alerts.Total) > len(members) || st.Truncated && int(st.ResourceCount) == len(st.Resources),
 		Facts:     aggregator.Facts{Labels: maps.Clone(st.CommonLabels)},
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // Memory keeps incidents in the process, for trials without a cluster. It answers as an API server does where the
-// projector can tell: names, resource versions, the status apart. Changed, when set, is told of every change, in order.
+// projector can tell: names, resource versions, the status apart. Changed, when set, is called for every change, in order.
 type Memory struct {
 	Changed func(incident v1alpha1.Incident, deleted bool)
 

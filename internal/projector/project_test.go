@@ -45,7 +45,7 @@ func both(t *testing.T, test func(*testing.T, Incidents)) {
 	t.Run("embedded", func(t *testing.T) { test(t, &Memory{}) })
 }
 
-// project writes one object and returns what stands.
+// project writes one object and returns what was confirmed.
 func project(t *testing.T, incidents Incidents, change func(*aggregator.Object)) (aggregator.Confirmed, error) {
 	s, o := storm(8)
 	change(&o)

@@ -1,8 +1,8 @@
 // Package projector writes what a group's snapshot says to Kubernetes.
 //
 //	Render    snapshot to Incident (pure)
-//	Project   create, status, delete; conflicts; what stands there now
-//	Import    the incidents that stand in Kubernetes, for a Redis that has forgotten them
+//	Project   create, status, delete; conflicts; the state that was written
+//	Import    the incidents in Kubernetes, for a Redis that has forgotten them
 //
 // It knows nothing of Redis: what was written goes back to the caller, who settles it.
 package projector
@@ -32,9 +32,9 @@ type Options struct {
 	Timeout time.Duration
 	// Fallback is the namespace of incidents whose own does not exist (any more).
 	Fallback string
-	// Observe, when set, is told of every call: its verb (create, get, update, delete), how long it took, and its error.
+	// Observe, when set, is called for every call: its verb (create, get, update, delete), how long it took, and its error.
 	Observe func(verb string, took time.Duration, err error)
-	// Skipped, when set, is told of every incident that an import cannot read, with the reason.
+	// Skipped, when set, is called for every incident that an import cannot read, with the reason.
 	Skipped func(incident string, err error)
 }
 
@@ -61,11 +61,11 @@ func New(o Options) *Projector {
 }
 
 // ErrNotAllowed is what Check wraps when the CRD is missing or the ServiceAccount may not do what it has to: nothing that
-// time alone would mend.
+// time alone would fix.
 var ErrNotAllowed = errors.New("incidents cannot be written")
 
-// Check tells whether incidents can be written in a namespace, or in all (empty): the CRD is there and the ServiceAccount may do what the projector does. Its
-// error says what is missing.
+// Check tells whether incidents can be written in a namespace, or in all (empty): the CRD is there and the ServiceAccount
+// may do what the projector does. Its error says what is missing.
 func (p *Projector) Check(ctx context.Context, namespace string) error {
 	where := "namespace " + namespace
 	if namespace == "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// maxObject is the most that an incident's JSON may be, in bytes. Lists give way until it fits; the counts stay.
+// maxObject is the most that an incident's JSON may be, in bytes. Lists are shortened until it fits; the counts stay.
 const maxObject = 256 << 10
 
 // objectOverhead is kept free of maxObject for what the server adds: metadata and managed fields.
@@ -80,7 +80,7 @@ func isStorm(o aggregator.Object) bool {
 	return o.Storm && (o.Total+o.Beyond > 1 || !o.StormAt.IsZero())
 }
 
-// quiet counts the alerts that are over because nothing was heard of them.
+// quiet counts the alerts that are over because they were not reported.
 func quiet(o aggregator.Object) int {
 	over := o.Total - o.Firing
 	if !o.Storm && o.Reason == v1alpha1.ReasonQuiet {

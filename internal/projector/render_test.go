@@ -19,7 +19,7 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 var start = time.Date(2026, 5, 1, 3, 0, 0, 0, time.UTC)
 

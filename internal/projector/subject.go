@@ -41,7 +41,7 @@ func nodeOf(s *aggregator.Snapshot, m aggregator.Member) string {
 	return s.Labels[subject.LabelNode]
 }
 
-// ofGroup is what the group's labels tell of all its alerts.
+// ofGroup is what the group's labels say about all its alerts.
 func ofGroup(s *aggregator.Snapshot) subject.About {
 	return subject.About{
 		Workload: s.Labels[subject.LabelWorkload], Node: s.Labels[subject.LabelNode], Namespace: s.Labels[subject.LabelNamespace],

@@ -48,7 +48,7 @@ func TestTheTypeOfAThresholdOfOne(t *testing.T) {
 	}
 }
 
-// Alerts that are over because nothing was heard of them are told apart from those that someone resolved.
+// Alerts that are over because they were not reported are told apart from those that someone resolved.
 func TestQuietAlertsAreCounted(t *testing.T) {
 	s, o := storm(9) // Every third of them is resolved.
 	o.Members[2].Quiet, o.Members[5].Quiet = true, true

@@ -118,7 +118,7 @@ func TestStormctl(t *testing.T) {
 
 	for _, args := range [][]string{{}, {storm.Name}} {
 		drawn := string(run(slices.Concat([]string{"tree", "--kubeconfig", kubeconfig, "-n", "stormfold"}, args)...))
-		require.Contains(t, drawn, storm.Name+"  Storm  Firing  critical  10 of 15 alerts firing\n")
+		require.Contains(t, drawn, storm.Name+"  Storm  Firing  critical\n├─ 10 of 15 alerts firing since ")
 		require.Contains(t, drawn, "● web-7\n")
 		require.Contains(t, drawn, "○ web-2\n")
 		require.Equal(t, len(args) == 0, bytes.Contains([]byte(drawn), []byte("alertname=CertificateExpires")))
