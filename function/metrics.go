@@ -139,7 +139,7 @@ func newMetrics() *metrics {
 	m.redisMemory = s.Gauge("redis_memory_used_bytes", "Memory that Redis uses, as of this pod's last sweep; on a Cluster of the master that is nearest to its limit. 0: Redis does not tell.").WithLabelValues()
 	m.redisLimit = s.Gauge("redis_memory_limit_bytes", "Its maxmemory. 0: it has none.").WithLabelValues()
 
-	m.periods = s.Counter("policy_periods_too_short_total", "Events whose sender speaks too rarely for a policy that took their alerts, by the policy's field that "+
+	m.periods = s.Counter("policy_periods_too_short_total", "Events whose sender notifies too rarely for a policy that took their alerts, by the policy's field that "+
 		"is too short. The log names the policy and the number to set.", meter.Of("field", periodFields...))
 	m.panics = s.Counter("panics_total", "Panics that were caught, each a fault of this program whose stack is in the log: in an event (answered 503), a fold, the "+
 		"writing of a group, an import, a sweep.", meter.Of("in", panicPlaces...))
