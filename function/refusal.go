@@ -34,8 +34,8 @@ func refusal(err error, reason handlers.Reason) error {
 // maxLogged is how much of an event's attributes a log line repeats, in bytes.
 const maxLogged = 256
 
-// logRefusal leaves a trace of every event that was not taken. One that no retry can help is a dead letter and is always
-// heard of. Those that were not even tried are counted, and come too fast for a line each.
+// logRefusal leaves a trace of every event that was not taken. One that no retry can help is a dead letter and always has a
+// warning. Those that were not even tried are counted, and come too fast for a line each.
 func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	reason := handlers.ReasonOf(err)
 	fields := aboutEvent(ctx, ev, zap.String("reason", string(reason)), zap.Error(err))

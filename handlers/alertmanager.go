@@ -125,7 +125,7 @@ func hashed(key string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// join is the fold's join for two words about one alert in the same event: resolved beats firing.
+// join is the fold's join for two updates of one alert in the same event: resolved beats firing.
 func join(a, b aggregator.Alert) aggregator.Alert {
 	switch {
 	case a.Status != b.Status && b.Status == aggregator.Resolved:

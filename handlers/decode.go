@@ -57,11 +57,11 @@ const (
 type Request struct {
 	Kind  Kind
 	Batch aggregator.Batch
-	// NotifiedAt is when the sender spoke, see notifiedAt; every alert of the batch has it too. Zero unless Kind is Alerts.
+	// NotifiedAt is when the sender notified, see notifiedAt; every alert of the batch has it too. Zero unless Kind is Alerts.
 	NotifiedAt time.Time
 	// LeftOut is what cannot be used of the event, by reason; the other alerts are in the batch.
 	LeftOut []LeftOut
-	// Periods are those in which the sender speaks, where the event tells.
+	// Periods are those in which the sender notifies, where the event says so.
 	Periods Periods
 }
 

@@ -11,7 +11,7 @@ import (
 // arrivalExtension is where Knative's brokers and channels write when an event arrived.
 const arrivalExtension = "knativearrivaltime"
 
-// notifiedAt is when the sender of an event spoke: the earlier of the event's time and its arrival at the first broker,
+// notifiedAt is when the sender of an event notified: the earlier of the event's time and its arrival at the first broker,
 // for both stay the same when the event is delivered again. Only an event with neither has the time of its receipt. It is
 // cut to the milliseconds in which the fold compares, and never moved towards any clock of ours.
 func notifiedAt(ev event.Event, receivedAt time.Time) (time.Time, *Invalid) {
@@ -35,7 +35,7 @@ func notifiedAt(ev event.Event, receivedAt time.Time) (time.Time, *Invalid) {
 	return at.UTC().Truncate(time.Millisecond), nil
 }
 
-// TooFarAhead is the refusal of an event from the future: its word would beat every later one about its alerts.
+// TooFarAhead is the refusal of an event from the future: its update would beat every later one of its alerts.
 func TooFarAhead(notifiedAt time.Time, ahead time.Duration) error {
 	return &Invalid{Field: "time", Problem: fmt.Sprintf("%s is %s ahead of the clock here",
 		notifiedAt.UTC().Format(time.RFC3339), ahead.Round(time.Second))}

@@ -7,7 +7,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// Periods are how often a sender speaks of a group of alerts; zero is not known. They are advice: nothing is folded otherwise because of
+// Periods are how often a sender notifies of a group of alerts; zero is not known. They are advice: nothing is folded otherwise because of
 // them.
 type Periods struct {
 	// GroupInterval is the least time between two notifications with news, RepeatInterval the time between two that say the same.

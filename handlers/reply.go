@@ -33,7 +33,7 @@ var replies = map[aggregator.TransitionType]struct {
 
 // Reply tells of the most important of the transitions that an event brought about: a storm before an opening before a
 // resolution, the first among equals. It is nil when there is nothing to tell. Source is ours; the time is that of the
-// word that caused it, and the id depends on incident, type and revision alone, so that the same news is the same event
+// update that caused it, and the id depends on incident, type and revision alone, so that the same news is the same event
 // whoever tells it. The trace that the incoming event belongs to goes on.
 func Reply(source string, in event.Event, notifiedAt time.Time, transitions []aggregator.Transition) *event.Event {
 	var told *aggregator.Transition
