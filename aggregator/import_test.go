@@ -280,3 +280,59 @@ func TestWhatWaitsIsJoined(t *testing.T) {
 	}
 	require.Equal(t, 15, alerts)
 }
+
+// A complete notification that was sent before a truncated one of the same group does not end the truncation, whatever else
+// has waited for an import.
+func TestALateCompleteNotificationAfterAnImport(t *testing.T) {
+	l := newLab(t, nil)
+	send := func(truncated bool, alerts ...Alert) Folded {
+		batch := Batch{Alerts: alerts, Truncated: truncated, GroupKey: "aa"}
+		folded, err := l.Fold(l.ctx, Split(config.Policies{List: []config.Policy{l.policy}}, batch),
+			func(Group) string { return "stormfold" })
+		require.NoError(t, err)
+		return folded[0]
+	}
+	late := l.pods(8, Firing)
+	l.fold(l.pods(8, Firing)...)
+	l.pass(time.Minute)
+	f := send(true, l.pods(8, Firing)...)
+	l.flush(f.Group, f.Token)
+	require.True(t, l.one(StateFiring).Truncated)
+
+	require.NoError(t, l.rdb.Del(l.ctx, l.keys.epoch(ShardOf(f.Group))).Err())
+	l.pass(time.Minute)
+	require.Equal(t, "waiting", l.fold(l.alert("web-8", Firing)).State)
+	l.imported()
+	send(false, late...)
+	l.pass(time.Minute)
+	l.flush(f.Group, "")
+	require.True(t, l.one(StateFiring).Truncated)
+}
+
+// What Redis decides about an imported incident is its own knowledge from then on.
+func TestAnImportedIncidentThatChanges(t *testing.T) {
+	for name, change := range map[string]func(*lab){
+		"a storm takes an alert": func(l *lab) { l.fold(l.alert("web-15", Firing)) },
+		"a storm resolves":       func(l *lab) { l.fold(l.pods(15, Resolved)...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, nil)
+			f := l.fold(l.pods(15, Firing)...)
+			l.flush(f.Group, f.Token)
+			storm := l.one(StateFiring).Name
+			require.NoError(t, l.rdb.FlushAll(l.ctx).Err())
+			l.reimport()
+			imported := func() bool {
+				v, err := l.read(l.ctx, f.Group, storm, nil)
+				require.NoError(t, err)
+				e, err := v.entry(storm)
+				require.NoError(t, err)
+				return e.Imported
+			}
+			require.True(t, imported())
+			l.pass(time.Minute)
+			change(l)
+			require.False(t, imported())
+		})
+	}
+}

@@ -54,7 +54,7 @@ else
   if not g.policy then create(g, policy, labels, overflow) end
 end
 
-local alerts, left, revision = {}, {}, g.revision
+local alerts, left, latest, revision = {}, {}, 0, g.revision
 for i = FIRST, #ARGV, FIELDS do
   local a = {fingerprint = ARGV[i], source = ARGV[i + 1], status = ARGV[i + 2], at = tonumber(ARGV[i + 3]),
     starts = tonumber(ARGV[i + 4]), ends = tonumber(ARGV[i + 5]), rest = ARGV[i + 6], slug = ARGV[i + 7],
@@ -65,6 +65,7 @@ for i = FIRST, #ARGV, FIELDS do
     left[#left + 1] = (i - FIRST) / FIELDS + 1
   else
     alerts[#alerts + 1] = a
+    latest = math.max(latest, a.at)
   end
 end
 g.truncated = string.find(notifications, '!', 1, true) ~= nil
@@ -86,11 +87,7 @@ g.notifications, g.opened, g.beyond, g.newly = notifications, {}, {}, 0
 age(g)
 -- Imported incidents, or a lower threshold, may make a storm before any alert does.
 if g.state == 'calm' and crowd(g) >= limits.threshold then promote(g) end
-local latest = 0
-for _, a in ipairs(alerts) do
-  latest = math.max(latest, a.at)
-  apply(g, a)
-end
+for _, a in ipairs(alerts) do apply(g, a) end
 if #alerts > 0 then set(g, {lastSeen = now}) end
 
 -- MAX_CUT is how many truncated groups of the sender are remembered. With more, the counts stay lower bounds.

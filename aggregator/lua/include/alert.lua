@@ -4,7 +4,7 @@
 
 local function reopen(g, e)
   e.state, e.reason, e.endedAt, e.common, e.reopened = 'Firing', nil, nil, nil, e.reopened + 1
-  e.reopenedAt, e.changedAt, e.lastSeen = g.now, g.now, g.now
+  e.reopenedAt, e.changedAt, e.lastSeen, e.imported = g.now, g.now, g.now, nil
 end
 
 local function record(g, a, r, status, mark, object)

@@ -48,7 +48,7 @@ end
 -- touch gives the storm's entry a new revision, one for all changes of a call. commit stores it.
 local function touch(g)
   if not g.touched then bump(g) end
-  g.touched, g.storm.revision, g.storm.changedAt = true, g.revision, g.now
+  g.touched, g.storm.revision, g.storm.changedAt, g.storm.imported = true, g.revision, g.now, nil
 end
 
 local function transition(g, kind, name, e)
@@ -67,7 +67,8 @@ local function object_name(g, slug, revision)
 end
 
 local function resolve(g, name, e, reason)
-  e.state, e.reason, e.endedAt, e.changedAt, e.revision = 'Resolved', reason, g.now, g.now, bump(g)
+  e.state, e.reason, e.endedAt, e.imported = 'Resolved', reason, g.now, nil
+  e.changedAt, e.revision = g.now, bump(g)
   store(g, name, e)
   transition(g, 'resolved', name, e)
 end
@@ -75,7 +76,7 @@ end
 -- absorb makes an incident a part of another.
 local function absorb(g, name, e, by)
   e.state, e.reason, e.absorbedBy, e.endedAt = 'Absorbed', nil, by, e.endedAt or g.now
-  e.changedAt, e.revision = g.now, bump(g)
+  e.changedAt, e.revision, e.imported = g.now, bump(g), nil
   store(g, name, e)
   transition(g, 'absorbed', name, e)
 end
