@@ -56,6 +56,9 @@ func newMerging(v view, text policyText) (*merging, error) {
 		}
 		m.entries[name] = e
 	}
+	if m.entries[m.group.object] == nil { // It has been lost, which import.lua will find, too.
+		m.group.state, m.group.object = groupCalm, ""
+	}
 	for identity, text := range v.records {
 		if text == "" {
 			continue

@@ -336,3 +336,33 @@ func TestAnImportedIncidentThatChanges(t *testing.T) {
 		})
 	}
 }
+
+// A storm without its entry is a part that Redis has lost, as a key is: the group comes back from Kubernetes.
+func TestAStormWithoutItsEntry(t *testing.T) {
+	for name, noticed := range map[string]func(*lab, Folded){
+		"noticed by a fold": func(l *lab, _ Folded) { require.Equal(t, "waiting", l.fold(l.pods(15, Firing)...).State) },
+		"noticed by a snapshot": func(l *lab, f Folded) {
+			_, err := l.Snapshot(l.ctx, f.Group, "", true)
+			require.ErrorIs(t, err, ErrNotImported)
+		},
+		"noticed by the import": func(l *lab, f Folded) {
+			require.NoError(t, l.rdb.Del(l.ctx, l.keys.epoch(ShardOf(f.Group))).Err())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, nil)
+			f := l.fold(l.pods(15, Firing)...)
+			l.flush(f.Group, f.Token)
+			storm := l.one(StateFiring).Name
+			require.NoError(t, l.rdb.HDel(l.ctx, l.keys.group(f.Group).objects, storm).Err())
+			l.pass(time.Minute)
+			noticed(l, f)
+			l.reimport()
+			l.pass(time.Minute)
+			f = l.fold(l.pods(16, Firing)...)
+			l.flush(f.Group, f.Token)
+			require.Equal(t, storm, l.one(StateFiring).Name)
+			require.Equal(t, 16, l.one(StateFiring).Total)
+		})
+	}
+}

@@ -61,7 +61,10 @@ local function load(k, id, now, limits)
   local flat = redis.call('HGETALL', k.hash)
   for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
   g.waits = redis.call('EXISTS', k.waiting) == 1
-  if key_count(k) ~= tonumber(g.keyCount or 0) or #flat == 0 and not g.waits and redis.call('ZSCORE', due, id) then
+  g.object = g.object or ''
+  g.storm = g.object ~= '' and get_entry(g, g.object) or nil
+  local lost = key_count(k) ~= tonumber(g.keyCount or 0) or g.object ~= '' and not g.storm
+  if lost or #flat == 0 and not g.waits and redis.call('ZSCORE', due, id) then
     account(g, 0, 0, 0, '')
     redis.call('UNLINK', k.hash, k.alerts, k.recent, k.objects, k.open, k.todo)
     redis.call('HSET', k.hash, 'reserved', 1) -- It still counts for maxGroups.
@@ -75,8 +78,7 @@ local function load(k, id, now, limits)
     if known.policy then create(g, known.policy, known.labels, known.overflow) end
     set(g, {parameters = known.parameters, settings = known.settings})
   end
-  g.state, g.object = g.state or 'calm', g.object or ''
-  g.storm = g.object ~= '' and get_entry(g, g.object) or nil
+  g.state = g.state or 'calm'
   g.limits = limits or g.parameters and cjson.decode(g.parameters)
   -- After Redis' clock was set back, times may lie ahead of it: none further than its interval from now.
   set(g, {lastSeen = math.min(g.lastSeen, now), lastFlush = math.min(g.lastFlush, now)})
