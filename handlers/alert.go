@@ -33,7 +33,7 @@ type rawAlert struct {
 	Fingerprint  json.RawMessage `json:"fingerprint"`
 }
 
-// read reads one alert. A label or an annotation that is no string has its JSON for a value.
+// read reads one alert. The value of a label or annotation that is not a string is its JSON.
 func (a *alert) read(data json.RawMessage) *Invalid {
 	if unmarshalStrict(data, a) {
 		return nil

@@ -209,7 +209,7 @@ func decodeOne(t *testing.T, data string) aggregator.Alert {
 }
 
 func TestFingerprints(t *testing.T) {
-	require.Equal(t, "0123456789abcdef", decodeOne(t, with("fingerprint", `"0123456789ABCDEF"`)).Fingerprint, "what the sender says")
+	require.Equal(t, "0123456789abcdef", decodeOne(t, with("fingerprint", `"0123456789ABCDEF"`)).Fingerprint, "the fingerprint that was sent")
 	plain := decodeOne(t, sound)
 	require.Len(t, plain.Fingerprint, 16)
 	empty := decodeOne(t, with("labels", `{"alertname":"A","pod":""}`))

@@ -2,8 +2,8 @@
 // events. It does no I/O and knows no clock; everything in it is a function of its arguments.
 //
 //	Decode   an event's alerts that can be used, cut to the limits, and what was left out; or an *Invalid that names the field
-//	Answer   400 for what no retry mends, 503 for the rest
-//	Reply    the event that tells of an incident opened, become a storm, or resolved
+//	Answer   400 where no retry can help, 503 otherwise
+//	Reply    the event about an incident that opened, became a storm, or resolved
 package handlers
 
 import (
@@ -23,7 +23,7 @@ import (
 const (
 	// TypeNotification carries the document of Alertmanager's webhook, version 4.
 	TypeNotification = "io.prometheus.alertmanager.notification.v1"
-	// TypeAlert carries one alert as it stands in that document's list.
+	// TypeAlert carries one alert as in that document's list.
 	TypeAlert = "io.prometheus.alertmanager.alert.v1"
 	// TypePing is a tick of a PingSource; what it carries is not looked at.
 	TypePing = "dev.knative.sources.ping"
@@ -47,7 +47,7 @@ type Kind int
 const (
 	// Alerts: the event has alerts to fold, in Request.Batch.
 	Alerts Kind = iota + 1
-	// Tick: the event asks to carry on what is due.
+	// Tick: the event asks to write what is due.
 	Tick
 	// Ignore: the event is fine and has nothing for us, like a Kubernetes Event of type Normal.
 	Ignore

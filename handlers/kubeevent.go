@@ -63,7 +63,7 @@ const (
 	warning = "Warning"
 	// labelEventType marks alerts that were made of Kubernetes Events: nobody resolves them.
 	labelEventType = "event_type"
-	// ownGroup is the API group of incidents. What is said about them must not become an incident.
+	// ownGroup is the API group of incidents. Events about them must not become an incident.
 	ownGroup = "stormfold.io/"
 )
 
@@ -110,8 +110,8 @@ func decodeKubeEvent(data []byte, at time.Time) (aggregator.Batch, *Invalid) {
 	return aggregator.Batch{Alerts: []aggregator.Alert{a}}, nil
 }
 
-// saidAt is when the Event last happened, at the latest when its CloudEvent came: a source that lists all Events anew tells
-// nothing new of them.
+// saidAt is when the Event last happened, at the latest when its CloudEvent came: a source that lists all Events again
+// reports nothing new.
 func (e *kubeEvent) saidAt(at time.Time) time.Time {
 	last := time.Time{}
 	for _, text := range []string{e.LastTimestamp, e.DeprecatedLastTimestamp, e.Series.LastObservedTime, e.EventTime} {
@@ -143,7 +143,7 @@ func (e *kubeEvent) labels(object kubeReference) map[string]string {
 }
 
 // startsAt is the first time that the Event has; newer reporters leave the first timestamp out, and some all but the
-// object's creation. What is no time is as good as absent.
+// object's creation. A value that is not a time counts as absent.
 func (e *kubeEvent) startsAt() string {
 	for _, text := range []string{e.FirstTimestamp, e.DeprecatedFirstTimestamp, e.EventTime, e.Metadata.CreationTimestamp} {
 		if parsed, invalid := parseTime("", text); invalid == nil && !parsed.IsZero() {

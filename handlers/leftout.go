@@ -7,7 +7,7 @@ type LeftOutReason string
 
 // The reasons for which an alert is left out while others of its event are taken.
 const (
-	LeftOutType     LeftOutReason = "type"     // It is no object.
+	LeftOutType     LeftOutReason = "type"     // It is not an object.
 	LeftOutEncoding LeftOutReason = "encoding" // It is not valid UTF-8.
 	LeftOutStatus   LeftOutReason = "status"   // It neither fires nor is resolved.
 	LeftOutLabels   LeftOutReason = "labels"   // It has none that can be used.

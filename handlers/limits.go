@@ -27,7 +27,7 @@ const (
 	MaxAnnotation = 4 << 10
 	// MaxGeneratorURL is the length in bytes to which a generator URL is cut.
 	MaxGeneratorURL = 2 << 10
-	// MaxDepth is how deep objects and lists may stand in each other, so that no JSON can exhaust the stack.
+	// MaxDepth is how deep objects and lists may be nested, so that no JSON can exhaust the stack.
 	MaxDepth = 64
 )
 

@@ -19,8 +19,8 @@ const (
 	TypeResolved = events.TypeResolved
 )
 
-// replies says which transitions are told, and which of them matters most when an event brought about several. An
-// incident that an alert reopened is told like one that was opened.
+// replies are the transitions that have a reply, and which of them matters most when an event caused several. A reopened
+// incident has the reply of one that opened.
 var replies = map[aggregator.TransitionType]struct {
 	eventType string
 	weight    int
@@ -31,7 +31,7 @@ var replies = map[aggregator.TransitionType]struct {
 	aggregator.Closed:   {TypeResolved, 1},
 }
 
-// Reply tells of the most important of the transitions that an event brought about: a storm before an opening before a
+// Reply reports the most important of the transitions that an event caused: a storm before an opening before a
 // resolution, the first among equals. It is nil when there is nothing to tell. Source is ours; the time is that of the
 // update that caused it, and the id depends on incident, type and revision alone, so that the same news is the same event
 // whoever tells it. The trace that the incoming event belongs to goes on.
@@ -62,7 +62,7 @@ func Reply(source string, in event.Event, notifiedAt time.Time, transitions []ag
 		Type:     string(told.Type), Policy: told.Policy, Group: told.Group, AlertName: told.AlertName, Revision: told.Revision,
 		Alerts: events.Counts{Total: told.Total, Firing: told.Firing}, Reason: told.Reason,
 	})
-	if err != nil { // Plain strings and numbers always marshal; a reply is best effort all the same.
+	if err != nil { // Plain strings and numbers always marshal; and a reply is best effort.
 		return nil
 	}
 	return &out

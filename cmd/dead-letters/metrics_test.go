@@ -36,7 +36,7 @@ func TestDocumentationHoldsTheTables(t *testing.T) {
 	assert.Equal(t, want, string(content), "go test ./cmd/dead-letters -update rewrites the table")
 }
 
-// Each letter counts by its code, whatever stands there, and each that is not one as well.
+// Each letter counts by its code, whatever the code is; so does each request that is not a letter.
 func TestLettersAreCounted(t *testing.T) {
 	m := newMetrics()
 	require.Empty(t, m.set.Check())

@@ -47,7 +47,7 @@ func TestWritesEventsAsLines(t *testing.T) {
 	require.Equal(t, again, out.String())
 }
 
-// TestLargeData: what is no JSON, or too large for a line, costs its data at most.
+// TestLargeData: an event whose data is not JSON, or too large for a line, loses at most its data.
 func TestLargeData(t *testing.T) {
 	for name, body := range map[string]string{"large": `"` + strings.Repeat("x", maxLine) + `"`, "no JSON": `{"a":`} {
 		var out bytes.Buffer

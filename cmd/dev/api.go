@@ -31,7 +31,7 @@ type watchEvent struct {
 	Object v1alpha1.Incident `json:"object"`
 }
 
-// newAPI is one without incidents. Changed is told of every change.
+// newAPI returns an API without incidents. It calls changed for every change.
 func newAPI(changed func(v1alpha1.Incident, bool)) *api {
 	a := &api{watchers: map[chan watchEvent]bool{}}
 	a.memory = &projector.Memory{Changed: func(i v1alpha1.Incident, deleted bool) {

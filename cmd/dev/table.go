@@ -31,7 +31,7 @@ type table struct {
 	// known are all incidents by their names, changed those since the last picture.
 	known   map[string]v1alpha1.Incident
 	changes []string
-	// headless: a picture stands between the head and the next line.
+	// headless: there is a tree between the head and the next line.
 	headless bool
 	draw     *time.Timer
 }

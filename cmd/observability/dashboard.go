@@ -24,7 +24,7 @@ type panel struct {
 	lines     []line
 }
 
-// line is an expression, in which NS stands for the namespace that is chosen, and what its series are called.
+// line is an expression, in which NS is replaced by the chosen namespace, and the legend of its series.
 type line struct{ expr, legend string }
 
 // row is a title, and the panels below it.

@@ -42,7 +42,7 @@ type seen struct {
 // names of metrics in an expression.
 var names = regexp.MustCompile(`\bstormfold_[a-z_]+|\bprocess_[a-z_]+`)
 
-// lint says what is wrong with a dashboard, a sentence each.
+// lint returns what is wrong with a dashboard, one sentence for each fault.
 func lint(raw []byte) (wrong []string, err error) {
 	var board struct {
 		Templating struct{ List []struct{ Name string } }

@@ -201,7 +201,7 @@ var (
 	policies = regexp.MustCompile(`(?ms)^  policies\.yaml: \|\n(?:    [^\n]*\n|\n)+`)
 )
 
-// withValues puts values in the place of what an installation chooses.
+// withValues replaces what an installation chooses by values.
 func withValues(m manifest) (string, error) {
 	text := strings.ReplaceAll(m.text, namespaceMark, "{{ .Release.Namespace }}")
 	text = anyImage.ReplaceAllString(text,

@@ -11,7 +11,7 @@ import (
 // variant is a text for the case that a condition holds.
 type variant struct{ when, text string }
 
-// edit puts lines in the place of those from from to to of the plain text, when a condition holds.
+// edit replaces the lines [from, to) of the plain text when a condition holds.
 type edit struct {
 	from, to int
 	lines    []string

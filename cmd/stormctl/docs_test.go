@@ -9,7 +9,7 @@ import (
 )
 
 // TestDocumentationShowsWhatIsPrinted runs the commands of docs/stormctl.md that need no server, and compares what they
-// print with what the page says they do; a line of three dots stands for the rest.
+// print with what the page says they do; a line of three dots matches the rest.
 func TestDocumentationShowsWhatIsPrinted(t *testing.T) {
 	t.Chdir("../..")
 	page, err := os.ReadFile("docs/stormctl.md")

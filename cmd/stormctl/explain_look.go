@@ -19,7 +19,7 @@ import (
 // redisTimeout ends each call of Redis.
 const redisTimeout = 3 * time.Second
 
-// groupStatus is how a group stands in Redis.
+// groupStatus is the state of a group in Redis.
 type groupStatus struct {
 	// Group is the id of the group that was looked at: the policy's overflow group when that has the alert.
 	Group    string `json:"group"`
@@ -74,7 +74,7 @@ type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
-// lookInRedis asks how the group stands, without a write.
+// lookInRedis reads the state of the group. It writes nothing.
 func lookInRedis(ctx context.Context, url, prefix string, group groupFacts, fingerprint string) (*groupStatus, error) {
 	settings := config.Settings{RedisURL: config.RedisURL(url), RedisTimeout: redisTimeout}
 	redis.SetLogger(silent{})

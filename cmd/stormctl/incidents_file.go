@@ -49,7 +49,7 @@ func appendIncidents(out []v1alpha1.Incident, document json.RawMessage) ([]v1alp
 		Items           []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(document, &head); err != nil {
-		return nil, errors.New("it holds something that is no object")
+		return nil, errors.New("it contains something that is not an object")
 	}
 	if strings.HasSuffix(head.Kind, "List") {
 		for n, item := range head.Items {

@@ -17,8 +17,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// What was recorded of a real Alertmanager is what replay reads, with the times at which it came; what is no webhook is
-// refused.
+// What was recorded of a real Alertmanager is what replay reads, with the times at which it came. A body that is not a
+// webhook is refused.
 func TestRecord(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "night.jsonl")
 	address := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))

@@ -100,7 +100,7 @@ func (r *redelivery) run(ctx context.Context, names []string) error {
 			break
 		}
 	}
-	fmt.Fprintf(r.err, "%s sent, %d refused for good, %d without their data, %s skipped that are no events.\n",
+	fmt.Fprintf(r.err, "%s sent, %d refused permanently, %d without their data, %s skipped that are not events.\n",
 		count(r.sent, "event"), r.refused, r.empty, count(r.skipped, "line"))
 	switch {
 	case err != nil:
@@ -160,7 +160,7 @@ func letter(line []byte) (event.Event, bool) {
 	}
 	for name := range ev.Extensions() {
 		if strings.HasPrefix(name, "knativeerror") {
-			ev.SetExtension(name, nil) // It tells of an attempt that is over.
+			ev.SetExtension(name, nil) // It is about an earlier attempt.
 		}
 	}
 	if arrived, err := types.ToTime(ev.Extensions()["knativearrivaltime"]); err == nil && ev.Time().IsZero() {
@@ -174,7 +174,7 @@ func dropped(ev event.Event) bool {
 	return marked
 }
 
-// deliver sends an event until it is taken, refused for good, or no patience is left.
+// deliver sends an event until it is taken, refused permanently, or no patience is left.
 func (r *redelivery) deliver(ctx context.Context, where string, ev event.Event) error {
 	deadline := time.Now().Add(r.patience)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
@@ -185,7 +185,7 @@ func (r *redelivery) deliver(ctx context.Context, where string, ev event.Event) 
 			return nil
 		case err == nil && (status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge):
 			r.refused++
-			fmt.Fprintf(r.err, "%s: event %s is refused for good: %s\n", where, ev.ID(), said)
+			fmt.Fprintf(r.err, "%s: event %s is refused permanently: %s\n", where, ev.ID(), said)
 			return nil
 		case err == nil:
 			err = fmt.Errorf("the answer is %d: %s", status, said)

@@ -74,7 +74,7 @@ func TestRedeliver(t *testing.T) {
 	) + "\n{\"level\":\"info\"}\n"
 	got := call(t, log, "redeliver", "--to", taker.URL, "-")
 	require.Equal(t, exitOK, got.code, got.err)
-	require.Equal(t, "2 events sent, 0 refused for good, 0 without their data, 3 lines skipped that are no events.\n",
+	require.Equal(t, "2 events sent, 0 refused permanently, 0 without their data, 3 lines skipped that are not events.\n",
 		got.err)
 	require.Empty(t, got.out)
 	require.Len(t, taker.seen, 4, "two attempts that failed, and two that did not")
@@ -94,9 +94,9 @@ func TestRedeliver(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(letterLine("bad", "")+"\n"+dropped+"\n"+letterLine("3", "")), 0o600))
 	got = call(t, "", "redeliver", "--to", taker.URL, file)
 	require.Equal(t, exitError, got.code)
-	require.Equal(t, file+":1: event bad is refused for good: said of bad\n"+
+	require.Equal(t, file+":1: event bad is refused permanently: said of bad\n"+
 		file+":2: event large was too large for the log, which has not its data\n"+
-		"1 event sent, 1 refused for good, 1 without their data, 0 lines skipped that are no events.\n"+
+		"1 event sent, 1 refused permanently, 1 without their data, 0 lines skipped that are not events.\n"+
 		"kubectl stormfold: 2 events not taken\n", got.err)
 }
 

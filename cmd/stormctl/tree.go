@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/human"
 	"github.com/stormfold/stormfold/internal/tree"
 )
 
@@ -203,13 +204,8 @@ func choose(all []v1alpha1.Incident, names []string) ([]v1alpha1.Incident, error
 
 // byWeight puts firing incidents first, storms before others, and then the oldest.
 func byWeight(a, b v1alpha1.Incident) int {
-	rank := func(i v1alpha1.Incident) int {
-		if i.Status.State == v1alpha1.StateFiring {
-			return 0
-		}
-		return 1
-	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), -cmp.Compare(a.Status.Type, b.Status.Type),
+	fires := func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateFiring }
+	return cmp.Or(human.TrueFirst(fires(a), fires(b)), -cmp.Compare(a.Status.Type, b.Status.Type),
 		since(a.Status.StartedAt).Compare(since(b.Status.StartedAt)), cmp.Compare(a.Name, b.Name))
 }
 

@@ -51,7 +51,7 @@ func TestTreeOfSomethingElse(t *testing.T) {
 		"kind: Pod": `standard input: kind: "Pod" is not Incident`,
 		"kind: List\nitems: [{kind: Incident}, {kind: Pod}]": `standard input: items[1]: kind: "Pod" is not Incident`,
 		"kind: Incident\nstatus: {alerts: 3}":                `standard input: it is not an Incident: `,
-		"- 1":                                                `standard input: it holds something that is no object`,
+		"- 1":                                                `standard input: it contains something that is not an object`,
 		"a: [":                                               `standard input: it is neither YAML nor JSON: `,
 	} {
 		got := call(t, in, "tree", "-f", "-")

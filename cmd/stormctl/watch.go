@@ -18,7 +18,7 @@ import (
 const (
 	// settleTime is how long changes are gathered before they are shown.
 	settleTime = 200 * time.Millisecond
-	// ageTime is how often a terminal is drawn anew, so that ages are right.
+	// ageTime is how often a terminal is drawn again, so that ages are right.
 	ageTime = time.Second
 	// againTime is between two tries to reach a cluster.
 	againTime = 2 * time.Second

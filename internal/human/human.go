@@ -69,3 +69,15 @@ func Before(what, text string) string {
 	}
 	return what + text
 }
+
+// TrueFirst orders what is true, the firing ones for example, before what is not.
+func TrueFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	default:
+		return 1
+	}
+}

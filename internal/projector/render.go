@@ -10,6 +10,7 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/human"
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
@@ -157,24 +158,13 @@ func resources(members []aggregator.Member) []v1alpha1.Resource {
 func compareResources(a, b v1alpha1.Resource) int {
 	switch {
 	case a.Firing != b.Firing:
-		return firingFirst(a.Firing, b.Firing)
+		return human.TrueFirst(a.Firing, b.Firing)
 	case a.Kind != b.Kind:
 		return cmp.Compare(a.Kind, b.Kind)
 	case a.Namespace != b.Namespace:
 		return cmp.Compare(a.Namespace, b.Namespace)
 	}
 	return cmp.Compare(a.Name, b.Name)
-}
-
-func firingFirst(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return -1
-	default:
-		return 1
-	}
 }
 
 // hotspots are the values of the policy's breakdown labels that most alerts have, but for those that all alerts share.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/human"
 )
 
 // Version is that of the JSON of tree. Fields may be added under the same.
@@ -95,7 +96,7 @@ func Of(i v1alpha1.Incident, all []v1alpha1.Incident) Incident {
 func grouped(resources []v1alpha1.Resource) []InNamespace {
 	sorted := slices.SortedFunc(slices.Values(resources), func(a, b v1alpha1.Resource) int {
 		return cmp.Or(
-			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), first(a.Firing, b.Firing), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), human.TrueFirst(a.Firing, b.Firing), cmp.Compare(a.Name, b.Name),
 		)
 	})
 	out := []InNamespace{}
@@ -111,16 +112,4 @@ func grouped(resources []v1alpha1.Resource) []InNamespace {
 		of.Resources = append(of.Resources, Named{r.Name, r.Firing})
 	}
 	return out
-}
-
-// first puts what is true before what is not.
-func first(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return -1
-	default:
-		return 1
-	}
 }

@@ -102,7 +102,7 @@ func (n *node) startIngress(ctx context.Context) error {
 	return nil
 }
 
-// update takes over the routes of all Ingresses, and tells of each that it is ready.
+// update takes over the routes of all Ingresses, and marks each as ready.
 func (i *ingress) update(ctx context.Context, all []any) {
 	routes := map[string][]split{}
 	for _, object := range all {

@@ -112,7 +112,7 @@ func setUpMachine(dir string) error {
 			return err
 		}
 		if err := syscall.Mount(file, "/proc/sys/"+name, "", syscall.MS_BIND, ""); err != nil {
-			return fmt.Errorf("put a file in the place of %s: %w", name, err)
+			return fmt.Errorf("replace %s by a file: %w", name, err)
 		}
 	}
 	for _, args := range []string{

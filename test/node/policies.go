@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// policies enforces the cluster's NetworkPolicies by a table of nft, written anew whenever it changes.
+// policies enforces the cluster's NetworkPolicies by a table of nft, written again whenever it changes.
 //
 // What the node itself sends (kubelet's probes, the ingress, the API server) is not filtered, as in most implementations; what pods
 // send to the node is. The node's port 53 counts as a pod of kube-system, since CoreDNS runs there as a process.

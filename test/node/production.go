@@ -28,8 +28,8 @@ patches:
     - {op: replace, path: /spec/template/spec/containers/0/resources/requests, value: {cpu: 5m, memory: 32Mi}}
 `
 
-// funcService puts the Service that `func deploy` makes in the place of that of deploy/function. Without a registry func cannot build:
-// it is told an image, and the Service gets the one that the node has.
+// funcService replaces the Service of deploy/function by the one that `func deploy` makes. Without a registry func cannot build:
+// it is given an image, and the Service gets the one that the node has.
 func funcService(ctx context.Context, n *node) (string, error) {
 	if _, err := n.kubectl(ctx, "--namespace", namespace, "delete", "ksvc/stormfold"); err != nil {
 		return "", err

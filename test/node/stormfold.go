@@ -140,7 +140,7 @@ func (n *node) startClient(ctx context.Context) error {
 	return nil
 }
 
-// webhook sends the document of Alertmanager's webhook with so many alerts about pods of one workload.
+// webhook sends the document of Alertmanager's webhook with this number of alerts about pods of one workload.
 func (n *node) webhook(ctx context.Context, alertname string, alerts int, firing bool, began time.Time) error {
 	status, ended := "firing", time.Time{}
 	if !firing {

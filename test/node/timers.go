@@ -75,7 +75,7 @@ func trailingFlush(ctx context.Context, n *node) (string, error) {
 	return "20 alerts in the incident while no pod runs", n.await(ctx, l.name, "Firing 20")
 }
 
-// endByTick: a storm of which nothing is heard ends by time alone; the tick starts the pod that writes it.
+// endByTick: a storm whose alerts are no longer reported ends by time alone; the tick starts the pod that writes it.
 func endByTick(ctx context.Context, n *node) (string, error) {
 	if err := n.tick(ctx, "* * * * *"); err != nil {
 		return "", err

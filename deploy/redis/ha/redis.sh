@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the configuration of this server and starts it. Its role stands in the file of last time, where the Sentinels had it
-# rewritten; on the very first start, the first server is the master of the others.
+# Writes the configuration of this server and starts it. Its role is in the file of its last run, which
+# the Sentinels have had rewritten. On the very first start, the first server is the master of the others.
 #
 # HOST and PORT are this server's, FIRST and FIRST_PORT the first server's, CONF and DATA directories, and BIND the addresses
 # to listen on, all of them when it is not set.
