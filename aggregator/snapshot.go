@@ -59,8 +59,15 @@ type Object struct {
 	CommonLabels          map[string]string
 	// Facts of the alert that opened it.
 	Facts Facts
-	// Members are its alerts, in no order.
+	// Members are its alerts, in no order. An outage has none.
 	Members []Member
+	// PartOf is the name of the outage that it is part of, empty for a root.
+	PartOf string
+	// Labels are those that all its alerts that have them agree on, as outages are grouped by them. Those of look-ups
+	// are among them.
+	Labels map[string]string
+	// Outage is set for the object of an outage. Total and Firing count its incidents.
+	Outage *Outage
 }
 
 // Busy is returned by Snapshot when another pod has the lease or the group's flush interval is not over, with the time

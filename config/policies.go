@@ -23,6 +23,8 @@ const (
 type Policies struct {
 	// List is the policies in order, of which the last one takes every alert.
 	List []Policy
+	// Outages are the outage policies in order: an incident is part of the first whose outage it belongs to.
+	Outages []Outage
 	// Subjects say what alerts are about, in front of the built-in rules.
 	Subjects subject.Rules
 }

@@ -1,0 +1,58 @@
+package config
+
+import (
+	"time"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
+)
+
+// Outage is an outage policy: which incidents are folded into one outage. The table in outage_fields.go holds the
+// defaults and bounds.
+type Outage struct {
+	// Name is a DNS label, unique among the outage policies. It is part of the identity of the groups.
+	Name string
+	// Rank is its place in the list, from 0.
+	Rank int
+	// Matchers are what an incident's labels must all fulfil.
+	Matchers labels.Matchers
+	// GroupBy are the labels that the incidents of an outage share. An incident without one of them, other than
+	// cluster, belongs to no outage of the policy.
+	GroupBy []string
+	// Threshold is how many incidents that began within Window make an outage; with Distinct, how many values of that
+	// label; with Distinct and Cause, among the causes.
+	Threshold int
+	Distinct  string
+	Window    time.Duration
+	// Cause are the matchers of what explains the other members: a member is a cause if one of its alerts, or the
+	// incident itself, fulfils all of them. With Cause there is an outage only while a cause is among its members.
+	Cause labels.Matchers
+	// Cooldown is how long after its end an outage is reopened. Retention is how long an ended one stays.
+	Cooldown, Retention time.Duration
+	// Hold delays the first write, Flush bounds how often an outage is written.
+	Hold  time.Duration
+	Flush Flush
+	// MaxIncidents is how many incidents of a group are tracked, MaxListed how many an outage lists.
+	MaxIncidents, MaxListed int
+}
+
+// Matches tells whether an incident with these labels may be part of an outage of the policy.
+func (o *Outage) Matches(values map[string]string) bool {
+	for _, name := range o.GroupBy {
+		if values[name] == "" && name != "cluster" {
+			return false
+		}
+	}
+	return matchAll(o.Matchers, func(name string) string { return values[name] })
+}
+
+// Causes tells whether what has these labels is a cause for the policy.
+func (o *Outage) Causes(value func(name string) string) bool { return len(o.Cause) > 0 && matchAll(o.Cause, value) }
+
+func matchAll(matchers labels.Matchers, value func(name string) string) bool {
+	for _, m := range matchers {
+		if !m.Matches(value(m.Name)) {
+			return false
+		}
+	}
+	return true
+}
