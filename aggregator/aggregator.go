@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/stormfold/stormfold/config"
 )
 
 // Options say how an Aggregator works.
@@ -40,6 +42,12 @@ type Options struct {
 	Resync time.Duration
 	// Clock replaces Redis' own clock, for tests and replays. Nil: Redis' clock, the only one that all pods share.
 	Clock func() time.Time
+	// Outages are the outage policies in force. Nil: there are none.
+	Outages func() []config.Outage
+	// Namespace is where the objects of outages are written.
+	Namespace string
+	// Woken, when set, is called for a group of which another one has made work, with the time at which it is due.
+	Woken func(group string, due time.Time)
 	// Embedded is for an in-process Redis for trials: it knows neither script flags nor a version.
 	Embedded bool
 }
@@ -61,11 +69,23 @@ type Aggregator struct {
 	// offset is Redis' clock less ours, in ms, as last seen.
 	offset atomic.Int64
 	clocks clocks
+	// outagePolicies, namespace and woken are those of the Options.
+	outagePolicies func() []config.Outage
+	namespace      string
+	woken          func(group string, due time.Time)
+	labelNames     labelNames
 }
 
 // New makes an Aggregator. It does not speak to Redis yet.
 func New(o Options) *Aggregator {
+	if o.Outages == nil {
+		o.Outages = func() []config.Outage { return nil }
+	}
+	if o.Woken == nil {
+		o.Woken = func(string, time.Time) {}
+	}
 	return &Aggregator{
+		outagePolicies: o.Outages, namespace: o.Namespace, woken: o.Woken,
 		rdb: o.Redis, keys: newKeyspace(o.Prefix), scripts: newScripts(!o.Embedded), lease: o.Lease, resync: o.Resync,
 		clock: o.Clock, plain: o.Embedded, replicas: o.Replicas, replicaTimeout: o.ReplicaTimeout,
 		clocks: clocks{started: time.Now()},

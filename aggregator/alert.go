@@ -37,6 +37,11 @@ type Alert struct {
 	GeneratorURL string
 	// Reading is what the labels say. Split sets it; nil is what the built-in rules read.
 	Reading *subject.Reading
+	// Lookups are labels that the source found in Kubernetes: node, zone and owner. They decide neither on the identity
+	// nor on the group.
+	Lookups map[string]string
+
+	traits []string // What outages use of its labels; Fold sets it.
 }
 
 // reading is what the labels say.

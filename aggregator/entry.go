@@ -38,6 +38,9 @@ type entry struct {
 	// Generation of a storm's records. Firing records of generations from Since on are members, too.
 	Generation int64 `json:"generation,omitempty"`
 	Since      int64 `json:"since,omitempty"`
+	// Parent is the outage that the incident is part of, Up what its outages were told last.
+	Parent *parent `json:"parent,omitempty"`
+	Up     *up     `json:"up,omitempty"`
 	// Imported: all that is known of it comes from Kubernetes. Incomplete: not even its status was there.
 	// Loading: not all of its alerts have been imported yet.
 	Imported   bool `json:"imported,omitempty"`
@@ -57,8 +60,9 @@ const (
 
 // The types of an incident, as its object shows them.
 const (
-	typeAlert = "Alert"
-	typeStorm = "Storm"
+	typeAlert  = "Alert"
+	typeStorm  = "Storm"
+	typeOutage = "Outage"
 )
 
 func (e *entry) storm() bool { return e.Type == typeStorm }

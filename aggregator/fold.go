@@ -255,7 +255,9 @@ func (a *Aggregator) newCall(head foldHead, policy policyText, ids []string, g G
 	}
 	args := make([]any, 0, 3+9*len(g.Alerts))
 	args = append(args, text, policy.limits, policy.settings)
+	outages, names := a.outages()
 	for _, alert := range g.Alerts {
+		alert.traits = traitsOf(alert, outages, names)
 		args = append(args, reportOf(alert, g.Policy.Breakdown, whole)...)
 	}
 	return call{shard: ShardOf(head.Group), keys: a.keys.script(ids...), args: args, token: head.Token}, nil

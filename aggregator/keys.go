@@ -90,6 +90,13 @@ func (k keyspace) script(ids ...string) []string {
 	return keys
 }
 
+// outage is the keys of a script that works on a group of an outage policy, in the order that outage.lua documents.
+func (k keyspace) outage(id string) []string {
+	shard := ShardOf(id)
+	o := k.shard(shard) + "o:" + id
+	return []string{k.due(shard), k.epoch(shard), o, o + ":parts"}
+}
+
 // Keys are the keys of a group in the Redis of an installation with that prefix, and the index of its shard that says
 // when the group is due.
 func Keys(prefix, group string) []string {

@@ -34,20 +34,48 @@ const (
 // Part is an incident as the outages that it may be part of know it.
 type Part struct {
 	// Name and Namespace are the object's, Group is its group.
-	Name, Namespace, Group string
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Group     string `json:"group"`
 	// Type is Alert, Storm or Outage.
-	Type   string
-	Firing bool
+	Type   string `json:"type"`
+	Firing bool   `json:"firing,omitempty"`
 	// StartsAt is the earliest start of its alerts, EndedAt is zero while it fires.
-	StartsAt, EndedAt time.Time
-	Severity          string
-	Subject           subject.Resource
+	StartsAt time.Time        `json:"startsAt"`
+	EndedAt  time.Time        `json:"endedAt,omitzero"`
+	Severity string           `json:"severity,omitempty"`
+	Subject  subject.Resource `json:"subject,omitzero"`
 	// AlertName is empty when its alerts have different names.
-	AlertName string
+	AlertName string `json:"alertName,omitempty"`
 	// Alerts and AlertsFiring count its alerts; of an outage, those of its members.
-	Alerts, AlertsFiring int
+	Alerts       int `json:"alerts"`
+	AlertsFiring int `json:"alertsFiring,omitempty"`
 	// Labels are those that all its alerts that have them agree on.
-	Labels map[string]string
+	Labels map[string]string `json:"labels"`
 	// Cause: it explains the other members.
-	Cause bool
+	Cause bool `json:"cause,omitempty"`
+}
+
+// report is what an outage's group remembers of an incident.
+type report struct {
+	Part
+	// Revision is the incident's. Imported parts have 0, so that any report is newer.
+	Revision int64 `json:"-"`
+	// Parent is the outage of another policy that the incident is part of, nil for none.
+	Parent *parent `json:"parent,omitempty"`
+	// Gone: it is no longer part of the group.
+	Gone bool `json:"-"`
+}
+
+// parent is the outage that an incident is part of: its group, the rank of its policy, and its name.
+type parent struct {
+	Group string `json:"group"`
+	Rank  int    `json:"rank"`
+	Name  string `json:"name"`
+}
+
+// up is what an incident has told the groups of outage policies, so that it can tell them when it belongs elsewhere.
+type up struct {
+	Groups []string          `json:"groups"`
+	Labels map[string]string `json:"labels,omitempty"`
 }

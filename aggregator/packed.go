@@ -82,8 +82,13 @@ func memberOf(fingerprint, text string, since, generation int64) (Member, bool, 
 		m.Severity = rest[0]
 		m.Resource = subject.Resource{Kind: rest[1], Namespace: rest[2], Name: rest[3]}
 		for _, pair := range rest[4:] {
+			pair, isTrait := strings.CutPrefix(pair, traitMark)
 			if name, value, ok := strings.Cut(pair, "="); ok {
-				m.Breakdown = append(m.Breakdown, Label{name, value})
+				if isTrait {
+					m.Traits = append(m.Traits, Label{name, value})
+				} else {
+					m.Breakdown = append(m.Breakdown, Label{name, value})
+				}
 			}
 		}
 	}

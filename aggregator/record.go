@@ -37,6 +37,8 @@ type Member struct {
 	Resource subject.Resource
 	// Breakdown are the policy's breakdown labels that the alert has, but for those that Severity and Resource tell.
 	Breakdown []Label
+	// Traits are its labels for outages, but for those that Severity and Resource tell.
+	Traits []Label
 }
 
 // Facts are what an incident shows of the alert that opened it.
@@ -49,6 +51,8 @@ type Facts struct {
 	Resource subject.Resource `json:"resource,omitzero"`
 	Workload string           `json:"workload,omitempty"`
 	Node     string           `json:"node,omitempty"`
+	// Traits are the alert's labels for outages, as name=value.
+	Traits []string `json:"traits,omitempty"`
 }
 
 // reading is what the labels said, or say, where that was not remembered.
@@ -79,6 +83,9 @@ func recordRest(alert Alert, breakdown []string) string {
 	parts := []string{clip(alert.Labels["severity"], maxSeverity), r.Kind, r.Namespace, r.Name}
 	for _, l := range breakdownOf(reading, breakdown) {
 		parts = append(parts, clip(l.Name+"="+l.Value, maxName))
+	}
+	for _, t := range alert.traits {
+		parts = append(parts, traitMark+t)
 	}
 	return strings.Join(parts, sep)
 }
@@ -118,7 +125,7 @@ func (f Facts) member(fingerprint string, firing bool, breakdown []string) Membe
 		Severity: clip(
 			f.Labels["severity"],
 			maxSeverity,
-		), Resource: clippedResource(r.Subject), Breakdown: breakdownOf(&r, breakdown),
+		), Resource: clippedResource(r.Subject), Breakdown: breakdownOf(&r, breakdown), Traits: traitLabels(f.Traits),
 	}
 }
 
@@ -173,6 +180,17 @@ func factsOf(alert Alert) string {
 	if reading.Node != "" {
 		b = appendMember(b, 1, "node", clip(reading.Node, maxName))
 	}
+	for i, t := range alert.traits {
+		if i == 0 {
+			b = append(b, `,"traits":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendString(b, t)
+	}
+	if len(alert.traits) > 0 {
+		b = append(b, ']')
+	}
 	return string(append(b, '}'))
 }
 
@@ -207,6 +225,7 @@ func facts(alert Alert) Facts {
 		Labels: clipLabels(alert.Labels), Annotations: map[string]string{},
 		GeneratorURL: clip(alert.GeneratorURL, maxValue), StartsAt: alert.StartsAt.Unix(),
 		Resource: clippedResource(r.Subject), Workload: clip(r.Workload, maxName), Node: clip(r.Node, maxName),
+		Traits: alert.traits,
 	}
 	for _, name := range annotations {
 		if value := alert.Annotations[name]; value != "" {

@@ -15,6 +15,8 @@ var luaFiles embed.FS
 // scripts are the programs that work on a group, each a file of lua/.
 type scripts struct {
 	fold, snapshot, settle, sweep, importing, lease, read *redis.Script
+	// Those of the groups of outage policies.
+	report, take, save, tell, adopt *redis.Script
 }
 
 // newScripts puts the programs together. Without flags they lack the first line, by which Redis 7 knows what a script
@@ -31,12 +33,15 @@ func newScripts(flags bool) scripts {
 	return scripts{
 		fold: build("fold"), snapshot: build("snapshot"), settle: build("settle"), sweep: build("sweep"),
 		importing: build("import"), lease: build("lease"), read: build("read"),
+		report: build("report"), take: build("take"), save: build("save"), tell: build("tell"), adopt: build("adopt"),
 	}
 }
 
 // all are the scripts that the function loads at its start.
 func (s scripts) all() []*redis.Script {
-	return []*redis.Script{s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease, s.read}
+	return []*redis.Script{
+		s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease, s.read, s.report, s.take, s.save, s.tell, s.adopt,
+	}
 }
 
 // include is a line of a script that asks for a file of lua/include.

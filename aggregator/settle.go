@@ -25,9 +25,15 @@ func (a *Aggregator) Settle(
 	confirmed []Confirmed,
 	delay time.Duration,
 ) (time.Time, error) {
+	if err := a.report(ctx, s, confirmed); err != nil {
+		return time.Time{}, err
+	}
+	if s.outage != nil {
+		return a.settleOutage(ctx, s, confirmed, delay)
+	}
 	args := []any{a.scriptTime(), s.Token, delay.Milliseconds(), s.Group}
 	for _, c := range confirmed {
-		args = append(args, c.Name, c.Revision, c.ResourceVersion, c.Namespace)
+		args = append(args, c.Name, c.Revision, c.ResourceVersion, c.Namespace, s.reported(c.Name))
 	}
 	reply, err := a.scripts.settle.Run(ctx, a.rdb, a.keys.script(s.Group), args...).Result()
 	if err != nil {

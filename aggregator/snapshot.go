@@ -33,6 +33,8 @@ type Snapshot struct {
 	MaxListed  int
 	Breakdown  []string
 	Severities config.Severities
+
+	outage *takenOutage // Set for a group of an outage policy.
 }
 
 // Object is one incident as it should stand in Kubernetes.
@@ -68,6 +70,10 @@ type Object struct {
 	Labels map[string]string
 	// Outage is set for the object of an outage. Total and Firing count its incidents.
 	Outage *Outage
+
+	parent   *parent
+	up       *up // What outages were told last, and what they were told now.
+	reported *up
 }
 
 // Busy is returned by Snapshot when another pod has the lease or the group's flush interval is not over, with the time
@@ -92,6 +98,9 @@ func (a *Aggregator) Snapshot(ctx context.Context, group, token string, now bool
 	if token == "" {
 		token = uuid.NewString()
 	}
+	if IsOutage(group) {
+		return a.snapshotOutage(ctx, group, token, now)
+	}
 	reply, err := a.scripts.snapshot.Run(ctx, a.rdb, a.keys.script(group),
 		a.scriptTime(), token, a.lease.Milliseconds(), group, flag(now)).Result()
 	if err != nil {
@@ -105,6 +114,7 @@ func (a *Aggregator) Snapshot(ctx context.Context, group, token string, now bool
 		if err := a.addMembers(ctx, &s.Objects[i], page[i], a.keys.group(group)); err != nil {
 			return nil, fmt.Errorf("reading the alerts of group %s: %w", group, classify(err))
 		}
+		a.label(s, &s.Objects[i])
 	}
 	return s, nil
 }
@@ -239,6 +249,10 @@ func decodeObject(item any) (Object, members, error) {
 	o.OpenedAt, o.StormAt, o.EndedAt = msTime(e.OpenedAt), msTime(e.StormAt), msTime(e.EndedAt)
 	o.ReopenedAt, o.ChangedAt = msTime(e.ReopenedAt), msTime(e.ChangedAt)
 	o.Total, o.Firing, o.Beyond, o.Truncated = e.Total, e.Firing, e.Beyond, e.Truncated
+	o.parent, o.up = e.Parent, e.Up
+	if e.Parent != nil {
+		o.PartOf = e.Parent.Name
+	}
 	o.CommonLabels = o.Facts.Labels
 	if o.Storm {
 		o.CommonLabels = nil

@@ -41,7 +41,15 @@ type pod struct {
 func newPod(ctx context.Context, o Options, embedded bool, now time.Time) (*pod, error) {
 	p := &pod{tally: newTally(), policies: o.Policies, now: now}
 	clock := func() time.Time { return p.now }
-	p.aggregator = aggregator.New(aggregator.Options{Redis: o.Redis, Lease: lease, Clock: clock, Embedded: embedded})
+	p.aggregator = aggregator.New(aggregator.Options{
+		Redis: o.Redis, Lease: lease, Clock: clock, Embedded: embedded, Namespace: namespace,
+		Outages: func() []config.Outage { return o.Policies.Outages },
+		Woken: func(group string, due time.Time) {
+			if shard := aggregator.ShardOf(group); p.due[shard].IsZero() || due.Before(p.due[shard]) {
+				p.due[shard] = due
+			}
+		},
+	})
 	p.ledger = newLedger(clock)
 	if o.Changed != nil {
 		p.ledger.Changed = func(incident v1alpha1.Incident, deleted bool) { o.Changed(p.now, incident, deleted) }
