@@ -1,5 +1,5 @@
-// Package stormfold is the function as the func tooling sees it: it looks for New, and for nothing else, in the Go files
-// of the module's root. The program begins in package function.
+// Package stormfold is the function as the func tooling sees it: it looks for New, and for nothing else, in the Go
+// files of the module's root. The program begins in package function.
 package stormfold
 
 import "github.com/stormfold/stormfold/function"

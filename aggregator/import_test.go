@@ -281,8 +281,8 @@ func TestWhatWaitsIsJoined(t *testing.T) {
 	require.Equal(t, 15, alerts)
 }
 
-// A complete notification that was sent before a truncated one of the same group does not end the truncation, whatever else
-// has waited for an import.
+// A complete notification that was sent before a truncated one of the same group does not end the truncation, whatever
+// else has waited for an import.
 func TestALateCompleteNotificationAfterAnImport(t *testing.T) {
 	l := newLab(t, nil)
 	send := func(truncated bool, alerts ...Alert) Folded {

@@ -261,7 +261,8 @@ func (g *outageGroup) tells() map[string]string {
 		for _, member := range e.Members {
 			told := g.state.Told[member]
 			switch {
-			case e.State == StateFiring && e.Confirmed > 0, e.State == StateResolved && e.Reason != reasonBelowThreshold && told == name:
+			case e.State == StateFiring && e.Confirmed > 0,
+				e.State == StateResolved && e.Reason != reasonBelowThreshold && told == name:
 				want[member] = name
 			case e.State == StateFiring && want[member] == "" && told != "":
 				want[member] = told // Until the next one is there.

@@ -108,7 +108,14 @@ func (a *Aggregator) above(s *Snapshot, p *config.Outage, outages []config.Outag
 	return own >= 0 && own < p.Rank
 }
 
-func (a *Aggregator) reportCall(group string, p *config.Outage, labels string, o *Object, start time.Time, facts string) call {
+func (a *Aggregator) reportCall(
+	group string,
+	p *config.Outage,
+	labels string,
+	o *Object,
+	start time.Time,
+	facts string,
+) call {
 	name, most := "", 0
 	if p != nil {
 		name, most = p.Name, p.MaxIncidents

@@ -9,9 +9,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// With returns the policies with one field of one of them changed, as in "default.threshold=10": the policy's name, the field
-// as PolicyFields names it, and a value in YAML. The policies themselves do not change. Name and
-// matchers cannot be changed that way: they identify the policy. The error is one sentence.
+// With returns the policies with one field of one of them changed, as in "default.threshold=10": the policy's name, the
+// field as PolicyFields names it, and a value in YAML. The policies themselves do not change. Name and matchers cannot
+// be changed that way: they identify the policy. The error is one sentence.
 func (p Policies) With(change string) (Policies, error) {
 	path, text, found := strings.Cut(change, "=")
 	name, key, dotted := strings.Cut(path, ".")

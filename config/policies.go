@@ -34,10 +34,11 @@ type Policies struct {
 type Policy struct {
 	// Name is a DNS label, unique among the policies. It is part of the identity of the groups.
 	Name string
-	// Route is a hash of everything that decides whether an alert goes to this policy and to which group. Empty for a policy that
-	// does not come from a file.
+	// Route is a hash of everything that decides whether an alert goes to this policy and to which group. Empty for a
+	// policy that does not come from a file.
 	Route string
-	// Matchers are what an alert's labels must all fulfil. A label that the alert lacks is the empty string, as in Alertmanager.
+	// Matchers are what an alert's labels must all fulfil. A label that the alert lacks is the empty string, as in
+	// Alertmanager.
 	Matchers labels.Matchers
 	// Drop is true if its alerts are accepted and make no incidents.
 	Drop bool
@@ -56,8 +57,8 @@ type Policy struct {
 	Hold time.Duration
 	// Flush bounds how often a group is written to Kubernetes.
 	Flush Flush
-	// MaxAlerts is how many alerts of a group are tracked, MaxListed how many resources an incident lists, MaxGroups how many
-	// groups the policy has in a shard of Redis.
+	// MaxAlerts is how many alerts of a group are tracked, MaxListed how many resources an incident lists, MaxGroups how
+	// many groups the policy has in a shard of Redis.
 	MaxAlerts, MaxListed, MaxGroups int
 	// OnRedisFailure is OnRedisFailureRetry or OnRedisFailurePassthrough.
 	OnRedisFailure string
@@ -67,12 +68,12 @@ type Policy struct {
 	Severities Severities
 }
 
-// Flush is the interval between writes of a group: it starts at Min, doubles up to Max while changes keep coming, and falls
-// back when they stop.
+// Flush is the interval between writes of a group: it starts at Min, doubles up to Max while changes keep coming, and
+// falls back when they stop.
 type Flush struct{ Min, Max time.Duration }
 
-// Match is the first policy whose matchers an alert fulfils, with its own labels and the derived ones. It is never nil: the last
-// policy has no matchers, and an empty list is taken for the built-in policies.
+// Match is the first policy whose matchers an alert fulfils, with its own labels and the derived ones. It is never nil:
+// the last policy has no matchers, and an empty list is taken for the built-in policies.
 func (p Policies) Match(alert *subject.Reading) *Policy {
 	if len(p.List) == 0 {
 		p = shipped()
@@ -138,8 +139,8 @@ var builtIn = sync.OnceValue(func() Policy {
 	return p
 })
 
-// Named is the policy of that name, or the last one when there is none (any more): what belonged to it goes on under the
-// policy that takes every alert.
+// Named is the policy of that name, or the last one when there is none (any more): what belonged to it goes on under
+// the policy that takes every alert.
 func (p Policies) Named(name string) *Policy {
 	for i := range p.List {
 		if p.List[i].Name == name {

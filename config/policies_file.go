@@ -50,9 +50,9 @@ func readPolicies(path string) (content []byte, err error) {
 	return content, nil
 }
 
-// ParsePolicies reads the YAML of a policies file. Fields that are left out have their defaults; unknown and repeated ones
-// are refused. The error is one sentence that names each wrong field with its line, policy and value, and says what would be
-// right; Problems gives them one by one.
+// ParsePolicies reads the YAML of a policies file. Fields that are left out have their defaults; unknown and repeated
+// ones are refused. The error is one sentence that names each wrong field with its line, policy and value, and says
+// what would be right; Problems gives them one by one.
 func ParsePolicies(content []byte) (Policies, error) {
 	if len(content) > maxPoliciesFile {
 		return Policies{}, fmt.Errorf("the file is larger than %d bytes", maxPoliciesFile)
@@ -82,15 +82,23 @@ func ParsePolicies(content []byte) (Policies, error) {
 		errs = errs.Also(err.ViaField("severities"))
 	}
 	var entries []json.RawMessage
-	if err := json.Unmarshal(orNull(file["policies"]), &entries); err != nil || len(entries) == 0 || len(entries) > maxPolicies {
-		errs = errs.Also(wrong("%s is not a list of 1 to %d policies, the last of which has no match", shownJSON(orNull(file["policies"])), maxPolicies).
-			ViaField("policies"))
+	if err := json.Unmarshal(orNull(file["policies"]), &entries); err != nil || len(entries) == 0 ||
+		len(entries) > maxPolicies {
+		errs = errs.Also(
+			wrong(
+				"%s is not a list of 1 to %d policies, the last of which has no match",
+				shownJSON(orNull(file["policies"])),
+				maxPolicies,
+			).
+				ViaField("policies"),
+		)
 		return Policies{}, invalidIn(content, errs)
 	}
 	policies := make([]Policy, len(entries))
 	for i, entry := range entries {
 		policy, err := parsePolicy(entry, i == len(entries)-1)
-		if first := slices.IndexFunc(policies[:i], func(p Policy) bool { return p.Name == policy.Name }); err == nil && first >= 0 {
+		if first := slices.IndexFunc(policies[:i], func(p Policy) bool { return p.Name == policy.Name }); err == nil &&
+			first >= 0 {
 			err = wrong("%s is the name of policies[%d] already", shown(policy.Name), first).ViaField("name")
 		}
 		errs = errs.Also(err.ViaFieldIndex("policies", i))
@@ -129,7 +137,9 @@ func parsePolicy(entry json.RawMessage, last bool) (Policy, *apis.FieldError) {
 	}
 	switch _, has := given["match"]; {
 	case has && last:
-		errs = errs.Also(wrong("the last policy takes every alert and has no match, add one like that behind it").ViaField("match"))
+		errs = errs.Also(
+			wrong("the last policy takes every alert and has no match, add one like that behind it").ViaField("match"),
+		)
 	case !has && !last:
 		errs = errs.Also(wrong("is missing, only the last policy takes every alert").ViaField("match"))
 	}
@@ -143,13 +153,19 @@ func parsePolicy(entry json.RawMessage, last bool) (Policy, *apis.FieldError) {
 func (p *Policy) together() *apis.FieldError {
 	var errs *apis.FieldError
 	if p.Window > p.Quiet {
-		errs = errs.Also(wrong("%s is longer than quiet, which is %s", written(p.Window), written(p.Quiet)).ViaField("window"))
+		errs = errs.Also(
+			wrong("%s is longer than quiet, which is %s", written(p.Window), written(p.Quiet)).ViaField("window"),
+		)
 	}
 	if p.Retention < p.Cooldown {
-		errs = errs.Also(wrong("%s is shorter than cooldown, which is %s", written(p.Retention), written(p.Cooldown)).ViaField("retention"))
+		errs = errs.Also(
+			wrong("%s is shorter than cooldown, which is %s", written(p.Retention), written(p.Cooldown)).ViaField("retention"),
+		)
 	}
 	if p.Flush.Max < p.Flush.Min {
-		errs = errs.Also(wrong("%s is shorter than flush.min, which is %s", written(p.Flush.Max), written(p.Flush.Min)).ViaField("flush.max"))
+		errs = errs.Also(
+			wrong("%s is shorter than flush.min, which is %s", written(p.Flush.Max), written(p.Flush.Min)).ViaField("flush.max"),
+		)
 	}
 	if p.MaxAlerts < p.Threshold {
 		errs = errs.Also(wrong("%d is less than threshold, which is %d", p.MaxAlerts, p.Threshold).ViaField("maxAlerts"))
@@ -179,7 +195,12 @@ func unknownFields(given map[string]json.RawMessage, known []string, of string) 
 	var errs *apis.FieldError
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(known, key) {
-			err := wrong("%s is not a field of %s, %s", shown(key), of, didYouMean(key, known, 2, "which has "+strings.Join(known, ", ")))
+			err := wrong(
+				"%s is not a field of %s, %s",
+				shown(key),
+				of,
+				didYouMean(key, known, 2, "which has "+strings.Join(known, ", ")),
+			)
 			err.Details = key // By which its line is found.
 			errs = errs.Also(err)
 		}
@@ -192,7 +213,8 @@ func documents(content []byte) int {
 	count, inside := 0, false
 	for line := range bytes.Lines(content) {
 		for _, marker := range []string{"---", "..."} {
-			if rest, ok := bytes.CutPrefix(line, []byte(marker)); ok && (len(rest) == 0 || bytes.ContainsAny(rest[:1], " \t\r\n")) {
+			if rest, ok := bytes.CutPrefix(line, []byte(marker)); ok &&
+				(len(rest) == 0 || bytes.ContainsAny(rest[:1], " \t\r\n")) {
 				line, inside = rest, false
 			}
 		}

@@ -12,15 +12,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// FuzzParsePolicies holds that no file makes the parser panic, that errors are one line, and that what is accepted keeps
-// the bounds on which the fold relies. They are written out here, apart from the table.
+// FuzzParsePolicies holds that no file makes the parser panic, that errors are one line, and that what is accepted
+// keeps the bounds on which the fold relies. They are written out here, apart from the table.
 func FuzzParsePolicies(f *testing.F) {
 	shipped, err := os.ReadFile("policies.yaml")
 	require.NoError(f, err)
 	f.Add(shipped)
 	for _, seed := range []string{
 		"", "policies: []", "policies: [{name: a, match: ['a=~\"b|c\"', 'd!=\"\"']}, {name: b, hold: 0, flush: {min: 100ms}}]",
-		"policies: [{name: &a a, match: *a}]", "policies: [{name: a, groupBy: [], breakdown: [x]}]", "---\n- 1\n---\n", "{1: 2, null: 3}",
+		"policies: [{name: &a a, match: *a}]", "policies: [{name: a, groupBy: [], breakdown: [x]}]", "---\n- 1\n---\n",
+		"{1: 2, null: 3}",
 		"policies: [{<<: {name: a}}]", "policies: [{name: !!binary YQ==}]",
 	} {
 		f.Add([]byte(seed))

@@ -48,13 +48,19 @@ func TestWhichDefaultPolicyTakesAnAlert(t *testing.T) {
 	}{
 		{"heartbeats", map[string]string{"alertname": "Watchdog"}},
 		{"heartbeats", map[string]string{"alertname": "InfoInhibitor", "namespace": "shop"}},
-		{"nodes", map[string]string{"alertname": "KubeNodeNotReady", "node": "n1", "namespace": "monitoring", "job": "kube-state-metrics"}},
-		{"nodes", map[string]string{"alertname": "NodeClockSkewDetected", "instance": "10.0.0.1:9100", "pod": "node-exporter-x2k8v", "job": "node-exporter"}},
-		{"workloads", map[string]string{"alertname": "CPUThrottlingHigh", "namespace": "shop", "pod": "cart-7d9f8b6c5d-4k7sm", "node": "n1", "job": "kubelet"}},
-		{"workloads", map[string]string{"alertname": "KubeDeploymentReplicasMismatch", "namespace": "shop", "deployment": "cart"}},
-		{"events", map[string]string{"alertname": "BackOff", "event_type": "Warning", "namespace": "shop", "pod": "cart-7d9f8b6c5d-4k7sm", "node": "n1"}},
+		{"nodes", map[string]string{"alertname": "KubeNodeNotReady", "node": "n1", "namespace": "monitoring",
+			"job": "kube-state-metrics"}},
+		{"nodes", map[string]string{"alertname": "NodeClockSkewDetected", "instance": "10.0.0.1:9100",
+			"pod": "node-exporter-x2k8v", "job": "node-exporter"}},
+		{"workloads", map[string]string{"alertname": "CPUThrottlingHigh", "namespace": "shop", "pod": "cart-7d9f8b6c5d-4k7sm",
+			"node": "n1", "job": "kubelet"}},
+		{"workloads", map[string]string{"alertname": "KubeDeploymentReplicasMismatch", "namespace": "shop",
+			"deployment": "cart"}},
+		{"events", map[string]string{"alertname": "BackOff", "event_type": "Warning", "namespace": "shop",
+			"pod": "cart-7d9f8b6c5d-4k7sm", "node": "n1"}},
 		{"events", map[string]string{"alertname": "NodeHasDiskPressure", "event_type": "Warning", "node": "n1"}},
-		{"default", map[string]string{"alertname": "KubePersistentVolumeFillingUp", "persistentvolumeclaim": "data", "namespace": "shop", "node": "n1", "job": "kubelet"}},
+		{"default", map[string]string{"alertname": "KubePersistentVolumeFillingUp", "persistentvolumeclaim": "data",
+			"namespace": "shop", "node": "n1", "job": "kubelet"}},
 		{"default", map[string]string{"alertname": "KubeSchedulerDown"}},
 		{"default", nil},
 	} {
@@ -121,9 +127,29 @@ func TestParsePoliciesEveryBound(t *testing.T) {
 	}
 	matchers := func(n int) string { return "['a=b" + strings.Repeat(",a=b", n-1) + "']" }
 	tests := map[string]struct{ good, bad []string }{
-		"name":           {[]string{"a", strings.Repeat("a", 63)}, []string{"", "null", "A", "a.b", "1.5", "on", strings.Repeat("a", 64), "[a]"}},
-		"match":          {[]string{`['a="b"']`, matchers(16), "['" + strings.Repeat("a", 1020) + "=b']"}, []string{"", "[]", "a=b", "['']", "['{}']", "[a]", "[null]", "['a=~\"(\"']", matchers(17), "['" + strings.Repeat("a", 1023) + "=b']"}},
-		"groupBy":        {[]string{"[]", "[" + label128 + "]", "[k8s.pod.name, 'foo🙂', 1a]", list(16)}, []string{"", "a", "[a, a]", "['a=b']", "[\"a\\u0000\"]", "['']", "[null]", "[" + label129 + "]", list(17)}},
+		"name": {
+			[]string{"a", strings.Repeat("a", 63)},
+			[]string{"", "null", "A", "a.b", "1.5", "on", strings.Repeat("a", 64), "[a]"},
+		},
+		"match": {
+			[]string{`['a="b"']`, matchers(16), "['" + strings.Repeat("a", 1020) + "=b']"},
+			[]string{
+				"",
+				"[]",
+				"a=b",
+				"['']",
+				"['{}']",
+				"[a]",
+				"[null]",
+				"['a=~\"(\"']",
+				matchers(17),
+				"['" + strings.Repeat("a", 1023) + "=b']",
+			},
+		},
+		"groupBy": {
+			[]string{"[]", "[" + label128 + "]", "[k8s.pod.name, 'foo🙂', 1a]", list(16)},
+			[]string{"", "a", "[a, a]", "['a=b']", "[\"a\\u0000\"]", "['']", "[null]", "[" + label129 + "]", list(17)},
+		},
 		"drop":           {[]string{"true", "false"}, []string{"", "null", "yes please", "1", "[true]"}},
 		"threshold":      {[]string{"1", "1000"}, []string{"0", "1001", "-1", `"5"`, "1.5", "", "[5]"}},
 		"window":         {[]string{"1s", "1h", "60m"}, []string{"999ms", "3601s", "0", "60", "1.5m", "-1m", "", "{}"}},
@@ -178,34 +204,106 @@ func TestParsePoliciesEveryBound(t *testing.T) {
 func TestParsePoliciesErrors(t *testing.T) {
 	tests := []struct{ name, yaml, want string }{
 		{"empty", "", `policies: null is not a list of 1 to 100 policies, the last of which has no match`},
-		{"no policy", "policies: []", `line 1: policies: [] is not a list of 1 to 100 policies, the last of which has no match`},
+		{
+			"no policy",
+			"policies: []",
+			`line 1: policies: [] is not a list of 1 to 100 policies, the last of which has no match`,
+		},
 		{"a list", "[]", `the file is [], not a map with the field policies`},
-		{"no map", "policies: [default]", `line 1: policies[0]: "default" is not a policy, a map with at least the field name`},
-		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `line 1: "policy" is not a field of the file, which has policies, subjects, severities`},
-		{"unknown and near", "policies: [{name: a, groupby: []}]", `line 1: policy a: "groupby" is not a field of a policy, did you mean groupBy?`},
-		{"unknown inside", "policies: [{name: a, flush: {mim: 1s}}]", `line 1: policy a: "flush.mim" is not a field of a policy, did you mean flush.min?`},
-		{"no flush", "policies: [{name: a, flush: 1s}]", `line 1: policy a: flush: "1s" is not a map, for instance {min: 1s, max: 15s}`},
+		{
+			"no map",
+			"policies: [default]",
+			`line 1: policies[0]: "default" is not a policy, a map with at least the field name`,
+		},
+		{
+			"unknown at the top",
+			"policy: []\npolicies: [{name: a}]",
+			`line 1: "policy" is not a field of the file, which has policies, subjects, severities`,
+		},
+		{
+			"unknown and near",
+			"policies: [{name: a, groupby: []}]",
+			`line 1: policy a: "groupby" is not a field of a policy, did you mean groupBy?`,
+		},
+		{
+			"unknown inside",
+			"policies: [{name: a, flush: {mim: 1s}}]",
+			`line 1: policy a: "flush.mim" is not a field of a policy, did you mean flush.min?`,
+		},
+		{
+			"no flush",
+			"policies: [{name: a, flush: 1s}]",
+			`line 1: policy a: flush: "1s" is not a map, for instance {min: 1s, max: 15s}`,
+		},
 		{"twice", "policies: [{name: a, name: b}]", `line 1: the field "name" is repeated`},
 		{"no YAML", "policies: [", `line 1: invalid YAML: a value is missing, or a bracket is not closed`},
-		{"two documents", "# first\npolicies: [{name: a}]\n---\npolicies: [{name: b}]\n", `the file holds several YAML documents, only one is read`},
-		{"no name", "policies: [{}]", `line 1: policies[0].name: is missing, give every policy a name of its own, for instance default`},
-		{"same name", "policies: [{name: a, match: ['a=b']}, {name: a}]", `line 1: policies[1].name: "a" is the name of policies[0] already`},
-		{"last matches", "policies: [{name: a, match: ['a=b']}]", `line 1: policy a: match: the last policy takes every alert and has no match, add one like that behind it`},
-		{"other does not match", "policies: [{name: a}, {name: b}]", `line 1: policy a: match: is missing, only the last policy takes every alert`},
+		{
+			"two documents",
+			"# first\npolicies: [{name: a}]\n---\npolicies: [{name: b}]\n",
+			`the file holds several YAML documents, only one is read`,
+		},
+		{
+			"no name",
+			"policies: [{}]",
+			`line 1: policies[0].name: is missing, give every policy a name of its own, for instance default`,
+		},
+		{
+			"same name",
+			"policies: [{name: a, match: ['a=b']}, {name: a}]",
+			`line 1: policies[1].name: "a" is the name of policies[0] already`,
+		},
+		{
+			"last matches",
+			"policies: [{name: a, match: ['a=b']}]",
+			`line 1: policy a: match: the last policy takes every alert and has no match, add one like that behind it`,
+		},
+		{
+			"other does not match",
+			"policies: [{name: a}, {name: b}]",
+			`line 1: policy a: match: is missing, only the last policy takes every alert`,
+		},
 		{"matcher", "policies: [{name: a, match: ['a=b', alertname]}, {name: b}]",
 			`line 1: policy a: match[1]: "alertname" is not a matcher of up to 1024 bytes, for instance severity=~"critical|page"`},
 		{"duration", "policies: [{name: a, match: ['a=b']}, {name: b, flush: {min: 5}}]",
 			`line 1: policy b: flush.min: 5 is not a duration between 100ms and 1m, for instance 1s`},
-		{"number", "policies: [{name: a, threshold: many}]", `line 1: policy a: threshold: "many" is not a whole number between 1 and 1000, for instance 5`},
+		{
+			"number",
+			"policies: [{name: a, threshold: many}]",
+			`line 1: policy a: threshold: "many" is not a whole number between 1 and 1000, for instance 5`,
+		},
 		{"label", "policies: [{name: a, groupBy: [a, 'b=c']}]",
 			`line 1: policy a: groupBy[1]: "b=c" is not the name of a label, up to 128 bytes without = and control characters, for instance namespace`},
-		{"label twice", "policies: [{name: a, breakdown: [a, a]}]", `line 1: policy a: breakdown[1]: "a" is there already, name each label once`},
-		{"window and quiet", "policies: [{name: a, quiet: 1m}]", `line 1: policy a: window: 15m is longer than quiet, which is 1m`},
-		{"retention", "policies: [{name: a, cooldown: 30m, retention: 10m}]", `line 1: policy a: retention: 10m is shorter than cooldown, which is 30m`},
-		{"flush", "policies: [{name: a, flush: {min: 20s}}]", `line 1: policy a: flush.max: 15s is shorter than flush.min, which is 20s`},
-		{"maxAlerts", "policies: [{name: a, maxAlerts: 4}]", `line 1: policy a: maxAlerts: 4 is less than threshold, which is 5`},
-		{"two errors", "policies: [{name: a, window: x, quiet: z}]", `line 1: policy a: quiet: "z" is not a duration between 1s and 30d, for instance 13h; ` +
-			`line 1: policy a: window: "x" is not a duration between 1s and 1h, for instance 15m`},
+		{
+			"label twice",
+			"policies: [{name: a, breakdown: [a, a]}]",
+			`line 1: policy a: breakdown[1]: "a" is there already, name each label once`,
+		},
+		{
+			"window and quiet",
+			"policies: [{name: a, quiet: 1m}]",
+			`line 1: policy a: window: 15m is longer than quiet, which is 1m`,
+		},
+		{
+			"retention",
+			"policies: [{name: a, cooldown: 30m, retention: 10m}]",
+			`line 1: policy a: retention: 10m is shorter than cooldown, which is 30m`,
+		},
+		{
+			"flush",
+			"policies: [{name: a, flush: {min: 20s}}]",
+			`line 1: policy a: flush.max: 15s is shorter than flush.min, which is 20s`,
+		},
+		{
+			"maxAlerts",
+			"policies: [{name: a, maxAlerts: 4}]",
+			`line 1: policy a: maxAlerts: 4 is less than threshold, which is 5`,
+		},
+		{
+			"two errors",
+			"policies: [{name: a, window: x, quiet: z}]",
+			`line 1: policy a: quiet: "z" is not a duration between 1s and 30d, for instance 13h; ` +
+				`line 1: policy a: window: "x" is not a duration between 1s and 1h, for instance 15m`,
+		},
 		{"too large", strings.Repeat("#", maxPoliciesFile+1), `the file is larger than 1048576 bytes`},
 	}
 	for _, test := range tests {
@@ -216,7 +314,8 @@ func TestParsePoliciesErrors(t *testing.T) {
 	}
 }
 
-// The line is that of the field, of the item of a list, or of the policy where the field is missing; a name tells the policy.
+// The line is that of the field, of the item of a list, or of the policy where the field is missing; a name tells the
+// policy.
 func TestParsePoliciesLines(t *testing.T) {
 	const file = `# Ours.
 subjects:
@@ -247,7 +346,11 @@ policies:
 		{17, `policy rest: "windov" is not a field of a policy, did you mean window?`},
 		{18, `policy rest: window: "2d" is not a duration between 1s and 1h, for instance 15m`},
 	}, Problems(err))
-	assert.ErrorContains(t, err, `line 15: policies[1].threshold: 0 is not a whole number between 1 and 1000, for instance 5; and 2 more`)
+	assert.ErrorContains(
+		t,
+		err,
+		`line 15: policies[1].threshold: 0 is not a whole number between 1 and 1000, for instance 5; and 2 more`,
+	)
 	assert.Empty(t, Problems(os.ErrNotExist))
 }
 
@@ -301,7 +404,11 @@ func TestLoadPoliciesErrors(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(path, []byte("policies: [{}]"), 0o600))
 	_, err = LoadPolicies(path)
-	require.EqualError(t, err, "policies file "+path+": line 1: policies[0].name: is missing, give every policy a name of its own, for instance default")
+	require.EqualError(
+		t,
+		err,
+		"policies file "+path+": line 1: policies[0].name: is missing, give every policy a name of its own, for instance default",
+	)
 
 	require.NoError(t, os.WriteFile(path, make([]byte, 2<<20), 0o600))
 	_, err = LoadPolicies(path)

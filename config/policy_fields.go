@@ -51,7 +51,8 @@ func PolicyFields() []Field {
 			Help: "Part of the identity of the policy's groups: a new name starts new groups.", set: setName,
 		},
 		{
-			Key: "match", Unit: "matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none in the last policy", maxMatchers, maxMatcherLength),
+			Key: "match", Unit: "matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none in the last policy", maxMatchers,
+				maxMatcherLength),
 			Help: "Matchers in Alertmanager's notation: `=`, `!=`, `=~`, `!~`. All must match.", set: setMatch,
 		},
 		{
@@ -61,30 +62,86 @@ func PolicyFields() []Field {
 		labelsField("groupBy", "[cluster, namespace, alertname]", 16,
 			"Alerts with equal values of these labels, own or derived, are a group. `[]`: all alerts.",
 			func(p *Policy) *[]string { return &p.GroupBy }),
-		numberField("threshold", "5", "alerts", 1, 1000,
+		numberField(
+			"threshold",
+			"5",
+			"alerts",
+			1,
+			1000,
 			"Number of alerts, firing or started within `window`, that make a storm. With 1, the first alert opens the group's one incident.",
-			func(p *Policy) *int { return &p.Threshold }),
+			func(p *Policy) *int { return &p.Threshold },
+		),
 		durationField("window", "15m", "1s", "1h", "at most `quiet`", "Period for `threshold`.",
 			func(p *Policy) *time.Duration { return &p.Window }),
-		durationField("quiet", "13h", "1s", "30d", "", "An alert that is not reported for that long is over. Without any other alert, the incident ends with reason Quiet. "+
-			"Keep it above `repeat_interval`.", func(p *Policy) *time.Duration { return &p.Quiet }),
-		durationField("maxDuration", "168h", "1s", "30d", "", "Age at which an incident ends with reason MaxDuration. Alerts that still fire get a new one.",
-			func(p *Policy) *time.Duration { return &p.MaxDuration }),
-		durationField("cooldown", "20m", "0s", "24h", "", "An alert that fires within that time of the resolution reopens the incident.",
-			func(p *Policy) *time.Duration { return &p.Cooldown }),
-		durationField("retention", "168h", "0s", "365d", "at least `cooldown`", "How long a resolved incident is kept in Kubernetes.",
-			func(p *Policy) *time.Duration { return &p.Retention }),
-		durationField("hold", "0s", "0s", "10m", "", "Delay of a group's first write, so that a burst is a storm from the start.",
-			func(p *Policy) *time.Duration { return &p.Hold }),
-		durationField("flush.min", "1s", "100ms", "1m", "", "Minimum interval between two writes of a group. It doubles while changes continue.",
-			func(p *Policy) *time.Duration { return &p.Flush.Min }),
+		durationField(
+			"quiet",
+			"13h",
+			"1s",
+			"30d",
+			"",
+			"An alert that is not reported for that long is over. Without any other alert, the incident ends with reason Quiet. "+
+				"Keep it above `repeat_interval`.",
+			func(p *Policy) *time.Duration { return &p.Quiet },
+		),
+		durationField(
+			"maxDuration",
+			"168h",
+			"1s",
+			"30d",
+			"",
+			"Age at which an incident ends with reason MaxDuration. Alerts that still fire get a new one.",
+			func(p *Policy) *time.Duration { return &p.MaxDuration },
+		),
+		durationField(
+			"cooldown",
+			"20m",
+			"0s",
+			"24h",
+			"",
+			"An alert that fires within that time of the resolution reopens the incident.",
+			func(p *Policy) *time.Duration { return &p.Cooldown },
+		),
+		durationField(
+			"retention",
+			"168h",
+			"0s",
+			"365d",
+			"at least `cooldown`",
+			"How long a resolved incident is kept in Kubernetes.",
+			func(p *Policy) *time.Duration { return &p.Retention },
+		),
+		durationField(
+			"hold",
+			"0s",
+			"0s",
+			"10m",
+			"",
+			"Delay of a group's first write, so that a burst is a storm from the start.",
+			func(p *Policy) *time.Duration { return &p.Hold },
+		),
+		durationField(
+			"flush.min",
+			"1s",
+			"100ms",
+			"1m",
+			"",
+			"Minimum interval between two writes of a group. It doubles while changes continue.",
+			func(p *Policy) *time.Duration { return &p.Flush.Min },
+		),
 		durationField("flush.max", "15s", "100ms", "10m", "at least `flush.min`", "Maximum of that interval.",
 			func(p *Policy) *time.Duration { return &p.Flush.Max }),
 		numberField("maxAlerts", "10000", "alerts", 1, 10000,
 			"Maximum number of alerts in a group, at least `threshold`. Above it, counts are lower bounds.",
 			func(p *Policy) *int { return &p.MaxAlerts }),
-		numberField("maxListed", "500", "resources", 1, 500, "Maximum number of resources that an incident lists. The counts stay exact.",
-			func(p *Policy) *int { return &p.MaxListed }),
+		numberField(
+			"maxListed",
+			"500",
+			"resources",
+			1,
+			500,
+			"Maximum number of resources that an incident lists. The counts stay exact.",
+			func(p *Policy) *int { return &p.MaxListed },
+		),
 		numberField("maxGroups", "1000", "groups per shard", 1, 100000,
 			"Maximum number of groups; further ones share an overflow group.",
 			func(p *Policy) *int { return &p.MaxGroups }),
@@ -100,7 +157,10 @@ func PolicyFields() []Field {
 
 func setName(p *Policy, value json.RawMessage) *apis.FieldError {
 	if err := json.Unmarshal(value, &p.Name); err != nil || len(validation.IsDNS1123Label(p.Name)) > 0 {
-		return wrong("%s is not a name, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance default", shownJSON(value))
+		return wrong(
+			"%s is not a name, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance default",
+			shownJSON(value),
+		)
 	}
 	return nil
 }
@@ -126,7 +186,11 @@ func matchersOf(entries []json.RawMessage) (labels.Matchers, *apis.FieldError) {
 			matchers, err = parseMatchers(text)
 		}
 		if err != nil || len(matchers) == 0 {
-			return nil, wrong(`%s is not a matcher of up to %d bytes, for instance severity=~"critical|page"`, shownJSON(entry), maxMatcherLength).
+			return nil, wrong(
+				`%s is not a matcher of up to %d bytes, for instance severity=~"critical|page"`,
+				shownJSON(entry),
+				maxMatcherLength,
+			).
 				ViaIndex(i)
 		}
 		out = append(out, matchers...)
@@ -137,20 +201,24 @@ func matchersOf(entries []json.RawMessage) (labels.Matchers, *apis.FieldError) {
 	return out, nil
 }
 
-// parseMatchers reads matchers as Alertmanager does: label names in UTF-8 first, and what only the older syntax allows, such as
-// unquoted commas in a value, by that.
+// parseMatchers reads matchers as Alertmanager does: label names in UTF-8 first, and what only the older syntax allows,
+// such as unquoted commas in a value, by that.
 func parseMatchers(text string) (labels.Matchers, error) { return anyMatchers(text, "policies") }
 
 var anyMatchers = compat.FallbackMatchersParser(promslog.NewNopLogger())
 
-// labelName is the name of a label that a policy may use: any that Prometheus allows, but for = and control characters, which
-// records of alerts cannot hold.
+// labelName is the name of a label that a policy may use: any that Prometheus allows, but for = and control characters,
+// which records of alerts cannot hold.
 func labelName(value json.RawMessage) (string, *apis.FieldError) {
 	var name string
 	err := json.Unmarshal(value, &name)
-	if err != nil || len(name) > maxLabelName || !model.UTF8Validation.IsValidLabelName(name) || strings.ContainsFunc(name, notInNames) {
-		return "", wrong("%s is not the name of a label, up to %d bytes without = and control characters, for instance namespace",
-			shownJSON(value), maxLabelName)
+	if err != nil || len(name) > maxLabelName || !model.UTF8Validation.IsValidLabelName(name) ||
+		strings.ContainsFunc(name, notInNames) {
+		return "", wrong(
+			"%s is not the name of a label, up to %d bytes without = and control characters, for instance namespace",
+			shownJSON(value),
+			maxLabelName,
+		)
 	}
 	return name, nil
 }
@@ -218,7 +286,8 @@ func wordField(key, byDefault string, words []string, help string, field func(*P
 
 func labelsField(key, byDefault string, most int, help string, field func(*Policy) *[]string) Field {
 	return Field{
-		Key: key, Default: byDefault, Unit: "labels", Bound: fmt.Sprintf("0 to %d distinct ones of up to %d bytes", most, maxLabelName), Help: help,
+		Key: key, Default: byDefault, Unit: "labels", Bound: fmt.Sprintf("0 to %d distinct ones of up to %d bytes", most,
+			maxLabelName), Help: help,
 		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
 			var entries []json.RawMessage
 			if err := json.Unmarshal(value, &entries); err != nil || entries == nil || len(entries) > most {

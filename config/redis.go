@@ -16,9 +16,9 @@ const redisExample = "for instance redis://127.0.0.1:6379/0"
 // redacted stands where a secret was.
 const redacted = "xxxxx"
 
-// RedisURL says which Redis and how to reach it, in the notation of go-redis. With the parameter master_name it is a set of
-// Sentinels, with addr and without master_name a Cluster, and a single server otherwise. It prints without its password; a
-// conversion to string has it.
+// RedisURL says which Redis and how to reach it, in the notation of go-redis. With the parameter master_name it is a
+// set of Sentinels, with addr and without master_name a Cluster, and a single server otherwise. It prints without its
+// password; a conversion to string has it.
 type RedisURL string
 
 // String is the URL with every secret replaced, and nothing of it when it is not clear where the secret is.
@@ -54,10 +54,15 @@ func (r RedisURL) parse() (*url.URL, error) {
 	// The causes are left out of these errors, since they repeat the URL.
 	u, err := url.Parse(string(r))
 	if err != nil || u.Opaque != "" || strings.ContainsRune(u.Path+u.RawQuery+u.RawFragment+u.Fragment, '@') {
-		return nil, errors.New("the value, which may hold a password and is not shown, is not a URL with special characters escaped, " + redisExample)
+		return nil, errors.New(
+			"the value, which may hold a password and is not shown, is not a URL with special characters escaped, " +
+				redisExample,
+		)
 	}
 	if _, err := url.ParseQuery(u.RawQuery); err != nil {
-		return nil, errors.New("the value, which may hold a password and is not shown, has options that are not name=value&..., " + redisExample)
+		return nil, errors.New(
+			"the value, which may hold a password and is not shown, has options that are not name=value&..., " + redisExample,
+		)
 	}
 	return u, nil
 }
@@ -96,14 +101,20 @@ func (r RedisURL) options() (redisOptions, error) {
 		err = mastersOnly(u.Query())
 	}
 	if err != nil {
-		return redisOptions{}, fmt.Errorf("%s is not a Redis URL (%s), %s", shown(r.String()), strings.TrimPrefix(err.Error(), "redis: "), redisExample)
+		return redisOptions{}, fmt.Errorf(
+			"%s is not a Redis URL (%s), %s",
+			shown(r.String()),
+			strings.TrimPrefix(err.Error(), "redis: "),
+			redisExample,
+		)
 	}
 	return o, nil
 }
 
 // mastersOnly refuses the options that send reads to replicas: a replica lags, and the fold must see its own writes.
 func mastersOnly(query url.Values) error {
-	for _, name := range []string{"read_only", "replica_only", "route_by_latency", "route_randomly", "use_disconnected_replicas"} {
+	for _, name := range []string{"read_only", "replica_only", "route_by_latency", "route_randomly",
+		"use_disconnected_replicas"} {
 		if query.Has(name) {
 			return fmt.Errorf("the option %s reads from replicas, which lag", name)
 		}
@@ -111,8 +122,8 @@ func mastersOnly(query url.Values) error {
 	return nil
 }
 
-// NewRedis makes a client of the Redis that the settings name. It does not connect; the first command does. Timeouts that
-// the URL does not set are RedisTimeout, and the deadline of a command's context holds as well.
+// NewRedis makes a client of the Redis that the settings name. It does not connect; the first command does. Timeouts
+// that the URL does not set are RedisTimeout, and the deadline of a command's context holds as well.
 func (s *Settings) NewRedis() (redis.UniversalClient, error) {
 	o, err := s.RedisURL.options()
 	if err != nil {

@@ -49,13 +49,25 @@ func TestNewRedisModes(t *testing.T) {
 
 func TestNewRedisTimeouts(t *testing.T) {
 	o := client(t, "redis://host").(*redis.Client).Options()
-	assert.Equal(t, []time.Duration{3 * time.Second, 3 * time.Second, 3 * time.Second}, []time.Duration{o.DialTimeout, o.ReadTimeout, o.WriteTimeout})
+	assert.Equal(
+		t,
+		[]time.Duration{3 * time.Second, 3 * time.Second, 3 * time.Second},
+		[]time.Duration{o.DialTimeout, o.ReadTimeout, o.WriteTimeout},
+	)
 
 	o = client(t, "redis://host?read_timeout=7s").(*redis.Client).Options()
-	assert.Equal(t, []time.Duration{3 * time.Second, 7 * time.Second, 3 * time.Second}, []time.Duration{o.DialTimeout, o.ReadTimeout, o.WriteTimeout})
+	assert.Equal(
+		t,
+		[]time.Duration{3 * time.Second, 7 * time.Second, 3 * time.Second},
+		[]time.Duration{o.DialTimeout, o.ReadTimeout, o.WriteTimeout},
+	)
 
 	c := client(t, "redis://host?addr=n1:6379&dial_timeout=1s").(*redis.ClusterClient).Options()
-	assert.Equal(t, []time.Duration{time.Second, 3 * time.Second, 3 * time.Second}, []time.Duration{c.DialTimeout, c.ReadTimeout, c.WriteTimeout})
+	assert.Equal(
+		t,
+		[]time.Duration{time.Second, 3 * time.Second, 3 * time.Second},
+		[]time.Duration{c.DialTimeout, c.ReadTimeout, c.WriteTimeout},
+	)
 }
 
 func TestNewRedisConnects(t *testing.T) {
@@ -101,7 +113,8 @@ func TestSettingsPrintWithoutPassword(t *testing.T) {
 	s := Settings{RedisURL: "redis://user:secret@h?master_name=m&password=secret"}
 	asJSON, err := json.Marshal(s)
 	require.NoError(t, err)
-	for _, text := range []string{fmt.Sprint(s), fmt.Sprintf("%+v", &s), fmt.Sprintf("%#v", s), fmt.Sprintf("%q", s.RedisURL), string(asJSON)} {
+	for _, text := range []string{fmt.Sprint(s), fmt.Sprintf("%+v", &s), fmt.Sprintf("%#v", s), fmt.Sprintf("%q",
+		s.RedisURL), string(asJSON)} {
 		assert.NotContains(t, text, "secret")
 		assert.Contains(t, text, "user:xxxxx@h")
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Source is a policies file that may change while the process runs. It compares the file's content and trusts no time or
-// size of it: a ConfigMap's volume swaps a symbolic link, which file notifications miss and copied times hide.
+// Source is a policies file that may change while the process runs. It compares the file's content and trusts no time
+// or size of it: a ConfigMap's volume swaps a symbolic link, which file notifications miss and copied times hide.
 type Source struct {
 	path     string
 	interval time.Duration
@@ -22,9 +22,10 @@ type Source struct {
 	failed string
 }
 
-// NewSource reads the policies file at a path, and is an error when that is not possible. An empty path is the built-in policies.
-// Run then reads the file again every interval. It calls onError once for every invalid content and for every new reason why the
-// file cannot be read, and onLoad for every other valid content. Both may be nil, and are called from Run only.
+// NewSource reads the policies file at a path, and is an error when that is not possible. An empty path is the built-in
+// policies. Run then reads the file again every interval. It calls onError once for every invalid content and for every
+// new reason why the file cannot be read, and onLoad for every other valid content. Both may be nil, and are called
+// from Run only.
 func NewSource(path string, interval time.Duration, onError func(error), onLoad func(Policies)) (*Source, error) {
 	if onError == nil {
 		onError = func(error) {}

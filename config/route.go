@@ -6,8 +6,9 @@ import (
 	"fmt"
 )
 
-// setRoutes gives each policy a short name for all that sends an alert to it and to its group there: the matchers and labels of it
-// and of the policies before it, and the file's rules about subjects. When it changes, alerts may belong to other groups.
+// setRoutes gives each policy a short name for all that sends an alert to it and to its group there: the matchers and
+// labels of it and of the policies before it, and the file's rules about subjects. When it changes, alerts may belong
+// to other groups.
 func setRoutes(policies []Policy, subjects []byte) {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%q", subjects) // A hash takes everything.

@@ -21,7 +21,11 @@ func TestRoutes(t *testing.T) {
 	const file = `{policies: [{name: a, match: ['x="1"'], groupBy: [zone]}, {name: b, groupBy: [pod]}]}`
 	before := routes(file)
 	require.NotEqual(t, before[0], before[1])
-	require.Equal(t, before, routes(`{policies: [{name: a, match: ['x="1"'], groupBy: [zone], quiet: 20h}, {name: b, groupBy: [pod]}]}`))
+	require.Equal(
+		t,
+		before,
+		routes(`{policies: [{name: a, match: ['x="1"'], groupBy: [zone], quiet: 20h}, {name: b, groupBy: [pod]}]}`),
+	)
 	for _, changed := range []string{
 		`{policies: [{name: a, match: ['x="2"'], groupBy: [zone]}, {name: b, groupBy: [pod]}]}`,
 		`{policies: [{name: a, match: ['x="1"'], groupBy: [node]}, {name: b, groupBy: [pod]}]}`,

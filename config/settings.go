@@ -24,7 +24,8 @@ const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 const (
 	// NamespaceFunction writes every incident to Settings.Namespace.
 	NamespaceFunction = "function"
-	// NamespaceAlert writes an incident to the namespace of its alerts, if that exists, and to Settings.Namespace otherwise.
+	// NamespaceAlert writes an incident to the namespace of its alerts, if that exists, and to Settings.Namespace
+	// otherwise.
 	NamespaceAlert = "alert"
 )
 
@@ -116,8 +117,8 @@ func podNamespace(path string) (string, error) {
 	return strings.TrimSpace(string(content)), err
 }
 
-// unknown refuses names that look like settings and are none, since a mistyped setting silently does nothing. The value is
-// not repeated: behind a mistyped name it may be a password.
+// unknown refuses names that look like settings and are none, since a mistyped setting silently does nothing. The value
+// is not repeated: behind a mistyped name it may be a password.
 func unknown(data, known map[string]string) *apis.FieldError {
 	var errs *apis.FieldError
 	names := slices.Sorted(maps.Keys(known))
@@ -131,15 +132,16 @@ func unknown(data, known map[string]string) *apis.FieldError {
 	return errs
 }
 
-// serviceLink are the variables that Kubernetes sets in every pod for every Service of its namespace; for a Service named
-// stormfold, or stormfold-redis, they begin like a setting.
+// serviceLink are the variables that Kubernetes sets in every pod for every Service of its namespace; for a Service
+// named stormfold, or stormfold-redis, they begin like a setting.
 var serviceLink = regexp.MustCompile(
 	`^STORMFOLD_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
 // linkURL is the value of a service link whose name ends in _PORT, which alone could be a mistyped setting.
 var linkURL = regexp.MustCompile(`^(tcp|udp|sctp)://`)
 
-// foreign tells variables that begin like a setting and belong to someone else: to Kubernetes, or to the project's testbed.
+// foreign tells variables that begin like a setting and belong to someone else: to Kubernetes, or to the project's
+// testbed.
 func foreign(key, value string) bool {
 	return key == prefix+"TESTBED" || strings.HasPrefix(key, prefix+"TESTBED_") || serviceLink.MatchString(key) ||
 		strings.HasSuffix(key, "_PORT") && linkURL.MatchString(value)

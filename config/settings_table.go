@@ -40,45 +40,102 @@ type Setting struct {
 func SettingsTable() []Setting {
 	return []Setting{
 		{
-			Key: prefix + "REDIS_URL", Default: "redis://127.0.0.1:6379/0", Unit: "URL", Bound: "`redis://`, `rediss://` or `unix://`",
-			Help: "URL of [Redis](#redis).", read: readRedisURL,
+			Key: prefix + "REDIS_URL", Default: "redis://127.0.0.1:6379/0", Unit: "URL",
+			Bound: "`redis://`, `rediss://` or `unix://`",
+			Help:  "URL of [Redis](#redis).", read: readRedisURL,
 		},
 		{
 			Key: redisPrefixKey, Default: "sf", Unit: "word", Bound: "1 to 32 of a-z, 0-9 and -",
-			Help: "Prefix of every key in [Redis](#redis). Installations that share a Redis need different ones.", read: readRedisPrefix,
+			Help: "Prefix of every key in [Redis](#redis). Installations that share a Redis need different ones.",
+			read: readRedisPrefix,
 		},
 		durationSetting("REDIS_TIMEOUT", "2s", "50ms", "30s", "Timeout of each dial, read and write, unless the URL sets it.",
 			func(s *Settings) *time.Duration { return &s.RedisTimeout }),
-		numberSetting("REDIS_WAIT_REPLICAS", "0", "replicas", 0, 16, "Number of replicas that must have an event's alerts before it is accepted; "+
-			"0 does not wait. See [Redis](#redis).", func(s *Settings) *int { return &s.RedisWaitReplicas }),
-		durationSetting("REDIS_BREAKER", "1s", "0s", "1m", "How long events are refused without asking Redis, after it did not answer five in a row; "+
-			"then one is tried. 0s turns that off.", func(s *Settings) *time.Duration { return &s.RedisBreaker }),
+		numberSetting(
+			"REDIS_WAIT_REPLICAS",
+			"0",
+			"replicas",
+			0,
+			16,
+			"Number of replicas that must have an event's alerts before it is accepted; "+
+				"0 does not wait. See [Redis](#redis).",
+			func(s *Settings) *int { return &s.RedisWaitReplicas },
+		),
+		durationSetting(
+			"REDIS_BREAKER",
+			"1s",
+			"0s",
+			"1m",
+			"How long events are refused without asking Redis, after it did not answer five in a row; "+
+				"then one is tried. 0s turns that off.",
+			func(s *Settings) *time.Duration { return &s.RedisBreaker },
+		),
 		{
 			Key: namespaceKey, Default: "stormfold", Unit: "name", Bound: "a DNS label",
 			Help: "Namespace of the incidents. In a pod the default is the pod's namespace.", read: readNamespace,
 		},
-		wordSetting("NAMESPACE_MODE", NamespaceFunction, []string{NamespaceFunction, NamespaceAlert},
-			"`function` writes all incidents to that namespace; `alert` writes each to the namespace of its alert, if that exists.", func(s *Settings) *string { return &s.NamespaceMode }),
-		pathSetting("KUBECONFIG", "Path of a kubeconfig file. Without one the pod's ServiceAccount is used.", func(s *Settings) *string { return &s.Kubeconfig }),
+		wordSetting(
+			"NAMESPACE_MODE",
+			NamespaceFunction,
+			[]string{NamespaceFunction, NamespaceAlert},
+			"`function` writes all incidents to that namespace; `alert` writes each to the namespace of its alert, if that exists.",
+			func(s *Settings) *string { return &s.NamespaceMode },
+		),
+		pathSetting(
+			"KUBECONFIG",
+			"Path of a kubeconfig file. Without one the pod's ServiceAccount is used.",
+			func(s *Settings) *string { return &s.Kubeconfig },
+		),
 		durationSetting("KUBE_TIMEOUT", "5s", "100ms", "60s", "Timeout of a Kubernetes API call.",
 			func(s *Settings) *time.Duration { return &s.KubeTimeout }),
 		numberSetting("KUBE_QPS", "50", "requests per second", 1, 1000, "Rate limit of a pod's Kubernetes API calls.",
 			func(s *Settings) *int { return &s.KubeQPS }),
 		numberSetting("KUBE_BURST", "100", "requests", 1, 2000, "Burst of that rate limit.",
 			func(s *Settings) *int { return &s.KubeBurst }),
-		pathSetting(prefix+"POLICIES", "Path of the policy file. Without one the built-in policies are used.", func(s *Settings) *string { return &s.Policies }),
+		pathSetting(
+			prefix+"POLICIES",
+			"Path of the policy file. Without one the built-in policies are used.",
+			func(s *Settings) *string { return &s.Policies },
+		),
 		durationSetting("POLICIES_RELOAD", "10s", "1s", "1h", "How often the policy file is read.",
 			func(s *Settings) *time.Duration { return &s.PoliciesReload }),
-		durationSetting("REQUEST_TIMEOUT", "15s", "1s", "25s", "Timeout of the work on one event: Redis with all retries, and Kubernetes. "+
-			"The runtime aborts an answer after 30 s.",
-			func(s *Settings) *time.Duration { return &s.RequestTimeout }),
-		numberSetting("CONCURRENCY", "256", "events", 1, 10000, "Maximum number of events a pod works on at once. It answers further ones with 503.",
-			func(s *Settings) *int { return &s.Concurrency }),
-		durationSetting("LEASE", "20s", "5s", "5m", "How long a pod may hold the lease to write a group. The groups of a pod that dies "+
-			"wait that long.", func(s *Settings) *time.Duration { return &s.Lease }),
+		durationSetting(
+			"REQUEST_TIMEOUT",
+			"15s",
+			"1s",
+			"25s",
+			"Timeout of the work on one event: Redis with all retries, and Kubernetes. "+
+				"The runtime aborts an answer after 30 s.",
+			func(s *Settings) *time.Duration { return &s.RequestTimeout },
+		),
+		numberSetting(
+			"CONCURRENCY",
+			"256",
+			"events",
+			1,
+			10000,
+			"Maximum number of events a pod works on at once. It answers further ones with 503.",
+			func(s *Settings) *int { return &s.Concurrency },
+		),
+		durationSetting(
+			"LEASE",
+			"20s",
+			"5s",
+			"5m",
+			"How long a pod may hold the lease to write a group. The groups of a pod that dies "+
+				"wait that long.",
+			func(s *Settings) *time.Duration { return &s.Lease },
+		),
 		durationSetting("SWEEP_INTERVAL", "15s", "1s", "10m", "How often a pod looks for groups that are due, with jitter.",
 			func(s *Settings) *time.Duration { return &s.SweepInterval }),
-		durationSetting("RESYNC_INTERVAL", "10m", "1s", "24h", "How often one pod lists all incidents and restores those that someone deleted or edited.", func(s *Settings) *time.Duration { return &s.ResyncInterval }),
+		durationSetting(
+			"RESYNC_INTERVAL",
+			"10m",
+			"1s",
+			"24h",
+			"How often one pod lists all incidents and restores those that someone deleted or edited.",
+			func(s *Settings) *time.Duration { return &s.ResyncInterval },
+		),
 		numberSetting("PROJECTIONS", "16", "groups", 1, 256, "Maximum number of groups a pod writes to Kubernetes at once.",
 			func(s *Settings) *int { return &s.Projections }),
 		{
@@ -123,9 +180,11 @@ func wordSetting(name, byDefault string, words []string, help string, field func
 		quoted[i] = "`" + word + "`"
 	}
 	return Setting{
-		Key: key, Default: byDefault, Unit: "word", Bound: strings.Join(quoted[:last], ", ") + " or " + quoted[last], Help: help,
+		Key: key, Default: byDefault, Unit: "word", Bound: strings.Join(quoted[:last], ", ") + " or " + quoted[last],
+		Help: help,
 		read: func(s *Settings, data map[string]string) *apis.FieldError {
-			if err := configmap.Parse(data, configmap.AsString(key, field(s))); err != nil || !slices.Contains(words, *field(s)) {
+			if err := configmap.Parse(data, configmap.AsString(key, field(s))); err != nil ||
+				!slices.Contains(words, *field(s)) {
 				return wrong("%s is not %s or %s", shown(data[key]), strings.Join(words[:last], ", "), words[last])
 			}
 			return nil
@@ -181,8 +240,10 @@ func CheckRedisPrefix(prefix string) error {
 func readNamespace(s *Settings, data map[string]string) *apis.FieldError {
 	err := configmap.Parse(data, configmap.AsString(namespaceKey, &s.Namespace))
 	if err != nil || len(validation.IsDNS1123Label(s.Namespace)) > 0 {
-		return wrong("%s is not a namespace, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance stormfold",
-			shown(data[namespaceKey]))
+		return wrong(
+			"%s is not a namespace, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance stormfold",
+			shown(data[namespaceKey]),
+		)
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ var defaultSeverities = Severities{
 	{"none", "ok", "debug"},
 }
 
-// Rank orders severities, in upper or lower case: the worse, the higher. Without any list the order is the built-in one. A word that
-// is not listed, and none at all, ranks lowest, 0: what it means in somebody's rules is not guessed.
+// Rank orders severities, in upper or lower case: the worse, the higher. Without any list the order is the built-in
+// one. A word that is not listed, and none at all, ranks lowest, 0: what it means in somebody's rules is not guessed.
 func (s Severities) Rank(severity string) int {
 	if len(s) == 0 {
 		s = defaultSeverities

@@ -27,8 +27,11 @@ var kindName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}$`)
 func parseSubjects(value json.RawMessage) (subject.Rules, *apis.FieldError) {
 	var entries []json.RawMessage
 	if err := json.Unmarshal(value, &entries); err != nil || entries == nil || len(entries) > maxSubjects {
-		return nil, wrong("%s is not a list of up to %d rules, for instance [{match: ['job=\"ceph\"'], kind: CephCluster, name: cluster}]",
-			shownJSON(value), maxSubjects)
+		return nil, wrong(
+			"%s is not a list of up to %d rules, for instance [{match: ['job=\"ceph\"'], kind: CephCluster, name: cluster}]",
+			shownJSON(value),
+			maxSubjects,
+		)
 	}
 	var errs *apis.FieldError
 	rules := make(subject.Rules, len(entries))
@@ -83,13 +86,18 @@ func parseSubject(entry json.RawMessage) (subject.Rule, *apis.FieldError) {
 func togetherSubject(rule subject.Rule, given map[string]json.RawMessage) *apis.FieldError {
 	switch {
 	case given["kind"] == nil && given["name"] != nil:
-		return wrong("is missing, say what kind of object the label %s names, for instance CephCluster", rule.Name).ViaField("kind")
+		return wrong(
+			"is missing, say what kind of object the label %s names, for instance CephCluster",
+			rule.Name,
+		).ViaField("kind")
 	case given["kind"] == nil && given["namespace"] != nil:
 		return wrong("goes with kind and name only").ViaField("namespace")
 	case given["kind"] != nil && given["name"] == nil:
 		return wrong("is missing, say which label holds the name of the %s", rule.Kind).ViaField("name")
 	case given["kind"] == nil && len(rule.Target) == 0:
-		return wrong("is missing; a rule needs kind and name for what its alerts are about, or target for the labels about the scrape target").ViaField("kind")
+		return wrong(
+			"is missing; a rule needs kind and name for what its alerts are about, or target for the labels about the scrape target",
+		).ViaField("kind")
 	case rule.Name != "" && slices.Contains(rule.Target, rule.Name):
 		return wrong("%s names the subject, it cannot be about the target", rule.Name).ViaField("target")
 	case rule.Namespace != "" && slices.Contains(rule.Target, rule.Namespace):
@@ -104,7 +112,8 @@ const (
 	maxSeverity   = 63
 )
 
-// parseSeverities reads the words for severities, the worst first: each entry is one word, or a list of words that are equally bad.
+// parseSeverities reads the words for severities, the worst first: each entry is one word, or a list of words that are
+// equally bad.
 func parseSeverities(value json.RawMessage) (Severities, *apis.FieldError) {
 	const example = "[[critical, page], warning, info]"
 	var entries []json.RawMessage

@@ -25,7 +25,9 @@ policies:
 		r := policies.Subjects.Read(labels)
 		return &r
 	}
-	pool := read(map[string]string{"job": "ceph", "pool": "p1", "rook_namespace": "storage", "namespace": "rook", "pod": "mgr-a"})
+	pool := read(
+		map[string]string{"job": "ceph", "pool": "p1", "rook_namespace": "storage", "namespace": "rook", "pod": "mgr-a"},
+	)
 	assert.Equal(t, subject.Resource{Kind: "CephPool", Namespace: "storage", Name: "p1"}, pool.Subject)
 	assert.Equal(t, []string{"pod"}, pool.Target)
 	assert.Equal(t, "pools", policies.Match(pool).Name)
@@ -74,11 +76,15 @@ func TestSeverities(t *testing.T) {
 		assert.Less(t, Severities(nil).Rank(word), Severities(nil).Rank("warning"), word)
 	}
 
-	policies, err := ParsePolicies([]byte("severities: [blocker, [red, orange], green]\npolicies: [{name: a, match: ['a=b']}, {name: b}]"))
+	policies, err := ParsePolicies(
+		[]byte("severities: [blocker, [red, orange], green]\npolicies: [{name: a, match: ['a=b']}, {name: b}]"),
+	)
 	require.NoError(t, err)
 	for _, p := range policies.List {
 		assert.Equal(t, []int{3, 2, 2, 1, 0}, []int{
-			p.Severities.Rank("blocker"), p.Severities.Rank("Red"), p.Severities.Rank("orange"), p.Severities.Rank("green"), p.Severities.Rank("critical"),
+			p.Severities.Rank(
+				"blocker",
+			), p.Severities.Rank("Red"), p.Severities.Rank("orange"), p.Severities.Rank("green"), p.Severities.Rank("critical"),
 		})
 	}
 	for severities, want := range map[string]string{

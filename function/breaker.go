@@ -12,22 +12,23 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// unansweredEvents is how many events in a row must find no Redis before the breaker opens, those of one round trip one by one.
+// unansweredEvents is how many events in a row must find no Redis before the breaker opens, those of one round trip one
+// by one.
 const unansweredEvents = 5
 
 // allShards is the name of the breaker of a Redis that is one server.
 const allShards = "all"
 
-// breaker keeps folds away from a Redis that does not answer. Without it each event would hold a connection, a goroutine
-// and its body for the whole of its time budget, only to be refused at the end; a Redis that comes back would then
-// meet all of them at once. Where every server answers for its own shards, on a Cluster, each shard has a breaker,
+// breaker keeps folds away from a Redis that does not answer. Without it each event would hold a connection, a
+// goroutine and its body for the whole of its time budget, only to be refused at the end; a Redis that comes back would
+// then meet all of them at once. Where every server answers for its own shards, on a Cluster, each shard has a breaker,
 // so that one master that is away does not hold up the events of the others.
 type breaker struct {
 	each []*gobreaker.TwoStepCircuitBreaker[struct{}]
 }
 
-// newBreaker makes a breaker that stays open for a pause before it tries a fold; none makes one that never opens. Changed is
-// told of every opening and closing.
+// newBreaker makes a breaker that stays open for a pause before it tries a fold; none makes one that never opens.
+// Changed is told of every opening and closing.
 func newBreaker(clustered bool, pause time.Duration, changed func(shard string, open bool)) *breaker {
 	b := &breaker{}
 	if pause == 0 {

@@ -77,7 +77,11 @@ func TestBreakerOpensOnSilenceOnly(t *testing.T) {
 		fmt.Errorf("folding: %w: connection refused", aggregator.ErrUnavailable),
 	} {
 		opened := 0
-		b := newBreaker(false, time.Hour, func(shard string, open bool) { require.Equal(t, "all", shard); require.True(t, open); opened++ })
+		b := newBreaker(
+			false,
+			time.Hour,
+			func(shard string, open bool) { require.Equal(t, "all", shard); require.True(t, open); opened++ },
+		)
 		tell(b, unansweredEvents-1, one, err)
 		tell(b, 1, one, nil) // One that gets through, and the count begins anew.
 		tell(b, unansweredEvents-1, one, err)
@@ -137,7 +141,8 @@ func TestBreakerTriesOneEvent(t *testing.T) {
 func startOnRedis(t *testing.T, rdb *testbed.RedisServer, settings ...string) (*Function, *projector.Memory) {
 	t.Helper()
 	all := map[string]string{
-		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error", "STORMFOLD_POLICIES": testbed.OnePolicyFile(t),
+		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+		"STORMFOLD_POLICIES":  testbed.OnePolicyFile(t),
 		"STORMFOLD_REDIS_URL": rdb.URL,
 	}
 	for i := 0; i+1 < len(settings); i += 2 {
@@ -151,7 +156,12 @@ func startOnRedis(t *testing.T, rdb *testbed.RedisServer, settings ...string) (*
 }
 
 // flood has so many senders send one event after the other for a while. It returns the answers and the longest wait.
-func flood(t *testing.T, f *Function, senders int, during time.Duration) (answers map[string]int, longest time.Duration) {
+func flood(
+	t *testing.T,
+	f *Function,
+	senders int,
+	during time.Duration,
+) (answers map[string]int, longest time.Duration) {
 	t.Helper()
 	answers = map[string]int{}
 	var mu sync.Mutex
@@ -186,8 +196,9 @@ func reasonIn(err error) string {
 	return reason
 }
 
-// A Redis that hangs: every answer comes within the budget, and once the breaker is open at once; the next delivery after it is
-// back is accepted. Without the breaker the same senders get far fewer answers, each after the whole budget.
+// A Redis that hangs: every answer comes within the budget, and once the breaker is open at once; the next delivery
+// after it is back is accepted. Without the breaker the same senders get far fewer answers, each after the whole
+// budget.
 func TestRedisHangs(t *testing.T) {
 	rdb := testbed.Redis(t)
 	const senders, during = 60, 4 * time.Second

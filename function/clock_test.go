@@ -13,7 +13,8 @@ import (
 	"github.com/stormfold/stormfold/internal/projector"
 )
 
-// An event is too far ahead when it is so by both clocks, Redis' and the pod's: a Redis whose clock is behind refuses nothing.
+// An event is too far ahead when it is so by both clocks, Redis' and the pod's: a Redis whose clock is behind refuses
+// nothing.
 func TestOnlyBothClocksRefuseAnEvent(t *testing.T) {
 	for name, c := range map[string]struct {
 		redis, event time.Duration

@@ -20,13 +20,13 @@ const (
 	coalescedAlerts = 256
 )
 
-// coalescer folds events that come at the same moment in one round trip. While a fold of a shard is on its way, further events of
-// that shard wait, and then go as one: those of the same group in one call, as if one notification had brought them, the other
-// groups in calls beside it. So a burst of events of one alert costs little more than a notification of as many, nobody waits
-// when there is no burst, and nothing waits for a shard of another server.
+// coalescer folds events that come at the same moment in one round trip. While a fold of a shard is on its way, further
+// events of that shard wait, and then go as one: those of the same group in one call, as if one notification had
+// brought them, the other groups in calls beside it. So a burst of events of one alert costs little more than a
+// notification of as many, nobody waits when there is no burst, and nothing waits for a shard of another server.
 //
-// An event has the answer of the call that took its alerts. What that call brought about, and the lease if it was granted one,
-// goes to the first event of the group.
+// An event has the answer of the call that took its alerts. What that call brought about, and the lease if it was
+// granted one, goes to the first event of the group.
 type coalescer struct {
 	namespace func(aggregator.Group) string
 	next      foldFunc // Its results are in the order of the groups.
@@ -97,8 +97,8 @@ func (q *queue) join(ctx context.Context, group aggregator.Group) *waiter {
 	return w
 }
 
-// await waits for the answer to an event. An event that gives up before it is sent leaves the queue. After that it has the answer,
-// which may be a lease, even if it comes a little late.
+// await waits for the answer to an event. An event that gives up before it is sent leaves the queue. After that it has
+// the answer, which may be a lease, even if it comes a little late.
 func (c *coalescer) await(q *queue, w *waiter) aggregator.Folded {
 	select {
 	case <-w.done:
@@ -176,7 +176,8 @@ func (c *coalescer) merge(waiting []*waiter) (groups []aggregator.Group, indexes
 	return groups, indexes
 }
 
-// longest has the time of the event that has most of it, and the values of the first. None of them can cancel what others wait for.
+// longest has the time of the event that has most of it, and the values of the first. None of them can cancel what
+// others wait for.
 func longest(waiting []*waiter) (context.Context, context.CancelFunc) {
 	ctx := context.WithoutCancel(waiting[0].ctx)
 	var latest time.Time

@@ -97,7 +97,10 @@ func TestEventsThatWaitAreFoldedTogether(t *testing.T) {
 		first := f.event(t.Context(), about(groupA, "1"))
 		original := about(groupA, "2")
 		waiting := []<-chan aggregator.Folded{
-			f.event(t.Context(), original), f.event(t.Context(), about(groupB, "3")), f.event(t.Context(), about(groupA, "4", "5")),
+			f.event(
+				t.Context(),
+				original,
+			), f.event(t.Context(), about(groupB, "3")), f.event(t.Context(), about(groupA, "4", "5")),
 			f.event(t.Context(), about(groupA, "2")),
 		}
 		elsewhere := f.event(t.Context(), about(groupC, "6"))
@@ -112,8 +115,10 @@ func TestEventsThatWaitAreFoldedTogether(t *testing.T) {
 		require.Len(t, original.Alerts, 1, "an event keeps its own alerts")
 		f.let <- nil
 		for i, want := range []aggregator.Folded{
-			{Group: groupA, Token: "granted", TookOver: true, NewlyFiring: 4, Total: 4, Changed: true, Transitions: []aggregator.Transition{{Incident: "i"}}},
-			{Group: groupB, Token: "granted", TookOver: true, NewlyFiring: 1, Total: 1, Changed: true, Transitions: []aggregator.Transition{{Incident: "i"}}},
+			{Group: groupA, Token: "granted", TookOver: true, NewlyFiring: 4, Total: 4, Changed: true,
+				Transitions: []aggregator.Transition{{Incident: "i"}}},
+			{Group: groupB, Token: "granted", TookOver: true, NewlyFiring: 1, Total: 1, Changed: true,
+				Transitions: []aggregator.Transition{{Incident: "i"}}},
 			{Group: groupA, Total: 4, Changed: true},
 			{Group: groupA, Total: 4, Changed: true},
 		} {
@@ -128,8 +133,8 @@ func TestEventsThatWaitAreFoldedTogether(t *testing.T) {
 	})
 }
 
-// An event that gives up while it waits leaves the queue, and its alerts with it. Once they are on their way it has the answer, even
-// when it has no time left: a lease that was granted, and what came of it, is never told to nobody.
+// An event that gives up while it waits leaves the queue, and its alerts with it. Once they are on their way it has the
+// answer, even when it has no time left: a lease that was granted, and what came of it, is never told to nobody.
 func TestAnEventThatGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFolds()
@@ -204,7 +209,10 @@ func TestABatchThatFails(t *testing.T) {
 		require.Equal(t, 3*time.Second, time.Since(began))
 
 		first = f.event(t.Context(), about(groupA, "1"))
-		waiting = []<-chan aggregator.Folded{f.event(t.Context(), about(groupA, "2")), f.event(t.Context(), about(groupB, "3"))}
+		waiting = []<-chan aggregator.Folded{
+			f.event(t.Context(), about(groupA, "2")),
+			f.event(t.Context(), about(groupB, "3")),
+		}
 		f.let <- nil
 		<-first
 		f.let <- aggregator.ErrOutOfMemory
@@ -215,7 +223,8 @@ func TestABatchThatFails(t *testing.T) {
 	})
 }
 
-// What would not be the same in one call goes in calls of its own, and what is large, or of several groups, goes at once.
+// What would not be the same in one call goes in calls of its own, and what is large, or of several groups, goes at
+// once.
 func TestWhatIsNotFoldedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFolds()
@@ -242,7 +251,12 @@ func TestWhatIsNotFoldedTogether(t *testing.T) {
 			fold(about(groupA, make([]string, coalescedEvent)...))
 		}
 		waiting := f.queues[aggregator.ShardOf(groupA)].next
-		require.Equal(t, 4+coalescedEvent*((coalescedAlerts-4)/coalescedEvent), waiting.alerts, "what has no room goes at once")
+		require.Equal(
+			t,
+			4+coalescedEvent*((coalescedAlerts-4)/coalescedEvent),
+			waiting.alerts,
+			"what has no room goes at once",
+		)
 		go func() {
 			for range all {
 				select {
@@ -262,8 +276,8 @@ func TestWhatIsNotFoldedTogether(t *testing.T) {
 	})
 }
 
-// Events by the thousand, of which some give up: each has its answer, what was answered well is folded once, what was not is not
-// folded, and every lease is told to an event.
+// Events by the thousand, of which some give up: each has its answer, what was answered well is folded once, what was
+// not is not folded, and every lease is told to an event.
 func TestManyEventsAreFoldedTogether(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]int{}

@@ -92,7 +92,10 @@ func TestDocumentationHoldsTheSpans(t *testing.T) {
 func ended(t *testing.T, traces *tracing.Tracing) {
 	for _, name := range []string{spanFold, spanProject} {
 		_, span := traces.Start(t.Context(), name)
-		transitionsOf(span, []aggregator.Transition{{Type: aggregator.Closed, Incident: "i", Namespace: "n", Group: "g", Reason: "Quiet"}})
+		transitionsOf(
+			span,
+			[]aggregator.Transition{{Type: aggregator.Closed, Incident: "i", Namespace: "n", Group: "g", Reason: "Quiet"}},
+		)
 		span.End()
 	}
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// replaced is for how long the policies that were in force before a reload count as earlier ones, whatever a sweep finds: other pods
-// load theirs within a minute or two, and make groups by the old ones until then.
+// replaced is for how long the policies that were in force before a reload count as earlier ones, whatever a sweep
+// finds: other pods load theirs within a minute or two, and make groups by the old ones until then.
 const replaced = 10 * time.Minute
 
-// openKinds are the kinds of groups that have something open, as the last sweep found them, and those that were in force in this
-// process a while ago.
+// openKinds are the kinds of groups that have something open, as the last sweep found them, and those that were in
+// force in this process a while ago.
 type openKinds struct {
 	seen atomic.Pointer[[]aggregator.Kind]
 

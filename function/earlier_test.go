@@ -55,7 +55,8 @@ func TestEarlierGroupsArePastTheBreaker(t *testing.T) {
 	require.NoError(t, f.Stop(t.Context()))
 }
 
-// An alert that must not wait for Redis gets its incident also where it is a group of earlier policies that Redis does not answer for.
+// An alert that must not wait for Redis gets its incident also where it is a group of earlier policies that Redis does
+// not answer for.
 func TestAlertsPassThroughPastEarlierGroups(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policies.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("policies: [{name: default, onRedisFailure: passthrough}]"), 0o600))

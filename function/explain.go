@@ -11,8 +11,8 @@ import (
 	"github.com/stormfold/stormfold/internal/tracing"
 )
 
-// The names of fields that several lines of the log share. docs/traces-and-logs.md has all fields, and a test holds it to the
-// lines.
+// The names of fields that several lines of the log share. docs/traces-and-logs.md has all fields, and a test holds it
+// to the lines.
 const (
 	fieldTrace      = "traceId"
 	fieldEvent      = "event"
@@ -27,8 +27,8 @@ const (
 	fieldReason     = "reason"
 )
 
-// logTransitions writes one line for each thing that happened to an incident, however many alerts brought it about. The trace is
-// the context's.
+// logTransitions writes one line for each thing that happened to an incident, however many alerts brought it about. The
+// trace is the context's.
 func (p *pod) logTransitions(ctx context.Context, transitions []aggregator.Transition) {
 	for _, t := range transitions {
 		p.metrics.transition(t)
@@ -61,7 +61,11 @@ func (p *pod) explain(ctx context.Context, ev event.Event, results []folded) {
 			continue
 		}
 		policy := r.group.Policy
-		fields := []any{logged(fieldEvent, ev.ID()), zap.Int("alerts", len(r.group.Alerts)), zap.String(fieldPolicy, policy.Name)}
+		fields := []any{
+			logged(fieldEvent, ev.ID()),
+			zap.Int("alerts", len(r.group.Alerts)),
+			zap.String(fieldPolicy, policy.Name),
+		}
 		if id != "" {
 			fields = append(fields, zap.String(fieldTrace, id))
 		}

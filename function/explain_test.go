@@ -147,7 +147,11 @@ func TestAnEventIsExplained(t *testing.T) {
 	for i := range 7 { // One of shop-0, two of shop-1, four of shop-2.
 		alerts = append(alerts, map[string]any{
 			"status": "firing", "startsAt": time.Now().UTC().Format(time.RFC3339),
-			"labels": map[string]string{"alertname": "A", "namespace": fmt.Sprintf("shop-%d", []int{0, 1, 1, 2, 2, 2, 2}[i]), "pod": fmt.Sprint("web-", i)},
+			"labels": map[string]string{
+				"alertname": "A",
+				"namespace": fmt.Sprintf("shop-%d", []int{0, 1, 1, 2, 2, 2, 2}[i]),
+				"pod":       fmt.Sprint("web-", i),
+			},
 		})
 	}
 	require.NoError(t, ev.SetData("application/json", map[string]any{"version": "4", "groupKey": "{}", "alerts": alerts}))
@@ -159,8 +163,10 @@ func TestAnEventIsExplained(t *testing.T) {
 		alerts := []int64{1, 2, 4}[i]
 		require.Equal(t, zap.DebugLevel, line.Level)
 		for field, want := range map[string]any{
-			fieldEvent: "4b1d", fieldTrace: traceID, fieldPolicy: "default", "state": "calm", "action": "opened", "alerts": alerts,
-			"newlyFiring": alerts, "counted": alerts, "threshold": int64(5), "window": 2 * time.Minute, "windowLeft": 0, "leased": true,
+			fieldEvent: "4b1d", fieldTrace: traceID, fieldPolicy: "default", "state": "calm", "action": "opened",
+			"alerts":      alerts,
+			"newlyFiring": alerts, "counted": alerts, "threshold": int64(5), "window": 2 * time.Minute, "windowLeft": 0,
+			"leased": true,
 		} {
 			require.EqualValues(t, want, fields[field], field)
 		}
@@ -191,7 +197,11 @@ func TestAnEventThatIsNotFoldedIsExplained(t *testing.T) {
 // action names the latest transition, and otherwise why there is none.
 func TestActions(t *testing.T) {
 	opened, storm := aggregator.Transition{Type: aggregator.Opened}, aggregator.Transition{Type: aggregator.Stormed}
-	require.Equal(t, "storm", action(aggregator.Folded{Changed: true, Transitions: []aggregator.Transition{opened, storm}}))
+	require.Equal(
+		t,
+		"storm",
+		action(aggregator.Folded{Changed: true, Transitions: []aggregator.Transition{opened, storm}}),
+	)
 	require.Equal(t, actionWaits, action(aggregator.Folded{Changed: true, State: "waiting"}))
 	require.Equal(t, actionChanged, action(aggregator.Folded{Changed: true, State: "storm"}))
 	require.Equal(t, actionNone, action(aggregator.Folded{State: "storm"}))
@@ -202,7 +212,9 @@ func TestWhatIsOffCostsNothing(t *testing.T) {
 	core, _ := observer.New(zap.InfoLevel)
 	p := &pod{log: zap.New(core).Sugar(), metrics: newMetrics(), settings: &config.Settings{}}
 	ev := withTrace(alertEvent(t, "web-0", "firing"))
-	groups := []aggregator.Group{{ID: "0123456789abcdef", Policy: &config.Policy{Name: "default"}, Alerts: make([]aggregator.Alert, 100)}}
+	groups := []aggregator.Group{
+		{ID: "0123456789abcdef", Policy: &config.Policy{Name: "default"}, Alerts: make([]aggregator.Alert, 100)},
+	}
 	results := failed(groups, nil)
 	results[0].Folded = aggregator.Folded{Group: groups[0].ID, Policy: "default", Token: uuid.NewString(), Changed: true}
 	written := &aggregator.Snapshot{Objects: make([]aggregator.Object, 3)}

@@ -7,8 +7,8 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// foldFunc folds the alerts of an event's groups, each with what Redis knows of its group. It returns a result for each group that
-// is not dropped, in any order. What went wrong is in a result's Err, and nowhere else.
+// foldFunc folds the alerts of an event's groups, each with what Redis knows of its group. It returns a result for each
+// group that is not dropped, in any order. What went wrong is in a result's Err, and nowhere else.
 type foldFunc func(ctx context.Context, groups []aggregator.Group) []folded
 
 // folded is what became of one group.

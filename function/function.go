@@ -124,7 +124,8 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 	}
 	p.metrics.watchRedis(rdb)
 	p.aggregator = aggregator.New(aggregator.Options{
-		Redis: rdb, Prefix: p.settings.RedisPrefix, Lease: p.settings.Lease, Resync: p.settings.ResyncInterval, Embedded: parts.Redis != nil,
+		Redis: rdb, Prefix: p.settings.RedisPrefix, Lease: p.settings.Lease, Resync: p.settings.ResyncInterval,
+		Embedded: parts.Redis != nil,
 		// An answer that comes too late for the client's own time-out would be a broken connection.
 		Replicas: p.settings.RedisWaitReplicas, ReplicaTimeout: p.settings.RedisTimeout / 2,
 	})
@@ -144,8 +145,12 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 		if !errors.Is(err, aggregator.ErrUnavailable) && !errors.Is(err, aggregator.ErrTimeout) {
 			return err
 		}
-		p.log.Warnw("waiting for Redis; STORMFOLD_REDIS_URL says where it is, and by its scheme, redis:// or rediss://, whether it "+
-			"speaks TLS", "error", err)
+		p.log.Warnw(
+			"waiting for Redis; STORMFOLD_REDIS_URL says where it is, and by its scheme, redis:// or rediss://, whether it "+
+				"speaks TLS",
+			"error",
+			err,
+		)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -228,8 +233,8 @@ func (f *Function) Ready(context.Context) (bool, error) { return f.pod.Load() !=
 // Alive tells whether the process works. Whether its servers do is another question: a restart would not mend them.
 func (f *Function) Alive(context.Context) (bool, error) { return true, nil }
 
-// Stop writes what this pod still remembers and closes the connections. func-go has stopped taking requests by then. What
-// the context leaves no time for stays due in Redis.
+// Stop writes what this pod still remembers and closes the connections. func-go has stopped taking requests by then.
+// What the context leaves no time for stays due in Redis.
 func (f *Function) Stop(ctx context.Context) error {
 	f.stopped.Store(true)
 	p := f.pod.Swap(nil)

@@ -149,7 +149,14 @@ func TestATickCarriesOn(t *testing.T) {
 // What a policy drops is answered like everything else, counted, and makes nothing.
 func TestDroppedAlertsMakeNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policies.yaml")
-	require.NoError(t, os.WriteFile(path, []byte("policies:\n- {name: quiet, match: ['subject_name=\"web-0\"'], drop: true}\n- {name: default}\n"), 0o600))
+	require.NoError(
+		t,
+		os.WriteFile(
+			path,
+			[]byte("policies:\n- {name: quiet, match: ['subject_name=\"web-0\"'], drop: true}\n- {name: default}\n"),
+			0o600,
+		),
+	)
 	f := New()
 	memory := startOn(t, f, "STORMFOLD_POLICIES", path)
 	dropped := f.pod.Load().metrics.dropped

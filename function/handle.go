@@ -15,8 +15,8 @@
 //	follow            a group whose lease was granted is written before the answer, others when their interval is over
 //	handlers.Reply    opened, storm, resolved: an event for those who listen
 //
-// The way of a group to Kubernetes is in project.go, what happens without events in sweep.go, and the life of the process
-// in function.go.
+// The way of a group to Kubernetes is in project.go, what happens without events in sweep.go, and the life of the
+// process in function.go.
 package function
 
 import (
@@ -56,8 +56,8 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 	return reply, handlers.Answer(err)
 }
 
-// maxAhead is how far an event's time may be ahead of both clocks, Redis' and this pod's. An update from the future would beat every later
-// one; that one of the two clocks is behind is no reason to refuse it.
+// maxAhead is how far an event's time may be ahead of both clocks, Redis' and this pod's. An update from the future
+// would beat every later one; that one of the two clocks is behind is no reason to refuse it.
 const maxAhead = 10 * time.Minute
 
 func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) {
@@ -94,7 +94,8 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	return handlers.Reply(p.source, ev, request.NotifiedAt, transitions), nil
 }
 
-// foldStages composes what lies between an event's groups and Redis. The first stage has the groups first and the results last.
+// foldStages composes what lies between an event's groups and Redis. The first stage has the groups first and the
+// results last.
 func (p *pod) foldStages() foldFunc {
 	fold := p.foldInRedis
 	for _, stage := range slices.Backward([]func(next foldFunc) foldFunc{
@@ -113,8 +114,8 @@ func (p *pod) decode(ctx context.Context, ev event.Event) (handlers.Request, err
 	return request, err
 }
 
-// follow sees to it that what changed is written: now, where the fold granted the lease; later otherwise. It returns what
-// happened, for the reply, and what is being written now.
+// follow sees to it that what changed is written: now, where the fold granted the lease; later otherwise. It returns
+// what happened, for the reply, and what is being written now.
 func (p *pod) follow(ctx context.Context, ev event.Event, results []folded) (
 	transitions []aggregator.Transition, writing []<-chan struct{},
 ) {
@@ -139,8 +140,9 @@ func (p *pod) follow(ctx context.Context, ev event.Event, results []folded) (
 	return transitions, writing
 }
 
-// await waits for what is being written: at most as many events wait as groups are written at once. The alerts are safe: an API
-// server that hangs does not hold up the answer for longer than one call may take, and the writing goes on without the request.
+// await waits for what is being written: at most as many events wait as groups are written at once. The alerts are
+// safe: an API server that hangs does not hold up the answer for longer than one call may take, and the writing goes on
+// without the request.
 func (p *pod) await(ctx context.Context, writing []<-chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)
 	defer cancel()

@@ -69,7 +69,8 @@ func TestStartWhileTheAPIServerHangs(t *testing.T) {
 	f := New()
 	f.Parts = Parts{Redis: client, Incidents: api}
 	require.NoError(t, f.Start(t.Context(), map[string]string{
-		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error", "STORMFOLD_POLICIES": testbed.OnePolicyFile(t),
+		"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+		"STORMFOLD_POLICIES":     testbed.OnePolicyFile(t),
 		"STORMFOLD_KUBE_TIMEOUT": "100ms",
 	}))
 	_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
@@ -78,8 +79,8 @@ func TestStartWhileTheAPIServerHangs(t *testing.T) {
 	require.NoError(t, f.Stop(t.Context()))
 }
 
-// failing fails one of the script calls about a single group: 1 is the snapshot after the first fold, 2 what settles it. It does so
-// before Redis sees the call, or after.
+// failing fails one of the script calls about a single group: 1 is the snapshot after the first fold, 2 what settles
+// it. It does so before Redis sees the call, or after.
 type failing struct {
 	redis.Hook
 	call  int32
@@ -109,8 +110,8 @@ func (f *failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// The lease that a fold granted is not lost with a call that fails, nor one that a call took whose answer was lost: the group
-// is written again long before the lease is over.
+// The lease that a fold granted is not lost with a call that fails, nor one that a call took whose answer was lost: the
+// group is written again long before the lease is over.
 func TestAFailedCallKeepsItsLease(t *testing.T) {
 	for name, hook := range map[string]*failing{
 		"snapshot, before Redis": {call: 1}, "snapshot, after Redis": {call: 1, after: true},
@@ -126,8 +127,9 @@ func TestAFailedCallKeepsItsLease(t *testing.T) {
 			f := New()
 			f.Parts = Parts{Redis: client, Incidents: api}
 			require.NoError(t, f.Start(t.Context(), map[string]string{
-				"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error", "STORMFOLD_POLICIES": testbed.OnePolicyFile(t),
-				"STORMFOLD_LEASE": "5m",
+				"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off", "STORMFOLD_LOG_LEVEL": "error",
+				"STORMFOLD_POLICIES": testbed.OnePolicyFile(t),
+				"STORMFOLD_LEASE":    "5m",
 			}))
 			_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
 			require.NoError(t, err)
@@ -145,8 +147,11 @@ func TestAFailedCallKeepsItsLease(t *testing.T) {
 
 func TestAnAlertsNamespaceIsUsedWhenItIsOne(t *testing.T) {
 	p := &pod{settings: &config.Settings{Namespace: "stormfold", NamespaceMode: config.NamespaceAlert}}
-	for given, want := range map[string]string{"shop": "shop", "a/b": "stormfold", "50%": "stormfold", ".": "stormfold", "": "stormfold"} {
-		group := aggregator.Group{Alerts: []aggregator.Alert{{Labels: map[string]string{"alertname": "A", "namespace": given, "pod": "p"}}}}
+	for given, want := range map[string]string{"shop": "shop", "a/b": "stormfold", "50%": "stormfold", ".": "stormfold",
+		"": "stormfold"} {
+		group := aggregator.Group{
+			Alerts: []aggregator.Alert{{Labels: map[string]string{"alertname": "A", "namespace": given, "pod": "p"}}},
+		}
 		require.Equal(t, want, p.namespace(group), given)
 	}
 }

@@ -15,8 +15,8 @@ import (
 // importsAtOnce is how many shards a pod imports at once.
 const importsAtOnce = 4
 
-// firstImport imports the shards that Redis does not know, for as long as one call may take: so that the first events meet
-// what is going on. What it leaves is the sweep's business.
+// firstImport imports the shards that Redis does not know, for as long as one call may take: so that the first events
+// meet what is going on. What it leaves is the sweep's business.
 func (p *pod) firstImport(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)
 	done := make(chan struct{})
@@ -46,8 +46,8 @@ func (p *pod) firstImport(ctx context.Context) {
 	}
 }
 
-// importShard reads what stands in Kubernetes of a shard into a Redis that may have forgotten it. One pod at a time does
-// that; the others get false and find it done a little later.
+// importShard reads what stands in Kubernetes of a shard into a Redis that may have forgotten it. One pod at a time
+// does that; the others get false and find it done a little later.
 func (p *pod) importShard(ctx context.Context, shard int, epoch string) (bool, error) {
 	// One list call alone must not outlast the lease; between two incidents it is extended.
 	lease := max(p.settings.Lease, 2*p.settings.KubeTimeout)
@@ -83,8 +83,8 @@ func (p *pod) importShard(ctx context.Context, shard int, epoch string) (bool, e
 	return true, nil
 }
 
-// compare gives a shard's incidents to take, and has those written again that should stand open and do not, or that someone
-// changed so that they cannot be read.
+// compare gives a shard's incidents to take, and has those written again that should stand open and do not, or that
+// someone changed so that they cannot be read.
 func (p *pod) compare(ctx context.Context, shard int, take func(aggregator.Imported) error) error {
 	// Before the list: what is written meanwhile is not missing.
 	standing, err := p.aggregator.Standing(ctx, shard)

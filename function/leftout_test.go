@@ -20,13 +20,22 @@ func fiveAlerts(t *testing.T, strange string) event.Event {
 	t.Helper()
 	alerts := make([]string, 4, 5)
 	for i := range alerts {
-		alerts[i] = fmt.Sprintf(`{"status":"firing","labels":{"alertname":"ErrorLines","namespace":"shop","app":"a%d"},"startsAt":%q}`,
-			i, time.Now().UTC().Format(time.RFC3339))
+		alerts[i] = fmt.Sprintf(
+			`{"status":"firing","labels":{"alertname":"ErrorLines","namespace":"shop","app":"a%d"},"startsAt":%q}`,
+			i,
+			time.Now().UTC().Format(time.RFC3339),
+		)
 	}
 	ev := alertEvent(t, "", "firing")
 	ev.SetID("five")
 	ev.SetType("io.prometheus.alertmanager.notification.v1")
-	require.NoError(t, ev.SetData("application/json", json.RawMessage(`{"version":"4","alerts":[`+strings.Join(append(alerts, strange), ",")+`]}`)))
+	require.NoError(
+		t,
+		ev.SetData(
+			"application/json",
+			json.RawMessage(`{"version":"4","alerts":[`+strings.Join(append(alerts, strange), ",")+`]}`),
+		),
+	)
 	return ev
 }
 

@@ -21,11 +21,22 @@ func counted(t *testing.T, c prometheus.Counter) float64 {
 	return m.GetCounter().GetValue()
 }
 
-// With as many events at work as there may be, one more is refused at once, before it is looked at; when one is done, the
-// next is taken.
+// With as many events at work as there may be, one more is refused at once, before it is looked at; when one is done,
+// the next is taken.
 func TestOverload(t *testing.T) {
 	rdb := testbed.Redis(t)
-	f, _ := startOnRedis(t, rdb, "CONCURRENCY", "3", "REDIS_BREAKER", "0s", "REDIS_TIMEOUT", "10s", "REQUEST_TIMEOUT", "20s")
+	f, _ := startOnRedis(
+		t,
+		rdb,
+		"CONCURRENCY",
+		"3",
+		"REDIS_BREAKER",
+		"0s",
+		"REDIS_TIMEOUT",
+		"10s",
+		"REQUEST_TIMEOUT",
+		"20s",
+	)
 	p := f.pod.Load()
 	require.NoError(t, rdb.Pause())
 	var all sync.WaitGroup

@@ -24,7 +24,8 @@ func (m *metrics) answered(eventType string, err error, took time.Duration) {
 	m.eventSeconds.Observe(took.Seconds())
 }
 
-// folded counts what became of an event's groups. Those of earlier policies are not counted: their alerts may be in others, too.
+// folded counts what became of an event's groups. Those of earlier policies are not counted: their alerts may be in
+// others, too.
 func (m *metrics) folded(results []folded, took time.Duration) {
 	if slices.ContainsFunc(results, func(r folded) bool { return !r.earlier }) {
 		m.foldSeconds.Observe(took.Seconds())

@@ -15,18 +15,27 @@ import (
 
 // watchRedis exports the connection pool.
 func (m *metrics) watchRedis(rdb redis.UniversalClient) {
-	m.set.Read("redis_connections", "Connections to Redis in the pool.", meter.Of("state", "idle", "used"), func(state string) float64 {
-		s := rdb.PoolStats()
-		if state == "idle" {
-			return float64(s.IdleConns)
-		}
-		return float64(s.TotalConns) - float64(s.IdleConns)
-	})
-	m.set.Read("redis_pool_requests_total", "Requests for a connection to Redis: hit (one was free), miss (a new one was made), timeout (all were in use for too long).",
-		meter.Of("result", "hit", "miss", "timeout"), func(result string) float64 {
+	m.set.Read(
+		"redis_connections",
+		"Connections to Redis in the pool.",
+		meter.Of("state", "idle", "used"),
+		func(state string) float64 {
+			s := rdb.PoolStats()
+			if state == "idle" {
+				return float64(s.IdleConns)
+			}
+			return float64(s.TotalConns) - float64(s.IdleConns)
+		},
+	)
+	m.set.Read(
+		"redis_pool_requests_total",
+		"Requests for a connection to Redis: hit (one was free), miss (a new one was made), timeout (all were in use for too long).",
+		meter.Of("result", "hit", "miss", "timeout"),
+		func(result string) float64 {
 			s := rdb.PoolStats()
 			return float64(map[string]uint32{"hit": s.Hits, "miss": s.Misses, "timeout": s.Timeouts}[result])
-		})
+		},
+	)
 }
 
 // redisFailed counts an error if it is one of Redis. A fold that the breaker kept back never came there.

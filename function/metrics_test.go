@@ -31,7 +31,9 @@ func TestKubeResultsAreBounded(t *testing.T) {
 		require.Equal(t, want, kubeResult(err))
 	}
 	for _, reason := range []metav1.StatusReason{"pod web-0 is not allowed", metav1.StatusReasonUnknown} {
-		err := &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusTeapot, Reason: reason}}
+		err := &apierrors.StatusError{
+			ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusTeapot, Reason: reason},
+		}
 		require.Equal(t, "Other", kubeResult(err))
 	}
 }

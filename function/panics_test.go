@@ -57,8 +57,8 @@ func (r *redisPanics) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 	}
 }
 
-// TestAPanicEndsNothingElse: an event that panics is answered 503 and taken when it comes again; a group that panics costs no other
-// group anything; and neither ends the pod.
+// TestAPanicEndsNothingElse: an event that panics is answered 503 and taken when it comes again; a group that panics
+// costs no other group anything; and neither ends the pod.
 func TestAPanicEndsNothingElse(t *testing.T) {
 	seen, lines := observer.New(zap.ErrorLevel)
 	f := New()
@@ -76,7 +76,13 @@ func TestAPanicEndsNothingElse(t *testing.T) {
 	panics := func(place string) float64 { return valueOf(t, p.metrics.panics.WithLabelValues(place)) }
 
 	hook.next.Store(true)
-	require.Eventually(t, func() bool { return panics(inSweep) == 1 }, 10*time.Second, 10*time.Millisecond, "whoever calls Redis meets it")
+	require.Eventually(
+		t,
+		func() bool { return panics(inSweep) == 1 },
+		10*time.Second,
+		10*time.Millisecond,
+		"whoever calls Redis meets it",
+	)
 
 	poison := alertEvent(t, "poison", "firing")
 	_, err := f.Handle(t.Context(), poison)
@@ -96,7 +102,13 @@ func TestAPanicEndsNothingElse(t *testing.T) {
 	hook.next.Store(false)
 	require.InDelta(t, 1, panics(inFold), 0)
 	other := alertEvent(t, "web-1", "firing")
-	require.NoError(t, other.SetData("application/json", map[string]any{"status": "firing", "labels": map[string]string{"alertname": "Other"}}))
+	require.NoError(
+		t,
+		other.SetData(
+			"application/json",
+			map[string]any{"status": "firing", "labels": map[string]string{"alertname": "Other"}},
+		),
+	)
 	_, err = f.Handle(t.Context(), other)
 	require.Equal(t, http.StatusOK, code(t, err))
 	require.Eventually(t, func() bool {
@@ -117,7 +129,13 @@ func TestAPanicEndsNothingElse(t *testing.T) {
 func TestAPanicInHandleIsAnAnswer(t *testing.T) {
 	f, _ := start(t)
 	p := f.pod.Load()
-	broken := &pod{settings: p.settings, limiter: newLimiter(1), metrics: newMetrics(), traces: p.traces, log: zap.NewNop().Sugar()}
+	broken := &pod{
+		settings: p.settings,
+		limiter:  newLimiter(1),
+		metrics:  newMetrics(),
+		traces:   p.traces,
+		log:      zap.NewNop().Sugar(),
+	}
 	f.pod.Store(broken)
 	_, err := f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
 	require.Equal(t, http.StatusServiceUnavailable, code(t, err))

@@ -21,7 +21,8 @@ type passed struct {
 	owed [aggregator.Shards]atomic.Int64
 }
 
-// oweAll has all shards compared with Kubernetes: a pod that has just started does not know what others have passed through.
+// oweAll has all shards compared with Kubernetes: a pod that has just started does not know what others have passed
+// through.
 func (p *pod) oweAll() {
 	if slices.ContainsFunc(p.policies.Current().List, func(policy config.Policy) bool { return passesThrough(&policy) }) {
 		for i := range p.passed.owed {
@@ -30,10 +31,11 @@ func (p *pod) oweAll() {
 	}
 }
 
-// passThrough is for alerts of a policy with onRedisFailure: passthrough. Where Redis fails, each firing one gets an incident with
-// a name of its own, and the event is refused all the same. To the group that is an incident like any other that Redis does not
-// know: an import gives it back. The import comes before the group writes anything else of the same alert: here, before what
-// was opened is written; and by the next sweep, since a fold that timed out may have run late.
+// passThrough is for alerts of a policy with onRedisFailure: passthrough. Where Redis fails, each firing one gets an
+// incident with a name of its own, and the event is refused all the same. To the group that is an incident like any
+// other that Redis does not know: an import gives it back. The import comes before the group writes anything else of
+// the same alert: here, before what was opened is written; and by the next sweep, since a fold that timed out may have
+// run late.
 func (p *pod) passThrough(next foldFunc) foldFunc {
 	return func(ctx context.Context, groups []aggregator.Group) []folded {
 		if !slices.ContainsFunc(groups, func(g aggregator.Group) bool { return passesThrough(g.Policy) }) {
@@ -66,7 +68,10 @@ func passesThrough(policy *config.Policy) bool {
 // redisFails tells whether a group could not be folded because Redis fails, in whatever way.
 func redisFails(err error) bool {
 	return errors.Is(err, aggregator.ErrOutOfMemory) || errors.Is(err, aggregator.ErrTimeout) ||
-		errors.Is(err, aggregator.ErrUnavailable) || errors.Is(err, aggregator.ErrRefused) || errors.Is(err, aggregator.ErrUntrusted)
+		errors.Is(
+			err,
+			aggregator.ErrUnavailable,
+		) || errors.Is(err, aggregator.ErrRefused) || errors.Is(err, aggregator.ErrUntrusted)
 }
 
 // opens tells whether a fold made an incident that nobody has written yet.
@@ -76,8 +81,8 @@ func opens(r *folded) bool {
 	})
 }
 
-// writePastRedis writes incidents for the firing alerts of a group, at most so many. It returns how many it tried. What it cannot
-// do now, the next delivery of the event tries again.
+// writePastRedis writes incidents for the firing alerts of a group, at most so many. It returns how many it tried. What
+// it cannot do now, the next delivery of the event tries again.
 func (p *pod) writePastRedis(ctx context.Context, group aggregator.Group, most int) int {
 	alerts := firing(group.Alerts)
 	if len(alerts) == 0 {
@@ -96,7 +101,8 @@ func (p *pod) writePastRedis(ctx context.Context, group aggregator.Group, most i
 	}
 	tried := 0
 	for _, alert := range alerts {
-		// As of the update itself: a delivery that comes late overwrites nothing that the group has made of the incident since.
+		// As of the update itself: a delivery that comes late overwrites nothing that the group has made of the incident
+		// since.
 		at := alert.NotifiedAt
 		if now := p.aggregator.Now(); at.After(now) {
 			at = now
@@ -128,7 +134,8 @@ func (p *pod) writePastRedis(ctx context.Context, group aggregator.Group, most i
 	return tried
 }
 
-// firing are the alerts of which one source fires, each once. Of two updates from the same source resolved beats firing.
+// firing are the alerts of which one source fires, each once. Of two updates from the same source resolved beats
+// firing.
 func firing(alerts []aggregator.Alert) (out []aggregator.Alert) {
 	type source struct{ fingerprint, source string }
 	over, seen := map[source]bool{}, map[string]bool{}
@@ -145,8 +152,8 @@ func firing(alerts []aggregator.Alert) (out []aggregator.Alert) {
 	return out
 }
 
-// standing lists a group's open incidents. It returns what tells whether the alert of a lone object stands in one, or in a storm,
-// which counts it when Redis is back. The object itself without its status is one that is to be finished.
+// standing lists a group's open incidents. It returns what tells whether the alert of a lone object stands in one, or
+// in a storm, which counts it when Redis is back. The object itself without its status is one that is to be finished.
 func (p *pod) standing(ctx context.Context, group string) (func(lone aggregator.Object) bool, error) {
 	storm, of := false, map[string]aggregator.Object{}
 	err := p.projector.ImportGroup(ctx, p.importNamespace(), group, func(i aggregator.Imported) error {
@@ -182,6 +189,9 @@ func (p *pod) importPassed(ctx context.Context, r *folded) {
 		p.log.Warnw("incidents that were passed through cannot be imported now", "group", r.Group, "error", err)
 	}
 	if found { // What was opened may be one of those now: the objects tell.
-		r.Transitions = slices.DeleteFunc(r.Transitions, func(t aggregator.Transition) bool { return t.Type == aggregator.Opened })
+		r.Transitions = slices.DeleteFunc(
+			r.Transitions,
+			func(t aggregator.Transition) bool { return t.Type == aggregator.Opened },
+		)
 	}
 }

@@ -36,7 +36,8 @@ func (t tooShort) sentence(policy string) string {
 //
 //	window     has to be above the group interval, or alerts of two notifications never count together
 //	cooldown   has to be above it too, or an alert that comes back with the next notification is an incident of its own
-//	quiet      has to be above repeat interval and group interval together, or what fires on is ended between two repetitions
+//	quiet      has to be above repeat interval and group interval together, or what fires on is ended between two
+//	           repetitions
 func comparePeriods(policy *config.Policy, sender handlers.Periods) (wrong []tooShort) {
 	interval, repeat := sender.GroupInterval, sender.RepeatInterval
 	tells := fmt.Sprintf("tells news every %s", model.Duration(interval))
@@ -47,7 +48,8 @@ func comparePeriods(policy *config.Policy, sender handlers.Periods) (wrong []too
 	}{
 		{interval, tooShort{field: "window", has: policy.Window, sender: tells}, interval},
 		{interval, tooShort{field: "cooldown", has: policy.Cooldown, sender: tells}, interval},
-		{repeat, tooShort{field: "quiet", has: policy.Quiet, sender: fmt.Sprintf("repeats every %s", model.Duration(repeat))}, repeat + interval},
+		{repeat, tooShort{field: "quiet", has: policy.Quiet, sender: fmt.Sprintf("repeats every %s", model.Duration(repeat))},
+			repeat + interval},
 	} {
 		if c.known > 0 && c.has <= c.least {
 			c.set = above(c.least)
@@ -114,8 +116,16 @@ func (p *pod) checkPeriods(ctx context.Context, ev event.Event, sender handlers.
 		for _, wrong := range comparePeriods(group.Policy, sender) {
 			p.metrics.periods.WithLabelValues(wrong.field).Inc()
 			if p.periods.due(group.Policy.Name, wrong.field, time.Now()) {
-				p.log.Warnw(wrong.sentence(group.Policy.Name), aboutEvent(ctx, ev,
-					zap.String(fieldPolicy, group.Policy.Name), zap.String("field", wrong.field), zap.String("set", model.Duration(wrong.set).String()))...)
+				p.log.Warnw(wrong.sentence(group.Policy.Name), aboutEvent(
+					ctx,
+					ev,
+					zap.String(
+						fieldPolicy,
+						group.Policy.Name,
+					),
+					zap.String("field", wrong.field),
+					zap.String("set", model.Duration(wrong.set).String()),
+				)...)
 			}
 		}
 	}

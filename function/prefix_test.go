@@ -11,7 +11,8 @@ import (
 	"github.com/stormfold/stormfold/internal/projector"
 )
 
-// A function keeps to its prefix, and one that meets another format under its own ends with a sentence and not by waiting for Redis.
+// A function keeps to its prefix, and one that meets another format under its own ends with a sentence and not by
+// waiting for Redis.
 func TestTwoInstallationsOnOneRedis(t *testing.T) {
 	blue := New()
 	startOn(t, blue, "STORMFOLD_REDIS_PREFIX", "blue-2")
@@ -26,12 +27,20 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 	require.NoError(t, rdb.Set(t.Context(), "{sf:00}:format", "4", 0).Err())
 	other := New()
 	other.Parts = Parts{Redis: rdb, Incidents: &projector.Memory{}}
-	err := other.Start(t.Context(), map[string]string{"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off"})
-	require.ErrorContains(t, err, "under the keys {sf:*} of this Redis, in format 4 where this one writes 3: stop that version, ")
+	err := other.Start(
+		t.Context(),
+		map[string]string{"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_METRICS_ADDRESS": "off"},
+	)
+	require.ErrorContains(
+		t,
+		err,
+		"under the keys {sf:*} of this Redis, in format 4 where this one writes 3: stop that version, ",
+	)
 	require.NoError(t, blue.Stop(t.Context()))
 }
 
-// A key of another program under the name of a group is no failure of Redis: 503 internal, and the breaker stays closed.
+// A key of another program under the name of a group is no failure of Redis: 503 internal, and the breaker stays
+// closed.
 func TestAForeignKeyIsNoFailureOfRedis(t *testing.T) {
 	f, _ := start(t)
 	handled(t, f, alertEvent(t, "web-0", "firing"))

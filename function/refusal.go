@@ -21,9 +21,12 @@ func refusal(err error, reason handlers.Reason) error {
 		reason = handlers.ReasonRedisOOM
 	case errors.Is(err, aggregator.ErrReplicas):
 		reason = handlers.ReasonRedisReplicas
-	case errors.Is(err, aggregator.ErrTimeout), errors.Is(err, aggregator.ErrGivenUp): // The sender waited for less than we do.
+	case errors.Is(err, aggregator.ErrTimeout),
+		errors.Is(err, aggregator.ErrGivenUp): // The sender waited for less than we do.
 		reason = handlers.ReasonRedisTimeout
-	case errors.Is(err, aggregator.ErrUnavailable), errors.Is(err, aggregator.ErrRefused), errors.Is(err, aggregator.ErrUntrusted):
+	case errors.Is(err, aggregator.ErrUnavailable),
+		errors.Is(err, aggregator.ErrRefused),
+		errors.Is(err, aggregator.ErrUntrusted):
 		reason = handlers.ReasonRedisUnavailable
 	case errors.Is(err, aggregator.ErrScript), errors.Is(err, aggregator.ErrReply), errors.Is(err, errPanic):
 		reason = handlers.ReasonInternal
@@ -34,8 +37,8 @@ func refusal(err error, reason handlers.Reason) error {
 // maxLogged is how much of an event's attributes a log line repeats, in bytes.
 const maxLogged = 256
 
-// logRefusal leaves a trace of every event that was not taken. One that no retry can help is a dead letter and always has a
-// warning. Those that were not even tried are counted, and come too fast for a line each.
+// logRefusal leaves a trace of every event that was not taken. One that no retry can help is a dead letter and always
+// has a warning. Those that were not even tried are counted, and come too fast for a line each.
 func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	reason := handlers.ReasonOf(err)
 	fields := aboutEvent(ctx, ev, zap.String("reason", string(reason)), zap.Error(err))
@@ -68,8 +71,8 @@ func aboutEvent(ctx context.Context, ev event.Event, more ...any) []any {
 	return fields
 }
 
-// Refused leaves a trace of a request that was refused for good before it came to be an event, so that no dead letter is
-// silent: whoever serves the function calls it. The id is the event's, as far as the request told one.
+// Refused leaves a trace of a request that was refused for good before it came to be an event, so that no dead letter
+// is silent: whoever serves the function calls it. The id is the event's, as far as the request told one.
 func (f *Function) Refused(id string, reason handlers.Reason, err error) {
 	fields := []any{logged("event", id), zap.String("reason", string(reason)), zap.Error(err)}
 	p := f.pod.Load()

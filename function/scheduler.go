@@ -7,8 +7,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// scheduler runs the projections of this pod's groups: at once where a fold granted the lease, at the end of the flush interval
-// otherwise. It keeps nothing that matters: what is due stands in Redis, and another pod finds it when this one dies.
+// scheduler runs the projections of this pod's groups: at once where a fold granted the lease, at the end of the flush
+// interval otherwise. It keeps nothing that matters: what is due stands in Redis, and another pod finds it when this
+// one dies.
 type scheduler struct {
 	// project writes one group; at most as many run at once as slots has places.
 	project func(group, token string, now bool, why cause)
@@ -29,8 +30,8 @@ type task struct {
 	done  chan struct{}
 }
 
-// cause is the span on whose account a group is projected, for the trace of the projection; of several it is the latest. It is
-// empty where nobody makes spans, and where time alone is the cause.
+// cause is the span on whose account a group is projected, for the trace of the projection; of several it is the
+// latest. It is empty where nobody makes spans, and where time alone is the cause.
 type cause struct {
 	span trace.SpanContext
 	// within: the span waits for the projection, which is a part of it then.
@@ -41,8 +42,9 @@ func newScheduler(limit int, project func(group, token string, now bool, why cau
 	return &scheduler{project: project, slots: make(chan struct{}, limit), tasks: map[string]*task{}}
 }
 
-// schedule has a group projected at a time of this pod's clock; of two times the earlier counts. The channel closes when the
-// group has been projected, or when the pod stops. A token is the lease to go on with; one that a fold granted is newer.
+// schedule has a group projected at a time of this pod's clock; of two times the earlier counts. The channel closes
+// when the group has been projected, or when the pod stops. A token is the lease to go on with; one that a fold granted
+// is newer.
 func (s *scheduler) schedule(group string, at time.Time, token string, why cause) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,8 +76,8 @@ func (s *scheduler) put(group string, at time.Time, why cause) *task {
 	return t
 }
 
-// start projects a group at once with the lease that a fold granted, if there is room; the channel closes when it has been
-// projected. It is nil where all slots are taken: the group waits for one then, and nobody has to wait with it.
+// start projects a group at once with the lease that a fold granted, if there is room; the channel closes when it has
+// been projected. It is nil where all slots are taken: the group waits for one then, and nobody has to wait with it.
 func (s *scheduler) start(group, token string, why cause) <-chan struct{} {
 	select {
 	case s.slots <- struct{}{}:
@@ -106,7 +108,8 @@ func (s *scheduler) start(group, token string, why cause) <-chan struct{} {
 
 // run projects one group when its time has come. A task runs once: for whoever takes it off the map first.
 func (s *scheduler) run(group string, t *task, now bool) {
-	s.slots <- struct{}{} // While it waits it stays on the map, so that the group waits once however often it is scheduled.
+	// While it waits it stays on the map, so that the group waits once however often it is scheduled.
+	s.slots <- struct{}{}
 	s.mu.Lock()
 	if s.tasks[group] != t {
 		s.mu.Unlock()
@@ -146,8 +149,8 @@ func (s *scheduler) size() int {
 	return len(s.tasks)
 }
 
-// drain projects everything that is scheduled without waiting for its time, and takes nothing new. It returns when that is
-// done.
+// drain projects everything that is scheduled without waiting for its time, and takes nothing new. It returns when that
+// is done.
 func (s *scheduler) drain() {
 	s.mu.Lock()
 	s.closed = true

@@ -22,10 +22,12 @@ import (
 //	  decode    what it says
 //	  fold      the call of Redis for all of its groups
 //	  project   writing a group, when the event waits for it
-//	project   writing a group at another time: a trace of its own, with a link to the latest event that made the group due
+//	project   writing a group at another time: a trace of its own, with a link to the latest event that made the group
+//	          due
 //
-// What is wrong is told by a reason of a closed set, since the sentence may quote an alert's labels or name a server: that stands
-// in the log, with the id of the trace. docs/traces-and-logs.md has all attributes, and a test holds it to this file.
+// What is wrong is told by a reason of a closed set, since the sentence may quote an alert's labels or name a server:
+// that stands in the log, with the id of the trace. docs/traces-and-logs.md has all attributes, and a test holds it to
+// this file.
 const (
 	spanEvent   = "event"
 	spanDecode  = "decode"
@@ -70,13 +72,15 @@ func (p *pod) startTraces(given *tracing.Tracing) (err error) {
 	if p.traces = given; given != nil {
 		return nil
 	}
-	p.traces, err = tracing.Start(tracing.Options{Service: "stormfold", Version: meter.Version(), Failing: func(err error) {
-		if err != nil {
-			p.log.Warnw("traces cannot be delivered", "error", err)
-		} else {
-			p.log.Infow("traces are delivered again")
-		}
-	}})
+	p.traces, err = tracing.Start(
+		tracing.Options{Service: "stormfold", Version: meter.Version(), Failing: func(err error) {
+			if err != nil {
+				p.log.Warnw("traces cannot be delivered", "error", err)
+			} else {
+				p.log.Infow("traces are delivered again")
+			}
+		}},
+	)
 	p.closers = append(p.closers, func() error {
 		p.traces.Stop()
 		return nil
@@ -84,7 +88,8 @@ func (p *pod) startTraces(given *tracing.Tracing) (err error) {
 	return err
 }
 
-// Traced gives a request's context the trace that its headers name, when spans are made: whoever serves the function calls it.
+// Traced gives a request's context the trace that its headers name, when spans are made: whoever serves the function
+// calls it.
 func (f *Function) Traced(ctx context.Context, header http.Header) context.Context {
 	if p := f.pod.Load(); p != nil && p.traces.On() {
 		return tracing.FromHeader(ctx, header)
@@ -92,7 +97,8 @@ func (f *Function) Traced(ctx context.Context, header http.Header) context.Conte
 	return ctx
 }
 
-// traced is a context with the trace of its span, or else of the event, so that the log names it whether or not spans are made.
+// traced is a context with the trace of its span, or else of the event, so that the log names it whether or not spans
+// are made.
 func traced(ctx context.Context, ev event.Event) context.Context {
 	if trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx
@@ -105,8 +111,13 @@ func (p *pod) eventSpan(ctx context.Context, ev event.Event) (context.Context, t
 	if !p.traces.On() {
 		return p.traces.Start(ctx, spanEvent)
 	}
-	return p.traces.Start(tracing.FromEvent(ctx, ev), spanEvent, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-		attrEventID.String(ev.ID()), attrEventType.String(ev.Type()), attrEventSource.String(ev.Source())))
+	return p.traces.Start(
+		tracing.FromEvent(ctx, ev),
+		spanEvent,
+		trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(
+			attrEventID.String(ev.ID()), attrEventType.String(ev.Type()), attrEventSource.String(ev.Source())),
+	)
 }
 
 // answeredSpan ends the span of an event. Its reply goes on in the same trace.
@@ -165,7 +176,9 @@ func foldedSpan(span trace.Span, results []folded) {
 func transitionsOf(span trace.Span, transitions []aggregator.Transition) {
 	for _, t := range transitions[:min(len(transitions), maxHappened)] {
 		about := []attribute.KeyValue{
-			attrTransition.String(known(t.Type, transitionTypes)), attrIncident.String(t.Incident), attrRevision.Int64(t.Revision),
+			attrTransition.String(
+				known(t.Type, transitionTypes),
+			), attrIncident.String(t.Incident), attrRevision.Int64(t.Revision),
 		}
 		if t.Reason != "" {
 			about = append(about, attrReason.String(t.Reason))
@@ -173,7 +186,10 @@ func transitionsOf(span trace.Span, transitions []aggregator.Transition) {
 		if len(transitions) == 1 {
 			span.SetAttributes(about...)
 		}
-		span.AddEvent(happenedTransition, trace.WithAttributes(append(about, attrNamespace.String(t.Namespace), attrGroup.String(t.Group))...))
+		span.AddEvent(
+			happenedTransition,
+			trace.WithAttributes(append(about, attrNamespace.String(t.Namespace), attrGroup.String(t.Group))...),
+		)
 	}
 }
 
@@ -192,7 +208,8 @@ func (p *pod) projectionSpan(ctx context.Context, group string, why cause) (cont
 	return p.traces.Start(ctx, spanProject, options...)
 }
 
-// projectedSpan tells the context's span how a turn of a projection ended, other than by writing or by finding nothing to write.
+// projectedSpan tells the context's span how a turn of a projection ended, other than by writing or by finding nothing
+// to write.
 func projectedSpan(ctx context.Context, how string, err error) {
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		result(span, how, err)

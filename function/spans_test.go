@@ -84,7 +84,12 @@ func TestTheSpansOfAnEvent(t *testing.T) {
 	require.Equal(t, attributeOf(fold.Attributes(), attrRevision), attributeOf(project.Attributes(), attrRevision))
 	require.Equal(t, attributeOf(fold.Attributes(), attrGroup), attributeOf(project.Attributes(), attrGroup))
 	require.Equal(t, "default", attributeOf(project.Attributes(), attrPolicy))
-	require.Equal(t, "00-"+traceID+"-"+root.SpanContext().SpanID().String()+"-01", reply.Extensions()["traceparent"], "the reply goes on")
+	require.Equal(
+		t,
+		"00-"+traceID+"-"+root.SpanContext().SpanID().String()+"-01",
+		reply.Extensions()["traceparent"],
+		"the reply goes on",
+	)
 	require.NoError(t, f.Stop(t.Context()))
 }
 

@@ -28,8 +28,8 @@ func (p *pod) sweepLoop(ctx context.Context) {
 	}
 }
 
-// sweep projects what is due in every shard. It waits for that as long as the context allows, and no longer than one sweep
-// interval: an API server that hangs holds up the writing, and not the next look at what is due.
+// sweep projects what is due in every shard. It waits for that as long as the context allows, and no longer than one
+// sweep interval: an API server that hangs holds up the writing, and not the next look at what is due.
 func (p *pod) sweep(ctx context.Context) error {
 	start := time.Now()
 	found := p.findDue(ctx)
@@ -58,8 +58,8 @@ type found struct {
 	err     error
 }
 
-// findDue schedules the due groups of all shards. A shard that is to be compared with Kubernetes comes after those that are not,
-// and waits for no other: its list may take long, or fail.
+// findDue schedules the due groups of all shards. A shard that is to be compared with Kubernetes comes after those that
+// are not, and waits for no other: its list may take long, or fail.
 func (p *pod) findDue(ctx context.Context) *found {
 	f := &found{}
 	var imports errgroup.Group

@@ -27,7 +27,11 @@ type moody struct {
 	create func(ctx context.Context) error
 }
 
-func (m *moody) List(ctx context.Context, namespace string, options metav1.ListOptions) (*v1alpha1.IncidentList, error) {
+func (m *moody) List(
+	ctx context.Context,
+	namespace string,
+	options metav1.ListOptions,
+) (*v1alpha1.IncidentList, error) {
 	if m.list != nil {
 		if err := m.list(ctx, options); err != nil {
 			return nil, err
@@ -70,8 +74,11 @@ func startMoody(t *testing.T, api *moody, settings ...string) (p *pod, server *m
 	for i := range policies.List {
 		policies.List[i].Flush = config.Flush{}
 	}
-	folded, err := p.aggregator.Fold(t.Context(), aggregator.Split(policies, aggregator.Batch{Alerts: []aggregator.Alert{alert}}),
-		func(aggregator.Group) string { return "stormfold" })
+	folded, err := p.aggregator.Fold(
+		t.Context(),
+		aggregator.Split(policies, aggregator.Batch{Alerts: []aggregator.Alert{alert}}),
+		func(aggregator.Group) string { return "stormfold" },
+	)
 	require.NoError(t, err)
 	s, err := p.aggregator.Snapshot(t.Context(), folded[0].Group, folded[0].Token, true)
 	require.NoError(t, err)

@@ -32,8 +32,14 @@ formatted() {
 	[ -z "$files" ] || { echo "gofmt would change:" "$files"; return 1; }
 }
 
+narrow() {
+	git ls-files --cached --others --exclude-standard -- '*.go' '*.lua' | grep -v zz_generated | while read -r f; do [ ! -f "$f" ] || echo "$f"; done |
+		xargs awk -f hack/columns.awk
+}
+
 check "generated files" fresh
 check "gofmt" formatted
+check "120 columns" narrow
 check "go vet" go vet ./...
 check "staticcheck" go tool staticcheck ./...
 check "import rules" go test ./test -run '^TestImports$'

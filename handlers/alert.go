@@ -91,15 +91,19 @@ func texts(raw json.RawMessage) (map[string]string, bool) {
 	return out, true
 }
 
-// validate makes an alert of what was sent, without its notifiedAt. It takes the maps over. An alert that does not say when it started
-// did when the event was made.
+// validate makes an alert of what was sent, without its notifiedAt. It takes the maps over. An alert that does not say
+// when it started did when the event was made.
 func (a *alert) validate(at time.Time) (aggregator.Alert, *Invalid) {
 	out := aggregator.Alert{
 		Status: aggregator.Status(a.Status), Annotations: trimAnnotations(a.Annotations),
 		GeneratorURL: cut(a.GeneratorURL, MaxGeneratorURL),
 	}
 	if out.Status != aggregator.Firing && out.Status != aggregator.Resolved {
-		return out, &Invalid{Field: "status", Problem: quote(a.Status) + " is neither firing nor resolved", leaves: LeftOutStatus}
+		return out, &Invalid{
+			Field:   "status",
+			Problem: quote(a.Status) + " is neither firing nor resolved",
+			leaves:  LeftOutStatus,
+		}
 	}
 	dropEmpty(a.Labels)
 	out.Fingerprint = a.fingerprint()
@@ -121,8 +125,8 @@ func (a *alert) validate(at time.Time) (aggregator.Alert, *Invalid) {
 	return out, nil
 }
 
-// fingerprint is the one that was sent, whatever the labels: a sender that rewrites labels keeps telling its alerts apart.
-// Where none was sent that is one, it is made of all labels, those included that are cut or left out afterwards.
+// fingerprint is the one that was sent, whatever the labels: a sender that rewrites labels keeps telling its alerts
+// apart. Where none was sent that is one, it is made of all labels, those included that are cut or left out afterwards.
 func (a *alert) fingerprint() string {
 	if len(a.Fingerprint) != 16 || strings.Trim(a.Fingerprint, "0123456789abcdefABCDEF") != "" {
 		return fingerprint(a.Labels)

@@ -13,8 +13,8 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// notification is what is read of the document of Alertmanager's webhook. Its receiver and common labels say nothing that
-// the alerts do not.
+// notification is what is read of the document of Alertmanager's webhook. Its receiver and common labels say nothing
+// that the alerts do not.
 type notification struct {
 	Version         string  `json:"version"`
 	GroupKey        string  `json:"groupKey"`
@@ -33,8 +33,8 @@ type rawNotification struct {
 // versions are those of documents with these fields: Alertmanager's since 2017, and Grafana's.
 var versions = []string{"", "4", "1"}
 
-// decodeNotification takes all alerts of a notification, each with its own status: that of the notification is firing as
-// long as any of them is. An alert that cannot be used is left out and does not spoil the others.
+// decodeNotification takes all alerts of a notification, each with its own status: that of the notification is firing
+// as long as any of them is. An alert that cannot be used is left out and does not spoil the others.
 func decodeNotification(data []byte, at time.Time) (aggregator.Batch, []LeftOut, *Invalid) {
 	var n notification
 	var wrong []*Invalid // of each alert, where any is

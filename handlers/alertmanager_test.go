@@ -63,7 +63,8 @@ func TestInvalidNotifications(t *testing.T) {
 		{"nothing", ``, `data: it is empty`},
 		{"no JSON", `alerts`, `data: it is not JSON: invalid character 'a' looking for beginning of value at byte 1`},
 		{"half of it", `{"alerts":[`, `data: it is not JSON: unexpected end of JSON input at byte 11`},
-		{"something behind it", third(sound) + `{}`, `data: it is not JSON: invalid character '{' after top-level value at byte 270`},
+		{"something behind it", third(sound) + `{}`,
+			`data: it is not JSON: invalid character '{' after top-level value at byte 270`},
 		{"too large", `{"x":"` + strings.Repeat("x", 4<<20) + `"}`, `data: 4194312 bytes where at most 4194304 are allowed`},
 		{"too deep", strings.Repeat("[", 65), `data: 65 levels of nesting or more where at most 64 are allowed`},
 		{"a list", `[]`, `data: array where an object was expected`},
@@ -74,7 +75,8 @@ func TestInvalidNotifications(t *testing.T) {
 		{"alerts of another type", `{"alerts":{}}`, `alerts: object where a list was expected`},
 		{"another version", `{"version":"3","alerts":[` + sound + `]}`, `version: "3" is neither "4" nor "1"`},
 		{"an alert that is none", `{"alerts":[5,true]}`, `alerts[0]: number where an object was expected`},
-		{"all of them", `{"alerts":[` + with("status", `"x"`) + `,` + with("labels", `{}`) + `]}`, `alerts[0].status: "x" is neither firing nor resolved`},
+		{"all of them", `{"alerts":[` + with("status", `"x"`) + `,` + with("labels", `{}`) + `]}`,
+			`alerts[0].status: "x" is neither firing nor resolved`},
 	} {
 		t.Run(c.name, func(t *testing.T) { refused(t, TypeNotification, c.data, c.want) })
 	}
@@ -95,19 +97,29 @@ func TestAlertsThatAreLeftOut(t *testing.T) {
 		{"a number", `5`, LeftOutType, `alerts[2]: number where an object was expected`},
 		{"null", `null`, LeftOutStatus, `alerts[2].status: "" is neither firing nor resolved`},
 		{"no status", with("status", ``), LeftOutStatus, `alerts[2].status: "" is neither firing nor resolved`},
-		{"another status", with("status", `"suppressed"`), LeftOutStatus, `alerts[2].status: "suppressed" is neither firing nor resolved`},
-		{"status in capitals", with("status", `"Firing"`), LeftOutStatus, `alerts[2].status: "Firing" is neither firing nor resolved`},
-		{"status of another type", with("status", `{"state":"active"}`), LeftOutStatus, `alerts[2].status: object where a string was expected`},
-		{"a long text is cut", with("status", `"`+long+`"`), LeftOutStatus, `alerts[2].status: "` + long[:64] + `…" is neither firing nor resolved`},
+		{"another status", with("status", `"suppressed"`), LeftOutStatus,
+			`alerts[2].status: "suppressed" is neither firing nor resolved`},
+		{"status in capitals", with("status", `"Firing"`), LeftOutStatus,
+			`alerts[2].status: "Firing" is neither firing nor resolved`},
+		{"status of another type", with("status", `{"state":"active"}`), LeftOutStatus,
+			`alerts[2].status: object where a string was expected`},
+		{"a long text is cut", with("status", `"`+long+`"`), LeftOutStatus, `alerts[2].status: "` + long[:64] +
+			`…" is neither firing nor resolved`},
 		{"no labels", with("labels", ``), LeftOutLabels, `alerts[2].labels: there are none`},
 		{"labels null", with("labels", `null`), LeftOutLabels, `alerts[2].labels: there are none`},
 		{"empty labels only", with("labels", `{"a":"","b":null}`), LeftOutLabels, `alerts[2].labels: there are none`},
-		{"names that cannot be used only", with("labels", `{"":"x","a\u0000":"b","`+long[:257]+`":"b"}`), LeftOutLabels, `alerts[2].labels: there are none`},
-		{"labels of another type", with("labels", `7`), LeftOutLabels, `alerts[2].labels: number where an object of strings was expected`},
-		{"a list of labels", with("labels", `["a"]`), LeftOutLabels, `alerts[2].labels: array where an object of strings was expected`},
-		{"another start", with("startsAt", `"yesterday"`), LeftOutTime, `alerts[2].startsAt: "yesterday" is not an RFC 3339 time`},
-		{"start of another type", with("startsAt", `1772360130`), LeftOutTime, `alerts[2].startsAt: number where a string was expected`},
-		{"invalid UTF-8", strings.Replace(with("labels", `{"a":"?"}`), "?", "\xff", 1), LeftOutEncoding, `alerts[2]: it is not valid UTF-8`},
+		{"names that cannot be used only", with("labels", `{"":"x","a\u0000":"b","`+long[:257]+`":"b"}`), LeftOutLabels,
+			`alerts[2].labels: there are none`},
+		{"labels of another type", with("labels", `7`), LeftOutLabels,
+			`alerts[2].labels: number where an object of strings was expected`},
+		{"a list of labels", with("labels", `["a"]`), LeftOutLabels,
+			`alerts[2].labels: array where an object of strings was expected`},
+		{"another start", with("startsAt", `"yesterday"`), LeftOutTime,
+			`alerts[2].startsAt: "yesterday" is not an RFC 3339 time`},
+		{"start of another type", with("startsAt", `1772360130`), LeftOutTime,
+			`alerts[2].startsAt: number where a string was expected`},
+		{"invalid UTF-8", strings.Replace(with("labels", `{"a":"?"}`), "?", "\xff", 1), LeftOutEncoding,
+			`alerts[2]: it is not valid UTF-8`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := Decode(incoming(TypeNotification, []byte(third(c.alert))), received)
@@ -162,15 +174,29 @@ func TestWhatIsTakenOfStrangeAlerts(t *testing.T) {
 		require.Equal(t, plain.Labels, one.Labels, c.name)
 		require.Zero(t, one.EndsAt, c.name)
 	}
-	require.Equal(t, map[string]string{"value": "42", "on": "true"}, decodeOne(t, with("annotations", `{"value":42,"on":true,"none":null}`)).Annotations)
-	require.Equal(t, map[string]string{"a": "b", "n": "7.50", "o": `{"c":[1]}`}, decodeOne(t, with("labels", `{"a":"b","n":7.50,"o":{"c":[1]},"none":null}`)).Labels)
+	require.Equal(
+		t,
+		map[string]string{"value": "42", "on": "true"},
+		decodeOne(t, with("annotations", `{"value":42,"on":true,"none":null}`)).Annotations,
+	)
+	require.Equal(
+		t,
+		map[string]string{"a": "b", "n": "7.50", "o": `{"c":[1]}`},
+		decodeOne(t, with("labels", `{"a":"b","n":7.50,"o":{"c":[1]},"none":null}`)).Labels,
+	)
 	for _, start := range []string{``, `null`, `""`, `"0001-01-01T00:00:00Z"`, `"1970-01-01T00:00:00Z"`} {
 		require.Equal(t, heard, decodeOne(t, with("startsAt", start)).StartsAt, "the event's time: "+start)
 	}
 	over := strings.Replace(with("endsAt", `"tomorrow"`), "firing", "resolved", 1)
 	require.Zero(t, decodeOne(t, over).EndsAt, "an end that nobody knows")
 	for version, truncated := range map[string]string{`"1"`: `1`, `"4"`: `0.5`, `4`: `"3"`, `null`: `7`} {
-		got, err := Decode(incoming(TypeNotification, []byte(`{"version":`+version+`,"truncatedAlerts":`+truncated+`,"groupKey":"g","alerts":[`+sound+`]}`)), received)
+		got, err := Decode(
+			incoming(
+				TypeNotification,
+				[]byte(`{"version":`+version+`,"truncatedAlerts":`+truncated+`,"groupKey":"g","alerts":[`+sound+`]}`),
+			),
+			received,
+		)
 		require.NoError(t, err)
 		require.True(t, got.Batch.Truncated)
 		require.Equal(t, "cd0aa9856147b6c5", got.Batch.GroupKey)
@@ -185,15 +211,25 @@ func TestLabelsThatAreCut(t *testing.T) {
 	require.Equal(t, got.Labels, other.Labels)
 	require.NotEqual(t, got.Fingerprint, other.Fingerprint, "two alerts that differ behind the cut stay two")
 
-	got = decodeOne(t, with("labels", `{`+many(200, `"a%03d":"x"`)+`,"severity":"page","pod":"p","zone":"z","alertname":"A"}`))
+	got = decodeOne(
+		t,
+		with("labels", `{`+many(200, `"a%03d":"x"`)+`,"severity":"page","pod":"p","zone":"z","alertname":"A"}`),
+	)
 	require.Len(t, got.Labels, MaxLabels)
 	for _, name := range []string{"alertname", "severity", "pod", "a000", "a124"} {
 		require.Contains(t, got.Labels, name)
 	}
 	require.NotContains(t, got.Labels, "a125")
 	require.NotContains(t, got.Labels, "zone")
-	require.Equal(t, "0123456789abcdef", decodeOne(t, strings.Replace(with("labels", `{"a":"`+long+`"}`), `{`, `{"fingerprint":"0123456789abcdef",`, 1)).Fingerprint,
-		"the one that was sent stays")
+	require.Equal(
+		t,
+		"0123456789abcdef",
+		decodeOne(
+			t,
+			strings.Replace(with("labels", `{"a":"`+long+`"}`), `{`, `{"fingerprint":"0123456789abcdef",`, 1),
+		).Fingerprint,
+		"the one that was sent stays",
+	)
 
 	got = decodeOne(t, with("labels", `{"alertname":"A","":"x","a\u0000":"b","`+strings.Repeat("n", 257)+`":"b"}`))
 	require.Equal(t, map[string]string{"alertname": "A"}, got.Labels)
@@ -209,7 +245,12 @@ func decodeOne(t *testing.T, data string) aggregator.Alert {
 }
 
 func TestFingerprints(t *testing.T) {
-	require.Equal(t, "0123456789abcdef", decodeOne(t, with("fingerprint", `"0123456789ABCDEF"`)).Fingerprint, "the fingerprint that was sent")
+	require.Equal(
+		t,
+		"0123456789abcdef",
+		decodeOne(t, with("fingerprint", `"0123456789ABCDEF"`)).Fingerprint,
+		"the fingerprint that was sent",
+	)
 	plain := decodeOne(t, sound)
 	require.Len(t, plain.Fingerprint, 16)
 	empty := decodeOne(t, with("labels", `{"alertname":"A","pod":""}`))
@@ -225,19 +266,34 @@ func TestWhatIsKeptOfAnAlert(t *testing.T) {
 	require.Zero(t, decodeOne(t, with("status", `"resolved"`)).EndsAt, "an end that nobody knows")
 	require.Equal(t, "a\x00b\n", decodeOne(t, with("labels", `{"a":"a\u0000b\n"}`)).Labels["a"])
 	require.Equal(t, "x", decodeOne(t, with("labels", `{"näme.with dots":"x"}`)).Labels["näme.with dots"])
-	require.Equal(t, decodeOne(t, sound), decodeOne(t, with("someNewField", `{"deep":[1,2,{}]}`)), "unknown fields are ignored")
+	require.Equal(
+		t,
+		decodeOne(t, sound),
+		decodeOne(t, with("someNewField", `{"deep":[1,2,{}]}`)),
+		"unknown fields are ignored",
+	)
 
 	url := decodeOne(t, with("generatorURL", `"http://x/`+strings.Repeat("é", 2000)+`"`)).GeneratorURL
 	require.Equal(t, "http://x/"+strings.Repeat("é", 1019), url, "cut between two runes")
 
-	annotations := `{"z1":"` + strings.Repeat("€", 2000) + `","summary":"s","runbook_url":"r","none":"",` + many(70, `"a%02d":"x"`) + `}`
+	annotations := `{"z1":"` + strings.Repeat(
+		"€",
+		2000,
+	) + `","summary":"s","runbook_url":"r","none":"",` + many(
+		70,
+		`"a%02d":"x"`,
+	) + `}`
 	got := decodeOne(t, with("annotations", annotations)).Annotations
 	require.Len(t, got, 64)
 	require.Equal(t, "s", got["summary"])
 	require.Equal(t, "r", got["runbook_url"])
 	require.Equal(t, "x", got["a61"])
 	require.NotContains(t, got, "a62")
-	require.Equal(t, strings.Repeat("€", 1365), decodeOne(t, with("annotations", `{"z1":"`+strings.Repeat("€", 2000)+`"}`)).Annotations["z1"])
+	require.Equal(
+		t,
+		strings.Repeat("€", 1365),
+		decodeOne(t, with("annotations", `{"z1":"`+strings.Repeat("€", 2000)+`"}`)).Annotations["z1"],
+	)
 }
 
 func TestTheSameAlertTwice(t *testing.T) {

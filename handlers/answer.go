@@ -29,7 +29,8 @@ const (
 // Reasons are all that ReasonOf may return.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonOK, ReasonInvalid, ReasonTooLarge, ReasonNotReady, ReasonDraining, ReasonOverload, ReasonRedisOOM, ReasonRedisTimeout,
+		ReasonOK, ReasonInvalid, ReasonTooLarge, ReasonNotReady, ReasonDraining, ReasonOverload, ReasonRedisOOM,
+		ReasonRedisTimeout,
 		ReasonRedisUnavailable, ReasonRedisReplicas, ReasonKubernetes, ReasonInternal,
 	}
 }
@@ -82,9 +83,9 @@ func ReasonOf(err error) Reason {
 	}
 }
 
-// Answer is what the sender hears: 400 with the whole sentence for an *Invalid, so that the event ends in the dead letter
-// sink with the cause; 503 with reason and sentence for every other error, so that it is delivered again; nil, which the
-// SDK answers with 2xx, for nil.
+// Answer is what the sender hears: 400 with the whole sentence for an *Invalid, so that the event ends in the dead
+// letter sink with the cause; 503 with reason and sentence for every other error, so that it is delivered again; nil,
+// which the SDK answers with 2xx, for nil.
 func Answer(err error) error {
 	if err == nil {
 		return nil

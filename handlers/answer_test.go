@@ -21,13 +21,17 @@ func TestAnswer(t *testing.T) {
 		want   string
 	}{
 		{"invalid", invalid, ReasonInvalid, 400, `alerts[0].status: "100%d" is neither firing nor resolved`},
-		{"wrapped", fmt.Errorf("decoding: %w", invalid), ReasonInvalid, 400, `alerts[0].status: "100%d" is neither firing nor resolved`},
+		{"wrapped", fmt.Errorf("decoding: %w", invalid), ReasonInvalid, 400,
+			`alerts[0].status: "100%d" is neither firing nor resolved`},
 		{"too large", tooLarge("data", 5, 4, "bytes"), ReasonTooLarge, 400, `data: 5 bytes where at most 4 are allowed`},
 		{"out of memory", &Refusal{ReasonRedisOOM, secret}, ReasonRedisOOM, 503, "redis_oom: Redis is out of memory"},
-		{"wrapped refusal", fmt.Errorf("x: %w", &Refusal{ReasonDraining, nil}), ReasonDraining, 503, "draining: the function is about to stop"},
-		{"an unknown reason", &Refusal{"hunter2", secret}, ReasonInternal, 503, "internal: something unexpected went wrong, see the function's log"},
+		{"wrapped refusal", fmt.Errorf("x: %w", &Refusal{ReasonDraining, nil}), ReasonDraining, 503,
+			"draining: the function is about to stop"},
+		{"an unknown reason", &Refusal{"hunter2", secret}, ReasonInternal, 503,
+			"internal: something unexpected went wrong, see the function's log"},
 		{"anything", secret, ReasonInternal, 503, "internal: something unexpected went wrong, see the function's log"},
-		{"a deadline", context.DeadlineExceeded, ReasonInternal, 503, "internal: something unexpected went wrong, see the function's log"},
+		{"a deadline", context.DeadlineExceeded, ReasonInternal, 503,
+			"internal: something unexpected went wrong, see the function's log"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Equal(t, c.reason, ReasonOf(c.err))

@@ -1,7 +1,8 @@
 // Package handlers is where events come in and go out: CloudEvents to alerts, errors to answers, transitions to reply
 // events. It does no I/O and knows no clock; everything in it is a function of its arguments.
 //
-//	Decode   an event's alerts that can be used, cut to the limits, and what was left out; or an *Invalid that names the field
+//	Decode   an event's alerts that can be used, cut to the limits, and what was left out; or an *Invalid that names the
+//	         field
 //	Answer   400 where no retry can help, 503 otherwise
 //	Reply    the event about an incident that opened, became a storm, or resolved
 package handlers
@@ -57,7 +58,8 @@ const (
 type Request struct {
 	Kind  Kind
 	Batch aggregator.Batch
-	// NotifiedAt is when the sender notified, see notifiedAt; every alert of the batch has it too. Zero unless Kind is Alerts.
+	// NotifiedAt is when the sender notified, see notifiedAt; every alert of the batch has it too. Zero unless Kind is
+	// Alerts.
 	NotifiedAt time.Time
 	// LeftOut is what cannot be used of the event, by reason; the other alerts are in the batch.
 	LeftOut []LeftOut
@@ -65,8 +67,8 @@ type Request struct {
 	Periods Periods
 }
 
-// Decode reads an event. Its errors are *Invalid: nothing of the event can be used, and no retry can help. The time of receipt
-// counts only for an event that has no time of its own.
+// Decode reads an event. Its errors are *Invalid: nothing of the event can be used, and no retry can help. The time of
+// receipt counts only for an event that has no time of its own.
 func Decode(ev event.Event, receivedAt time.Time) (Request, error) {
 	request, invalid := decode(ev, receivedAt)
 	if invalid != nil {

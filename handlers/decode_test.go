@@ -44,7 +44,13 @@ func golden(t testing.TB, name string) []byte {
 func podAlert(name, runbook, namespace, pod, fingerprint string) aggregator.Alert {
 	return aggregator.Alert{
 		Fingerprint: fingerprint, Status: aggregator.Firing, StartsAt: started, NotifiedAt: heard,
-		Labels: map[string]string{"alertname": name, "job": "kube-state-metrics", "namespace": namespace, "pod": pod, "severity": "critical"},
+		Labels: map[string]string{
+			"alertname": name,
+			"job":       "kube-state-metrics",
+			"namespace": namespace,
+			"pod":       pod,
+			"severity":  "critical",
+		},
 		Annotations: map[string]string{
 			"runbook_url": "https://runbooks.example/" + runbook, "summary": "Pod " + pod + " läuft nicht — 再起動",
 		},
@@ -116,7 +122,8 @@ func TestStructuredAndBinaryModeAreTheSame(t *testing.T) {
 }
 
 func TestContentTypes(t *testing.T) {
-	for _, contentType := range []string{"", "application/json", "text/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"} {
+	for _, contentType := range []string{"", "application/json", "text/json", "Application/JSON; charset=utf-8",
+		"application/vnd.x+json"} {
 		ev := incoming(TypeNotification, golden(t, "firing"))
 		ev.SetDataContentType(contentType)
 		_, err := Decode(ev, received)
@@ -139,7 +146,8 @@ func TestTick(t *testing.T) {
 }
 
 func TestOtherTypes(t *testing.T) {
-	for _, eventType := range []string{"", "x", "dev.knative.apiserver.resource.delete", "dev.knative.apiserver.ref.add", TypeOpened, TypeStorm, TypeResolved} {
+	for _, eventType := range []string{"", "x", "dev.knative.apiserver.resource.delete", "dev.knative.apiserver.ref.add",
+		TypeOpened, TypeStorm, TypeResolved} {
 		require.False(t, Known(eventType))
 		_, err := Decode(incoming(eventType, golden(t, "firing")), received)
 		require.EqualError(t, err, `type: "`+eventType+`" is not a type of event that is taken here`)
@@ -189,7 +197,11 @@ func TestNotifiedAt(t *testing.T) {
 	ev.SetExtension("knativearrivaltime", "0001-01-01T00:00:00Z")
 	_, err = Decode(ev, received)
 	require.EqualError(t, err, `knativearrivaltime: 0001-01-01T00:00:00Z is before 1970`)
-	require.EqualError(t, TooFarAhead(spoken, 12*time.Minute+time.Millisecond), "time: 2026-03-01T10:16:00Z is 12m0s ahead of the clock here")
+	require.EqualError(
+		t,
+		TooFarAhead(spoken, 12*time.Minute+time.Millisecond),
+		"time: 2026-03-01T10:16:00Z is 12m0s ahead of the clock here",
+	)
 }
 
 // TestAttributesOfAnyBytes: an event's attributes are not checked by anyone before they are repeated in an error.

@@ -15,8 +15,8 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// FuzzDecode: no data crashes the decoder, what it refuses is an *Invalid of one line, and what it takes keeps all limits
-// and comes out the same again.
+// FuzzDecode: no data crashes the decoder, what it refuses is an *Invalid of one line, and what it takes keeps all
+// limits and comes out the same again.
 func FuzzDecode(f *testing.F) {
 	types := []string{TypeNotification, TypeAlert, TypeResourceAdd}
 	files, err := filepath.Glob("testdata/*.json")

@@ -35,11 +35,15 @@ func (i *Invalid) in(path string) *Invalid {
 }
 
 func tooLarge(field string, have, most int, unit string) *Invalid {
-	return &Invalid{Field: field, Problem: fmt.Sprintf("%d %s where at most %d are allowed", have, unit, most), large: true}
+	return &Invalid{
+		Field:   field,
+		Problem: fmt.Sprintf("%d %s where at most %d are allowed", have, unit, most),
+		large:   true,
+	}
 }
 
-// unmarshal is json.Unmarshal with errors for the sender. Field names are matched as encoding/json does, exactly or else
-// without regard to case; unknown ones are ignored, and what follows the document is an error.
+// unmarshal is json.Unmarshal with errors for the sender. Field names are matched as encoding/json does, exactly or
+// else without regard to case; unknown ones are ignored, and what follows the document is an error.
 func unmarshal(data []byte, v any) *Invalid {
 	if unmarshalStrict(data, v) {
 		return nil
@@ -52,7 +56,10 @@ func unmarshal(data []byte, v any) *Invalid {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrong):
-		return &Invalid{Field: pathAt(data, wrong.Offset), Problem: wrong.Value + " where " + expected(wrong.Type) + " was expected"}
+		return &Invalid{
+			Field:   pathAt(data, wrong.Offset),
+			Problem: wrong.Value + " where " + expected(wrong.Type) + " was expected",
+		}
 	case errors.As(err, &syntax):
 		return &Invalid{Field: "data", Problem: fmt.Sprintf("it is not JSON: %s at byte %d", syntax, syntax.Offset)}
 	default:

@@ -9,8 +9,8 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// kubeEvent is what is read of a Kubernetes Event, of core/v1 and of events.k8s.io alike: the latter has other names for
-// the same things.
+// kubeEvent is what is read of a Kubernetes Event, of core/v1 and of events.k8s.io alike: the latter has other names
+// for the same things.
 type kubeEvent struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -48,8 +48,8 @@ type kubeSource struct {
 	Host string `json:"host"`
 }
 
-// kubeLabels are the labels by which alerts name objects of these kinds; package subject reads them. An object of any other
-// kind is named by involved_kind and involved_name.
+// kubeLabels are the labels by which alerts name objects of these kinds; package subject reads them. An object of any
+// other kind is named by involved_kind and involved_name.
 var kubeLabels = map[string]string{
 	"Pod": "pod", "Job": "job_name", "CronJob": "cronjob", "Deployment": "deployment", "StatefulSet": "statefulset",
 	"DaemonSet": "daemonset", "ReplicaSet": "replicaset", "PersistentVolumeClaim": "persistentvolumeclaim",
@@ -86,7 +86,10 @@ func decodeKubeEvent(data []byte, at time.Time) (aggregator.Batch, *Invalid) {
 	case strings.HasPrefix(e.APIVersion, "events.k8s.io/"):
 		object, field = e.Regarding, "regarding"
 	default:
-		return aggregator.Batch{}, &Invalid{Field: "apiVersion", Problem: quote(e.APIVersion) + " is neither v1 nor events.k8s.io/v1"}
+		return aggregator.Batch{}, &Invalid{
+			Field:   "apiVersion",
+			Problem: quote(e.APIVersion) + " is neither v1 nor events.k8s.io/v1",
+		}
 	}
 	switch {
 	case e.Type != warning || strings.HasPrefix(object.APIVersion, ownGroup):
@@ -145,7 +148,8 @@ func (e *kubeEvent) labels(object kubeReference) map[string]string {
 // startsAt is the first time that the Event has; newer reporters leave the first timestamp out, and some all but the
 // object's creation. A value that is not a time counts as absent.
 func (e *kubeEvent) startsAt() string {
-	for _, text := range []string{e.FirstTimestamp, e.DeprecatedFirstTimestamp, e.EventTime, e.Metadata.CreationTimestamp} {
+	for _, text := range []string{e.FirstTimestamp, e.DeprecatedFirstTimestamp, e.EventTime,
+		e.Metadata.CreationTimestamp} {
 		if parsed, invalid := parseTime("", text); invalid == nil && !parsed.IsZero() {
 			return text
 		}

@@ -85,7 +85,8 @@ func endOfString(data []byte, i int) int {
 
 // kept are the labels that stay when an alert has too many: those by which alerts are grouped and objects are named.
 var kept = append([]string{
-	"alertname", "severity", "cluster", "namespace", "job", "instance", "service", "container", "kind", "involved_kind", "involved_name",
+	"alertname", "severity", "cluster", "namespace", "job", "instance", "service", "container", "kind", "involved_kind",
+	"involved_name",
 }, slices.Collect(maps.Values(kubeLabels))...)
 
 // dropEmpty drops labels without a value, as Prometheus does: an empty value equals an absent label.
@@ -115,8 +116,8 @@ func hasControl(s string) bool {
 	return false
 }
 
-// trimAnnotations cuts long values and leaves out what is too much. Annotations are text for people: no alert is refused
-// because of them.
+// trimAnnotations cuts long values and leaves out what is too much. Annotations are text for people: no alert is
+// refused because of them.
 func trimAnnotations(annotations map[string]string) map[string]string {
 	for name, value := range annotations {
 		switch {
@@ -147,8 +148,8 @@ func atMost(texts map[string]string, most int, preferred []string) map[string]st
 	return texts
 }
 
-// cut cuts a text to at most max bytes, between two runes. An event's attributes need not be valid UTF-8 and may have no
-// place between two runes at all: nothing is left of such a text.
+// cut cuts a text to at most max bytes, between two runes. An event's attributes need not be valid UTF-8 and may have
+// no place between two runes at all: nothing is left of such a text.
 func cut(s string, max int) string {
 	if len(s) <= max {
 		return s

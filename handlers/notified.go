@@ -11,9 +11,9 @@ import (
 // arrivalExtension is where Knative's brokers and channels write when an event arrived.
 const arrivalExtension = "knativearrivaltime"
 
-// notifiedAt is when the sender of an event notified: the earlier of the event's time and its arrival at the first broker,
-// for both stay the same when the event is delivered again. Only an event with neither has the time of its receipt. It is
-// cut to the milliseconds in which the fold compares, and never moved towards any clock of ours.
+// notifiedAt is when the sender of an event notified: the earlier of the event's time and its arrival at the first
+// broker, for both stay the same when the event is delivered again. Only an event with neither has the time of its
+// receipt. It is cut to the milliseconds in which the fold compares, and never moved towards any clock of ours.
 func notifiedAt(ev event.Event, receivedAt time.Time) (time.Time, *Invalid) {
 	at, field := ev.Time(), "time"
 	if extension, ok := ev.Extensions()[arrivalExtension]; ok {

@@ -7,10 +7,11 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// Periods are how often a sender notifies of a group of alerts; zero is not known. They are advice: nothing is folded otherwise because of
-// them.
+// Periods are how often a sender notifies of a group of alerts; zero is not known. They are advice: nothing is folded
+// otherwise because of them.
 type Periods struct {
-	// GroupInterval is the least time between two notifications with news, RepeatInterval the time between two that say the same.
+	// GroupInterval is the least time between two notifications with news, RepeatInterval the time between two that say
+	// the same.
 	GroupInterval, RepeatInterval time.Duration
 }
 
@@ -21,7 +22,10 @@ const (
 )
 
 func periods(ev event.Event) Periods {
-	return Periods{GroupInterval: secondsOf(ev, groupIntervalExtension), RepeatInterval: secondsOf(ev, repeatIntervalExtension)}
+	return Periods{
+		GroupInterval:  secondsOf(ev, groupIntervalExtension),
+		RepeatInterval: secondsOf(ev, repeatIntervalExtension),
+	}
 }
 
 // secondsOf is an extension's value; zero for one that is no positive number of seconds.

@@ -19,8 +19,8 @@ const (
 	TypeResolved = events.TypeResolved
 )
 
-// replies are the transitions that have a reply, and which of them matters most when an event caused several. A reopened
-// incident has the reply of one that opened.
+// replies are the transitions that have a reply, and which of them matters most when an event caused several. A
+// reopened incident has the reply of one that opened.
 var replies = map[aggregator.TransitionType]struct {
 	eventType string
 	weight    int
@@ -33,8 +33,8 @@ var replies = map[aggregator.TransitionType]struct {
 
 // Reply reports the most important of the transitions that an event caused: a storm before an opening before a
 // resolution, the first among equals. It is nil when there is nothing to tell. Source is ours; the time is that of the
-// update that caused it, and the id depends on incident, type and revision alone, so that the same news is the same event
-// whoever tells it. The trace that the incoming event belongs to goes on.
+// update that caused it, and the id depends on incident, type and revision alone, so that the same news is the same
+// event whoever tells it. The trace that the incoming event belongs to goes on.
 func Reply(source string, in event.Event, notifiedAt time.Time, transitions []aggregator.Transition) *event.Event {
 	var told *aggregator.Transition
 	for i := range transitions {
@@ -58,8 +58,15 @@ func Reply(source string, in event.Event, notifiedAt time.Time, transitions []ag
 		}
 	}
 	err := out.SetData(event.ApplicationJSON, events.Incident{
-		Incident: events.Reference{APIVersion: "stormfold.io/v1alpha1", Kind: "Incident", Namespace: told.Namespace, Name: told.Incident},
-		Type:     string(told.Type), Policy: told.Policy, Group: told.Group, AlertName: told.AlertName, Revision: told.Revision,
+		Incident: events.Reference{
+			APIVersion: "stormfold.io/v1alpha1",
+			Kind:       "Incident",
+			Namespace:  told.Namespace,
+			Name:       told.Incident,
+		},
+		Type: string(
+			told.Type,
+		), Policy: told.Policy, Group: told.Group, AlertName: told.AlertName, Revision: told.Revision,
 		Alerts: events.Counts{Total: told.Total, Firing: told.Firing}, Reason: told.Reason,
 	})
 	if err != nil { // Plain strings and numbers always marshal; and a reply is best effort.

@@ -27,15 +27,32 @@ func TestReply(t *testing.T) {
 	require.Equal(t, "a-2345", out.Subject())
 	require.Equal(t, heard, out.Time())
 	require.Equal(t, "application/json", out.DataContentType())
-	require.Equal(t, map[string]any{"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}, out.Extensions())
-	require.JSONEq(t, `{"incident":{"apiVersion":"stormfold.io/v1alpha1","kind":"Incident","namespace":"ops","name":"a-2345"},
+	require.Equal(
+		t,
+		map[string]any{"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+		out.Extensions(),
+	)
+	require.JSONEq(
+		t,
+		`{"incident":{"apiVersion":"stormfold.io/v1alpha1","kind":"Incident","namespace":"ops","name":"a-2345"},
 		"type":"storm","policy":"default","group":"0123456789abcdef","alertName":"A","revision":1772360160987,
-		"alerts":{"total":15,"firing":14}}`, string(out.Data()))
+		"alerts":{"total":15,"firing":14}}`,
+		string(out.Data()),
+	)
 	require.Regexp(t, "^[0-9a-f]{32}$", out.ID())
 }
 
 func TestReplyTellsTheMostImportant(t *testing.T) {
-	opened, storm, closed := transition(aggregator.Opened, "o"), transition(aggregator.Stormed, "s"), transition(aggregator.Closed, "c")
+	opened, storm, closed := transition(
+		aggregator.Opened,
+		"o",
+	), transition(
+		aggregator.Stormed,
+		"s",
+	), transition(
+		aggregator.Closed,
+		"c",
+	)
 	reopened, absorbed := transition(aggregator.Reopened, "r"), transition(aggregator.Absorbed, "a")
 	for _, c := range []struct {
 		name, eventType, subject string

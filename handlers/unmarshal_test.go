@@ -23,8 +23,10 @@ func TestTheFastDecoderAgreesWithEncodingJSON(t *testing.T) {
 		documents = append(documents, string(data))
 	}
 	pieces := []string{
-		`null`, `""`, `"alerts"`, `"ALERTS":`, `"starts_at":"x",`, `"StartsAt":"x",`, `"labels":{"a":"b"},`, `{}`, `[]`, `1`, `1.0`, `1e3`, `-0`, `9223372036854775808`,
-		`"\ud800"`, `"\ud83d\ude00"`, `"\u0000"`, "\xff", `{"a":{"a":"b"}}`, `,`, `:`, `"`, `\`, `}`, `]`, `true`, "\u2028", `"fingerprint":7,`, `"ſtatus":"firing",`,
+		`null`, `""`, `"alerts"`, `"ALERTS":`, `"starts_at":"x",`, `"StartsAt":"x",`, `"labels":{"a":"b"},`, `{}`, `[]`, `1`,
+		`1.0`, `1e3`, `-0`, `9223372036854775808`,
+		`"\ud800"`, `"\ud83d\ude00"`, `"\u0000"`, "\xff", `{"a":{"a":"b"}}`, `,`, `:`, `"`, `\`, `}`, `]`, `true`, "\u2028",
+		`"fingerprint":7,`, `"ſtatus":"firing",`,
 	}
 	taken, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -17,8 +17,9 @@ import (
 
 const module = "github.com/stormfold/stormfold"
 
-// mayImport says which packages of the project the code of a package may import. A key covers the packages below it. What
-// is not listed here has no place yet. Imports point one way: function wires the rest, and nothing inside imports function.
+// mayImport says which packages of the project the code of a package may import. A key covers the packages below it.
+// What is not listed here has no place yet. Imports point one way: function wires the rest, and nothing inside imports
+// function.
 var mayImport = map[string][]string{
 	"api":        {},
 	"subject":    {},
@@ -37,22 +38,79 @@ var mayImport = map[string][]string{
 	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject"},
 	"":           {"function"}, // the root package
 	"service":    {"handlers"},
-	"cmd": {"cmd", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "source", "replay", "meter", "tracing",
-		"human", "tree", "version", "build"},
-	"test": {"test", "service", "function", "handlers", "projector", "aggregator", "config", "subject", "api", "cmd", "replay", "meter", "tracing", ""},
+	"cmd": {
+		"cmd",
+		"service",
+		"function",
+		"handlers",
+		"projector",
+		"aggregator",
+		"config",
+		"subject",
+		"api",
+		"source",
+		"replay",
+		"meter",
+		"tracing",
+		"human",
+		"tree",
+		"version",
+		"build",
+	},
+	"test": {
+		"test",
+		"service",
+		"function",
+		"handlers",
+		"projector",
+		"aggregator",
+		"config",
+		"subject",
+		"api",
+		"cmd",
+		"replay",
+		"meter",
+		"tracing",
+		"",
+	},
 }
 
 // mayNotImport says what a package has nothing to do with, tests aside: each side of the fold knows its own server.
 var mayNotImport = map[string][]string{
-	"api":        {"sigs.k8s.io/controller-runtime"},
-	"subject":    {"github.com/redis", "k8s.io", "sigs.k8s.io", "github.com/cloudevents", "knative.dev", "go.opentelemetry.io"},
+	"api": {"sigs.k8s.io/controller-runtime"},
+	"subject": {
+		"github.com/redis",
+		"k8s.io",
+		"sigs.k8s.io",
+		"github.com/cloudevents",
+		"knative.dev",
+		"go.opentelemetry.io",
+	},
 	"aggregator": {"k8s.io", "sigs.k8s.io", "github.com/cloudevents", "knative.dev/func-go", "go.opentelemetry.io"},
 	"handlers":   {"github.com/redis", "k8s.io/client-go", "knative.dev/func-go", "go.opentelemetry.io"},
-	"projector":  {"github.com/redis", "github.com/alicebob/miniredis", "github.com/cloudevents", "knative.dev/func-go", "go.opentelemetry.io"},
-	"function":   {"github.com/alicebob/miniredis", "knative.dev/func-go", "go.opentelemetry.io/otel/sdk"},
-	"source":     {"github.com/redis", "github.com/alicebob/miniredis", "k8s.io", "knative.dev/func-go", "go.opentelemetry.io/otel/sdk"},
-	"replay":     {"k8s.io/client-go", "knative.dev/func-go"},
-	"tracing":    {"github.com/redis", "k8s.io", "knative.dev", "google.golang.org/grpc", "go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"},
+	"projector": {
+		"github.com/redis",
+		"github.com/alicebob/miniredis",
+		"github.com/cloudevents",
+		"knative.dev/func-go",
+		"go.opentelemetry.io",
+	},
+	"function": {"github.com/alicebob/miniredis", "knative.dev/func-go", "go.opentelemetry.io/otel/sdk"},
+	"source": {
+		"github.com/redis",
+		"github.com/alicebob/miniredis",
+		"k8s.io",
+		"knative.dev/func-go",
+		"go.opentelemetry.io/otel/sdk",
+	},
+	"replay": {"k8s.io/client-go", "knative.dev/func-go"},
+	"tracing": {
+		"github.com/redis",
+		"k8s.io",
+		"knative.dev",
+		"google.golang.org/grpc",
+		"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp",
+	},
 }
 
 // notEvenInTests would make a circle of what is tested and what tests it.
@@ -115,7 +173,14 @@ func under(path, tree string) bool { return path == tree || strings.HasPrefix(pa
 // list asks the go command for the packages of this module, those that do not compile included.
 func list(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...")
+	cmd := exec.CommandContext(
+		t.Context(),
+		"go",
+		"list",
+		"-e",
+		"-json=ImportPath,Imports,TestImports,XTestImports",
+		module+"/...",
+	)
 	cmd.Dir = ".."
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

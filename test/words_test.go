@@ -71,7 +71,8 @@ func parseWords(content string) (out words, err error) {
 	return out, nil
 }
 
-// marks begin a line of a comment, or join two strings over a line break. Blanks in their place keep offsets as they are.
+// marks begin a line of a comment, or join two strings over a line break. Blanks in their place keep offsets as they
+// are.
 var marks = regexp.MustCompile("(?m)^[ \t]*(?://|#+|--|\\*|>)|[\"`] \\+$|^[ \t]*[\"`]")
 
 // find returns a line for each expression: line number, what is there, and what to write instead.
@@ -104,7 +105,8 @@ func prose(t *testing.T, skip []string) (out []string) {
 			return nil
 		}
 		if entry.IsDir() {
-			if slices.Contains([]string{".git", "bin", ".func"}, path) || entry.Name() == "testdata" || slices.Contains(skip, path) {
+			if slices.Contains([]string{".git", "bin", ".func"}, path) || entry.Name() == "testdata" ||
+				slices.Contains(skip, path) {
 				return filepath.SkipDir
 			}
 			return nil

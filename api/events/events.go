@@ -1,11 +1,11 @@
-// Package events has what Stormfold tells by CloudEvents: the types of its reply events and what they carry. The JSON schemas
-// beside it say the same to other languages.
+// Package events has what Stormfold tells by CloudEvents: the types of its reply events and what they carry. The JSON
+// schemas beside it say the same to other languages.
 package events
 
 import _ "embed"
 
-// The types of reply events. Their subject is the incident's name; their id depends on incident, type and revision alone, so
-// that the same news is the same event whoever tells it.
+// The types of reply events. Their subject is the incident's name; their id depends on incident, type and revision
+// alone, so that the same news is the same event whoever tells it.
 const (
 	// TypeOpened: an incident was opened, or an alert that came back reopened it.
 	TypeOpened = "io.stormfold.incident.opened.v1"

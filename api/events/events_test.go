@@ -50,7 +50,8 @@ func sent(t *testing.T, kind aggregator.TransitionType, reason string) *event.Ev
 	in.SetType(handlers.TypeNotification)
 	in.SetSource("/test")
 	out := handlers.Reply("/stormfold/ops", in, time.Date(2026, 3, 1, 10, 16, 0, 0, time.UTC), []aggregator.Transition{{
-		Type: kind, Incident: "kube-pod-crash-looping-lnqbpcklvf", Namespace: "ops", Group: "0123456789abcdef", Policy: "default",
+		Type: kind, Incident: "kube-pod-crash-looping-lnqbpcklvf", Namespace: "ops", Group: "0123456789abcdef",
+		Policy:    "default",
 		AlertName: "KubePodCrashLooping", Revision: 1772360160987, Total: 15, Firing: 14, Reason: reason,
 	}})
 	require.NotNil(t, out)
@@ -62,7 +63,11 @@ func sent(t *testing.T, kind aggregator.TransitionType, reason string) *event.Ev
 func replies(t *testing.T) []*event.Event {
 	return []*event.Event{
 		sent(t, aggregator.Opened, ""), sent(t, aggregator.Reopened, ""), sent(t, aggregator.Stormed, ""),
-		sent(t, aggregator.Closed, "AllResolved"), sent(t, aggregator.Closed, "Quiet"), sent(t, aggregator.Closed, "MaxDuration"),
+		sent(
+			t,
+			aggregator.Closed,
+			"AllResolved",
+		), sent(t, aggregator.Closed, "Quiet"), sent(t, aggregator.Closed, "MaxDuration"),
 	}
 }
 
@@ -79,7 +84,11 @@ func TestRepliesMatchTheirSchemas(t *testing.T) {
 		decoder := json.NewDecoder(strings.NewReader(string(out.Data())))
 		decoder.DisallowUnknownFields()
 		require.NoError(t, decoder.Decode(&typed))
-		require.Equal(t, events.Reference{APIVersion: "stormfold.io/v1alpha1", Kind: "Incident", Namespace: "ops", Name: out.Subject()}, typed.Incident)
+		require.Equal(
+			t,
+			events.Reference{APIVersion: "stormfold.io/v1alpha1", Kind: "Incident", Namespace: "ops", Name: out.Subject()},
+			typed.Incident,
+		)
 		require.Equal(t, events.Counts{Total: 15, Firing: 14}, typed.Alerts)
 	}
 	require.Len(t, told, len(schemas))
@@ -103,7 +112,8 @@ func TestSchemasNameEveryField(t *testing.T) {
 		require.ElementsMatch(t, want, schema.Required, eventType)
 	}
 	kinds := map[aggregator.TransitionType]string{
-		aggregator.Opened: events.Opened, aggregator.Reopened: events.Reopened, aggregator.Stormed: events.Storm, aggregator.Closed: events.Resolved,
+		aggregator.Opened: events.Opened, aggregator.Reopened: events.Reopened, aggregator.Stormed: events.Storm,
+		aggregator.Closed: events.Resolved,
 	}
 	for ours, theirs := range kinds {
 		require.Equal(t, string(ours), theirs)

@@ -90,7 +90,11 @@ func TestDefinitionKeepsSpec(t *testing.T) {
 }
 
 func TestDefinitionEnums(t *testing.T) {
-	assert.Equal(t, enum(t, v1alpha1.StateFiring, v1alpha1.StateResolved, v1alpha1.StateAbsorbed), schemaOf(t, "status", "state").Enum)
+	assert.Equal(
+		t,
+		enum(t, v1alpha1.StateFiring, v1alpha1.StateResolved, v1alpha1.StateAbsorbed),
+		schemaOf(t, "status", "state").Enum,
+	)
 	assert.Equal(t, enum(t, v1alpha1.TypeAlert, v1alpha1.TypeStorm), schemaOf(t, "status", "type").Enum)
 }
 
@@ -162,7 +166,8 @@ func TestRoundTripDropsNothing(t *testing.T) {
 func TestAddToScheme(t *testing.T) {
 	scheme := runtime.NewScheme()
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
-	for kind, want := range map[string]runtime.Object{"Incident": &v1alpha1.Incident{}, "IncidentList": &v1alpha1.IncidentList{}} {
+	for kind, want := range map[string]runtime.Object{"Incident": &v1alpha1.Incident{},
+		"IncidentList": &v1alpha1.IncidentList{}} {
 		got, err := scheme.New(v1alpha1.SchemeGroupVersion.WithKind(kind))
 		require.NoError(t, err)
 		assert.Equal(t, reflect.TypeOf(want), reflect.TypeOf(got))

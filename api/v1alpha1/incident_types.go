@@ -95,8 +95,8 @@ const (
 	ReasonReopened = "Reopened"
 )
 
-// Bounds of the lists, which the schema holds too. The schema's lengths of strings are a fence: what is written has been
-// cut to less, since the server would refuse a status with one string too long for ever.
+// Bounds of the lists, which the schema holds too. The schema's lengths of strings are a fence: what is written has
+// been cut to less, since the server would refuse a status with one string too long for ever.
 const (
 	// MaxResources is the most entries of status.resources.
 	MaxResources = 500
@@ -163,12 +163,11 @@ type IncidentStatus struct {
 	// as it is. One that is not known ranks lowest.
 	// +kubebuilder:validation:MaxLength=63
 	Severity string `json:"severity,omitempty"`
-	// About is the subject as Kind/namespace/name. Without a subject it is the most frequent label value that the alerts do
-	// not all share, or else the number of resources.
-	// +kubebuilder:validation:MaxLength=4096
+	// About is the subject as Kind/namespace/name. Without a subject it is the most frequent label value that the alerts
+	// do not all share, or else the number of resources. +kubebuilder:validation:MaxLength=4096
 	About string `json:"about,omitempty"`
-	// Subject is the smallest object that all alerts are about: the resource itself, or else its workload, its node, or its
-	// namespace. It is absent when the alerts share none of these.
+	// Subject is the smallest object that all alerts are about: the resource itself, or else its workload, its node, or
+	// its namespace. It is absent when the alerts share none of these.
 	Subject *Subject `json:"subject,omitempty"`
 	// Alerts counts distinct alerts, those beyond the policy's maxAlerts included as far as they are known.
 	// +optional
@@ -244,8 +243,8 @@ type Subject struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AlertCounts counts distinct alerts, by fingerprint. They are lower bounds when the incident is truncated because of the
-// policy's maxAlerts or its sender.
+// AlertCounts counts distinct alerts, by fingerprint. They are lower bounds when the incident is truncated because of
+// the policy's maxAlerts or its sender.
 type AlertCounts struct {
 	// Total is firing and resolved together, and those beyond the policy's maxAlerts, of which it is not known.
 	// +kubebuilder:validation:Minimum=0
@@ -264,9 +263,8 @@ type AlertCounts struct {
 
 // Resource is what an alert is about.
 type Resource struct {
-	// Kind as in Kubernetes (Pod, Node, ...), Cluster for all of it, Instance or Endpoint for a scrape target, or Alert when
-	// the labels name nothing.
-	// +kubebuilder:validation:MaxLength=253
+	// Kind as in Kubernetes (Pod, Node, ...), Cluster for all of it, Instance or Endpoint for a scrape target, or Alert
+	// when the labels name nothing. +kubebuilder:validation:MaxLength=253
 	Kind string `json:"kind"`
 	// Namespace of the resource; none for one that has none, such as a Node.
 	// +kubebuilder:validation:MaxLength=1024

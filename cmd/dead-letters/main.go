@@ -2,7 +2,8 @@
 // as one line of JSON, and accepts it. A line is a whole CloudEvent, with Knative's attributes that say where it could
 // not be delivered and why (knativeerrordest, knativeerrorcode, knativeerrordata), and can be sent again as it is.
 //
-//	dead-letters           # serve on ADDRESS, by default :8080, and metrics on METRICS_ADDRESS, by default :9466, until SIGTERM
+//	dead-letters           # serve on ADDRESS, by default :8080, and metrics on METRICS_ADDRESS, by default :9466, until
+//	                         SIGTERM
 //	dead-letters version   # print the version
 //	dead-letters help
 package main
@@ -43,7 +44,8 @@ func main() {
 func run(ctx context.Context, address, metricsAddress string) error {
 	m := newMetrics()
 	server := &http.Server{
-		Addr: address, Handler: handler(os.Stdout, m), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
+		Addr: address, Handler: handler(os.Stdout, m), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
+		IdleTimeout: 2 * time.Minute,
 	}
 	// On a listener of its own: who may send events need not see the numbers, nor the other way round.
 	scraped := &http.Server{Addr: metricsAddress, Handler: m.set.Handler(), ReadHeaderTimeout: 5 * time.Second}

@@ -24,10 +24,17 @@ func newMetrics() *metrics {
 	s := meter.New("stormfold_dead_letters")
 	return &metrics{
 		set: s,
-		letters: s.Counter("events_total", "Undelivered events written to the log, by status of the last attempt (none: no answer). "+
-			"400 and 413 are invalid events; 5xx includes 503.", codes),
-		refused: s.Counter("requests_refused_total", "Requests missing from the log: not an event (invalid), or a write error (error).",
-			meter.Of("reason", "invalid", "error")),
+		letters: s.Counter(
+			"events_total",
+			"Undelivered events written to the log, by status of the last attempt (none: no answer). "+
+				"400 and 413 are invalid events; 5xx includes 503.",
+			codes,
+		),
+		refused: s.Counter(
+			"requests_refused_total",
+			"Requests missing from the log: not an event (invalid), or a write error (error).",
+			meter.Of("reason", "invalid", "error"),
+		),
 	}
 }
 

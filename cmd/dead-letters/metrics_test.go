@@ -41,7 +41,8 @@ func TestLettersAreCounted(t *testing.T) {
 	m := newMetrics()
 	require.Empty(t, m.set.Check())
 	h := handler(&bytes.Buffer{}, m)
-	for sent, counts := range map[string]string{"400": "400", "413": "413", "404": "4xx", "503": "5xx", "200": "none", "x": "none", "": "none"} {
+	for sent, counts := range map[string]string{"400": "400", "413": "413", "404": "4xx", "503": "5xx", "200": "none",
+		"x": "none", "": "none"} {
 		header := slices.Clone(attributes)
 		header[slices.Index(header, "Ce-Knativeerrorcode")+1] = sent
 		before := value(t, m, counts)

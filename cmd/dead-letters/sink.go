@@ -13,8 +13,8 @@ import (
 const (
 	// maxBody is more than the function takes: what it refuses as too large ends here.
 	maxBody = 8 << 20
-	// maxLine is how long a line may be, in bytes: the source's events have 64 KiB and their attributes. Container runtimes split lines
-	// over 16 KiB, and kubectl logs puts them together again.
+	// maxLine is how long a line may be, in bytes: the source's events have 64 KiB and their attributes. Container
+	// runtimes split lines over 16 KiB, and kubectl logs puts them together again.
 	maxLine = 1 << 20
 )
 

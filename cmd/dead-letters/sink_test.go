@@ -35,8 +35,12 @@ func TestWritesEventsAsLines(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, post(t, h, "not\njson", append(attributes, "Content-Type", "text/plain")...))
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	require.Len(t, lines, 2)
-	require.JSONEq(t, `{"specversion":"1.0","id":"1","type":"t","source":"/s","datacontenttype":"application/json","data":{"a":"b\nc"},
-		"knativeerrorcode":"400","knativeerrordata":"alerts[0].labels: is missing"}`, lines[0])
+	require.JSONEq(
+		t,
+		`{"specversion":"1.0","id":"1","type":"t","source":"/s","datacontenttype":"application/json","data":{"a":"b\nc"},
+		"knativeerrorcode":"400","knativeerrordata":"alerts[0].labels: is missing"}`,
+		lines[0],
+	)
 
 	// A line can be sent again.
 	again := out.String()
@@ -63,7 +67,11 @@ func TestLargeData(t *testing.T) {
 func TestRefuses(t *testing.T) {
 	var out bytes.Buffer
 	require.Equal(t, http.StatusBadRequest, post(t, handler(&out, newMetrics()), `{}`))
-	require.Equal(t, http.StatusBadRequest, post(t, handler(&out, newMetrics()), strings.Repeat("x", maxBody+1), attributes...))
+	require.Equal(
+		t,
+		http.StatusBadRequest,
+		post(t, handler(&out, newMetrics()), strings.Repeat("x", maxBody+1), attributes...),
+	)
 	require.Empty(t, out.String())
 	require.Equal(t, http.StatusServiceUnavailable, post(t, handler(broken{}, newMetrics()), `{}`, attributes...))
 }

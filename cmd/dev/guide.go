@@ -22,7 +22,11 @@ func (s settings) welcome() string {
 	if s.metrics != "off" {
 		place("metrics", "http://"+s.metrics+"/metrics", "")
 	}
-	fmt.Fprintf(&b, "\nIn another terminal:\n\n  make storm  # 15 alerts at once; again: they resolve\n  %s\n\nStop with Ctrl-C.\n", s.treeCommand())
+	fmt.Fprintf(
+		&b,
+		"\nIn another terminal:\n\n  make storm  # 15 alerts at once; again: they resolve\n  %s\n\nStop with Ctrl-C.\n",
+		s.treeCommand(),
+	)
 	return b.String()
 }
 

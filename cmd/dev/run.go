@@ -71,7 +71,12 @@ func run(ctx context.Context) error {
 	if err := awaitReady(ctx, f, ended); err != nil || ctx.Err() != nil {
 		return err
 	}
-	t.say("Stormfold is ready after %.1f s (Redis: %s, Kubernetes: %s).\n", time.Since(began).Seconds(), redisName, kubeName)
+	t.say(
+		"Stormfold is ready after %.1f s (Redis: %s, Kubernetes: %s).\n",
+		time.Since(began).Seconds(),
+		redisName,
+		kubeName,
+	)
 	t.say("%s", s.welcome())
 	t.head()
 	select {

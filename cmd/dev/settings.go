@@ -35,8 +35,8 @@ type settings struct {
 	namespace            string
 }
 
-// readSettings reads the environment. Nothing else names a cluster: a KUBECONFIG that happens to be set must not lead to
-// incidents in it.
+// readSettings reads the environment. Nothing else names a cluster: a KUBECONFIG that happens to be set must not lead
+// to incidents in it.
 func readSettings() (settings, error) {
 	s := settings{
 		redisURL: os.Getenv(redisVariable), kubeconfig: os.Getenv(kubeconfigVariable),

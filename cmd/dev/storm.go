@@ -26,7 +26,8 @@ var stormLabels = map[string]string{
 	"alertname": "KubePodCrashLooping", "cluster": "demo", "namespace": "shop", "container": "app",
 }
 
-// others are the labels of the i-th of them that not all share: most pods run on one node, and two of three alerts are critical.
+// others are the labels of the i-th of them that not all share: most pods run on one node, and two of three alerts are
+// critical.
 func others(i int) map[string]string {
 	out := map[string]string{"pod": "checkout-7d9f8b6c5d-" + podSuffixes[i], "node": "worker-3", "severity": "critical"}
 	if i%3 == 2 {
@@ -38,8 +39,8 @@ func others(i int) map[string]string {
 	return out
 }
 
-// storm sends alerts of fifteen pods of one bad rollout at once. When their incident is firing already, it sends that they
-// are resolved.
+// storm sends alerts of fifteen pods of one bad rollout at once. When their incident is firing already, it sends that
+// they are resolved.
 func storm(ctx context.Context) error {
 	s, err := readSettings()
 	if err != nil {
@@ -112,7 +113,8 @@ func alert(i int, firing bool, startsAt time.Time) map[string]any {
 }
 
 var podSuffixes = [stormAlerts]string{
-	"2bxkq", "4fzdm", "5hgtr", "6jqwv", "7kcns", "8lpxb", "9mtzf", "bn2dg", "cq4hj", "dr5kl", "fs6mp", "gt7qr", "hv8st", "jw9vw", "kx2bc",
+	"2bxkq", "4fzdm", "5hgtr", "6jqwv", "7kcns", "8lpxb", "9mtzf", "bn2dg", "cq4hj", "dr5kl", "fs6mp", "gt7qr", "hv8st",
+	"jw9vw", "kx2bc",
 }
 
 // send delivers one alert as a CloudEvent in binary mode.

@@ -16,8 +16,8 @@ import (
 	"github.com/stormfold/stormfold/internal/tree"
 )
 
-// settled is how long nothing has changed when the picture of an incident is drawn: longer than the pause between the first
-// two writes of a group.
+// settled is how long nothing has changed when the picture of an incident is drawn: longer than the pause between the
+// first two writes of a group.
 const settled = 2 * time.Second
 
 // drawnResources is how many resources of a kind a picture shows.

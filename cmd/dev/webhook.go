@@ -15,8 +15,8 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// webhookHandler takes Alertmanager's plain webhook and hands it to the function as the event that the source would make
-// of it.
+// webhookHandler takes Alertmanager's plain webhook and hands it to the function as the event that the source would
+// make of it.
 func webhookHandler(f *function.Function) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {

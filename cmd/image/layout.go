@@ -38,7 +38,8 @@ func newLayer(f file) (v1.Layer, error) {
 			}
 		}
 	}
-	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode, Size: int64(len(f.content))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode,
+		Size: int64(len(f.content))}); err != nil {
 		return nil, err
 	}
 	if _, err := w.Write(f.content); err != nil {
@@ -138,7 +139,8 @@ func archive(dir string) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644,
+			Size: int64(len(content))}); err != nil {
 			return err
 		}
 		_, err = w.Write(content)

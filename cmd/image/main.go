@@ -31,7 +31,8 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, options{out: *out, tag: *tag, repository: *repository, platforms: *platforms, mains: flag.Args()}); err != nil {
+	if err := run(ctx, options{out: *out, tag: *tag, repository: *repository, platforms: *platforms,
+		mains: flag.Args()}); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}

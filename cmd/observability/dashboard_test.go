@@ -77,11 +77,30 @@ func lint(raw []byte) (wrong []string, err error) {
 		refuse(p.FieldConfig.Defaults.Unit == "", p, "no unit")
 		refuse(len(p.Targets) == 0, p, "nothing to show")
 		for _, target := range p.Targets {
-			refuse(target.Datasource.UID != "${datasource}" || p.Datasource.UID != "${datasource}", p, "the data source is fixed")
+			refuse(
+				target.Datasource.UID != "${datasource}" || p.Datasource.UID != "${datasource}",
+				p,
+				"the data source is fixed",
+			)
 			refuse(target.LegendFormat == "", p, "a line without a name")
-			refuse(strings.Count(target.Expr, "$namespace") != len(names.FindAllString(target.Expr, -1))-strings.Count(target.Expr, "|stormfold_"), p,
-				"a metric is not of the namespace that is chosen: "+target.Expr)
-			refuse(strings.Contains(target.Expr, "rate(") && !strings.Contains(target.Expr, "[$__rate_interval]"), p, "a fixed range")
+			refuse(
+				strings.Count(
+					target.Expr,
+					"$namespace",
+				) != len(
+					names.FindAllString(target.Expr, -1),
+				)-strings.Count(
+					target.Expr,
+					"|stormfold_",
+				),
+				p,
+				"a metric is not of the namespace that is chosen: "+target.Expr,
+			)
+			refuse(
+				strings.Contains(target.Expr, "rate(") && !strings.Contains(target.Expr, "[$__rate_interval]"),
+				p,
+				"a fixed range",
+			)
 			refuse(regexp.MustCompile(`[^_]NS\b`).MatchString(target.Expr), p, "NS is left")
 		}
 	}

@@ -1,5 +1,5 @@
-// Command observability writes what is generated in deploy/observability: the dashboard, from the panels in this package, and the
-// PrometheusRule, from rules.yaml beside it.
+// Command observability writes what is generated in deploy/observability: the dashboard, from the panels in this
+// package, and the PrometheusRule, from rules.yaml beside it.
 //
 //	observability -dir deploy/observability
 package main

@@ -17,7 +17,10 @@ import (
 // Whatever conditions hold, the template renders the plain text with the differences of those variants.
 func TestMerge(t *testing.T) {
 	const plain = "a\nb\nc\nd\n"
-	merged, err := merge(plain, []variant{{".A", "a\na2\nb\nc\nd\n"}, {".B", "a\nb\nC\nd\n"}, {".C", "a\na3\nb\nc\nd\ne\n"}})
+	merged, err := merge(
+		plain,
+		[]variant{{".A", "a\na2\nb\nc\nd\n"}, {".B", "a\nb\nC\nd\n"}, {".C", "a\na3\nb\nc\nd\ne\n"}},
+	)
 	require.NoError(t, err)
 	compiled, err := template.New("").Parse(merged)
 	require.NoError(t, err)
@@ -51,7 +54,10 @@ func TestWindows(t *testing.T) {
 	require.Equal(t, "kubectl-stormfold_v1.0.0_windows_amd64.zip", name)
 	path := filepath.Join(o.out, name)
 	date := time.Date(2026, 3, 1, 10, 16, 0, 0, time.UTC)
-	require.NoError(t, writeZip(path, date, []entry{{name: "kubectl-stormfold.exe", mode: 0o755, content: []byte("program")}}))
+	require.NoError(
+		t,
+		writeZip(path, date, []entry{{name: "kubectl-stormfold.exe", mode: 0o755, content: []byte("program")}}),
+	)
 	archive, err := zip.OpenReader(path)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, archive.Close()) }()

@@ -16,12 +16,15 @@ import (
 func TestExplainGolden(t *testing.T) {
 	policies := "--policies=" + recordings + "policies.yaml"
 	for name, args := range map[string][]string{
-		"explain.golden":         {"alertname=KubePodNotReady", "node=worker-3", "cluster=prod-1", "namespace=shop", "pod=cart-7d9f8b6c5d-gx87d", policies},
-		"explain-none.golden":    {"alertname=DiskFull", "node=worker-3", policies, "--set", "default.groupBy=[team]", "--set", "default.window=10m"},
+		"explain.golden": {"alertname=KubePodNotReady", "node=worker-3", "cluster=prod-1", "namespace=shop",
+			"pod=cart-7d9f8b6c5d-gx87d", policies},
+		"explain-none.golden": {"alertname=DiskFull", "node=worker-3", policies, "--set", "default.groupBy=[team]",
+			"--set", "default.window=10m"},
 		"explain.json.golden":    {"alertname=KubePodNotReady", "namespace=shop", "service=checkout", policies, "-o", "json"},
 		"explain-first.golden":   {"alertname=HighLatency", "namespace=shop", policies},
 		"explain-builtin.golden": {"alertname=HighLatency", "namespace=shop"},
-		"explain-pod.golden":     {"alertname=KubePodNotReady", "cluster=prod-1", "namespace=shop", "pod=cart-7d9f8b6c5d-gx87d"},
+		"explain-pod.golden": {"alertname=KubePodNotReady", "cluster=prod-1", "namespace=shop",
+			"pod=cart-7d9f8b6c5d-gx87d"},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, call(t, "", append([]string{"explain"}, args...)...)) })
 	}

@@ -26,7 +26,8 @@ func TestRecord(t *testing.T) {
 	var messages bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, "stormctl", []string{"record", file, "--listen", address}, streams{out: io.Discard, err: &messages, now: time.Now})
+		ended <- run(ctx, "stormctl", []string{"record", file, "--listen", address}, streams{out: io.Discard, err: &messages,
+			now: time.Now})
 	}()
 	am := testbed.Alertmanager(t, fmt.Sprintf(`
 route: {receiver: record, group_by: [alertname], group_wait: 100ms, group_interval: 1s}

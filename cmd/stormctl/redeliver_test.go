@@ -50,7 +50,8 @@ func newTaker(t *testing.T, answer func(n int, ev event.Event) int) *taker {
 
 // letterLine is a line of the dead letter sink.
 func letterLine(id, size string) string {
-	return `{"specversion":"1.0","id":"` + id + `","source":"/am","type":"io.prometheus.alertmanager.notification.v1","datacontenttype":"application/json",` +
+	return `{"specversion":"1.0","id":"` + id +
+		`","source":"/am","type":"io.prometheus.alertmanager.notification.v1","datacontenttype":"application/json",` +
 		`"time":"2026-03-01T10:16:00Z","data":{"version":"4","alerts":[{"status":"resolved","labels":{"alertname":"A","pod":"` + id + `"},"annotations":{"x":"` + size +
 		`"},"startsAt":"2026-03-01T10:15:00Z"}]},"knativeerrorcode":"503","knativeerrordata":"redis_unavailable: x","knativearrivaltime":"2026-03-01T10:16:00.5Z"}`
 }

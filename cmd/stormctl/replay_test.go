@@ -17,15 +17,17 @@ import (
 func TestReplayGolden(t *testing.T) {
 	policies := "--policies=" + recordings + "policies.yaml"
 	for name, args := range map[string][]string{
-		"replay-rollout.golden":      {recordings + "rollout.jsonl"},
-		"replay-node-down.golden":    {recordings + "node-down.json", policies},
-		"replay-flapping.golden":     {recordings + "flapping.jsonl", policies, "--incidents", "0"},
-		"replay-rollout.json.golden": {recordings + "rollout.jsonl", "--set", "workloads.hold=1m", "--until", "1h", "-o", "json"},
+		"replay-rollout.golden":   {recordings + "rollout.jsonl"},
+		"replay-node-down.golden": {recordings + "node-down.json", policies},
+		"replay-flapping.golden":  {recordings + "flapping.jsonl", policies, "--incidents", "0"},
+		"replay-rollout.json.golden": {recordings + "rollout.jsonl", "--set", "workloads.hold=1m", "--until", "1h", "-o",
+			"json"},
 		"replay-compare.golden": {
 			recordings + "rollout.jsonl", recordings + "node-down.json", recordings + "flapping.jsonl", "--compare",
 			recordings + "policies.yaml",
 		},
-		"replay-compare-set.golden": {recordings + "rollout.jsonl", "--compare-set", "workloads.threshold=20", "--set", "workloads.flush.min=2s"},
+		"replay-compare-set.golden": {recordings + "rollout.jsonl", "--compare-set", "workloads.threshold=20", "--set",
+			"workloads.flush.min=2s"},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, call(t, "", append([]string{"replay"}, args...)...)) })
 	}

@@ -37,8 +37,8 @@ func (d Definition) Unit() string {
 
 func isTotal(name string) bool { return strings.HasSuffix(name, "_total") }
 
-// Check returns the problems of a set, one sentence for each: metrics that are exported and not defined, labels with values beyond their set,
-// series that are missing, and names that Prometheus' conventions do not allow.
+// Check returns the problems of a set, one sentence for each: metrics that are exported and not defined, labels with
+// values beyond their set, series that are missing, and names that Prometheus' conventions do not allow.
 func (s *Set) Check() (wrong []string) {
 	known := map[string]Definition{}
 	for _, d := range s.definitions {

@@ -5,8 +5,8 @@
 //	Handler    serves them
 //	Markdown   documents them, see document.go
 //
-// A label has a closed set of values, said where the metric is made. Each series is there from the beginning, at 0: an increase
-// from nothing to 1 is one that Prometheus' increase() sees only when there was something before.
+// A label has a closed set of values, said where the metric is made. Each series is there from the beginning, at 0: an
+// increase from nothing to 1 is one that Prometheus' increase() sees only when there was something before.
 package meter
 
 import (
@@ -49,8 +49,8 @@ type Set struct {
 	definitions []Definition
 }
 
-// New makes a set whose names begin with a prefix and an underscore. It has the metrics of the Go runtime, of the process and of
-// the build already.
+// New makes a set whose names begin with a prefix and an underscore. It has the metrics of the Go runtime, of the
+// process and of the build already.
 func New(prefix string) *Set {
 	s := &Set{prefix: prefix, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -83,7 +83,8 @@ func (s *Set) Counter(name, help string, labels ...Label) *prometheus.CounterVec
 	return v
 }
 
-// Gauge makes a gauge, at 0 for every combination of its labels' values. One with a label that has no values is made with none.
+// Gauge makes a gauge, at 0 for every combination of its labels' values. One with a label that has no values is made
+// with none.
 func (s *Set) Gauge(name, help string, labels ...Label) *prometheus.GaugeVec {
 	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: s.prefix, Name: name, Help: help}, names(labels))
 	s.add(v, name, "gauge", help, labels)
@@ -91,15 +92,16 @@ func (s *Set) Gauge(name, help string, labels ...Label) *prometheus.GaugeVec {
 	return v
 }
 
-// The limits of the classic buckets, of what a request waits for and of what takes its time. A quantile is never above the last
-// limit, so the latter go up to what an alert may compare with. Prometheus servers that take native histograms get those as well,
-// with a resolution of 10 %.
+// The limits of the classic buckets, of what a request waits for and of what takes its time. A quantile is never above
+// the last limit, so the latter go up to what an alert may compare with. Prometheus servers that take native histograms
+// get those as well, with a resolution of 10 %.
 var (
 	seconds     = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 	longSeconds = []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 900, 3600}
 )
 
-// Histogram makes a histogram of durations in seconds, classic and native, empty for every combination of its labels' values.
+// Histogram makes a histogram of durations in seconds, classic and native, empty for every combination of its labels'
+// values.
 func (s *Set) Histogram(name, help string, labels ...Label) *prometheus.HistogramVec {
 	return s.histogram(name, help, seconds, labels)
 }
@@ -119,8 +121,8 @@ func (s *Set) histogram(name, help string, buckets []float64, labels []Label) *p
 	return v
 }
 
-// Read makes a gauge or a counter (by its name, which then ends with _total) that is read when it is asked for: one series for each
-// value of its label, and a single one without a label.
+// Read makes a gauge or a counter (by its name, which then ends with _total) that is read when it is asked for: one
+// series for each value of its label, and a single one without a label.
 func (s *Set) Read(name, help string, label Label, read func(value string) float64) {
 	kind, valueType := "gauge", prometheus.GaugeValue
 	if isTotal(name) {
@@ -140,7 +142,10 @@ func (s *Set) Read(name, help string, label Label, read func(value string) float
 
 func (s *Set) add(c prometheus.Collector, name, kind, help string, labels []Label) {
 	s.registry.MustRegister(c)
-	s.definitions = append(s.definitions, Definition{Name: fmt.Sprintf("%s_%s", s.prefix, name), Type: kind, Help: help, Labels: labels})
+	s.definitions = append(
+		s.definitions,
+		Definition{Name: fmt.Sprintf("%s_%s", s.prefix, name), Type: kind, Help: help, Labels: labels},
+	)
 }
 
 func names(labels []Label) (out []string) {

@@ -19,7 +19,8 @@ func TestEverySeriesIsThereFromTheBeginning(t *testing.T) {
 	s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	for _, line := range []string{
 		`test_things_total{a="x",b="1"} 0`, `test_things_total{a="y",b="3"} 0`, `test_wait_seconds_count{a="x"} 0`,
-		`test_wait_seconds_bucket{a="x",le="0.001"} 0`, `test_level{a="y"} 1`, "test_all_total 7", `test_build_info{version="`, "go_goroutines ",
+		`test_wait_seconds_bucket{a="x",le="0.001"} 0`, `test_level{a="y"} 1`, "test_all_total 7",
+		`test_build_info{version="`, "go_goroutines ",
 	} {
 		require.Contains(t, w.Body.String(), line)
 	}
@@ -44,13 +45,19 @@ func TestHistogramsAreNativeToo(t *testing.T) {
 // TestCheckCanFail plants one fault after the other.
 func TestCheckCanFail(t *testing.T) {
 	for says, plant := range map[string]func(*Set){
-		`test_a_total: l="z" is not in its set`:       func(s *Set) { s.Counter("a_total", "A.", Of("l", "x")).WithLabelValues("z") },
-		"test_a_total: 2 series where 1 are possible": func(s *Set) { s.Counter("a_total", "A.", Of("l", "x")).WithLabelValues("z") },
-		"test_a: _total is for counters":              func(s *Set) { s.Counter("a", "A.") },
-		"test_a_total: its help is no sentence":       func(s *Set) { s.Counter("a_total", "A") },
-		"test_a_bytes: histograms are of seconds":     func(s *Set) { s.Histogram("a_bytes", "A.") },
-		"test_a_total: not exported":                  func(s *Set) { s.Counter("a_total", "A.", Label{Name: "l"}) },
-		"test_build_info: not defined":                func(s *Set) { s.definitions = nil },
+		`test_a_total: l="z" is not in its set`: func(s *Set) {
+			s.Counter("a_total", "A.", Of("l",
+				"x")).WithLabelValues("z")
+		},
+		"test_a_total: 2 series where 1 are possible": func(s *Set) {
+			s.Counter("a_total", "A.", Of("l",
+				"x")).WithLabelValues("z")
+		},
+		"test_a: _total is for counters":          func(s *Set) { s.Counter("a", "A.") },
+		"test_a_total: its help is no sentence":   func(s *Set) { s.Counter("a_total", "A") },
+		"test_a_bytes: histograms are of seconds": func(s *Set) { s.Histogram("a_bytes", "A.") },
+		"test_a_total: not exported":              func(s *Set) { s.Counter("a_total", "A.", Label{Name: "l"}) },
+		"test_build_info: not defined":            func(s *Set) { s.definitions = nil },
 	} {
 		s := New("test")
 		plant(s)

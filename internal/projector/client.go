@@ -69,7 +69,8 @@ func (r *restIncidents) Get(ctx context.Context, namespace, name string) (*v1alp
 	return out, r.client.Get().Namespace(namespace).Resource(resource).Name(name).Do(ctx).Into(out)
 }
 
-// metadataOnly asks for an answer without spec and status: a storm's is the largest thing that is written, and comes back as it was.
+// metadataOnly asks for an answer without spec and status: a storm's is the largest thing that is written, and comes
+// back as it was.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 // UpdateStatus returns the incident as it was given, with the metadata that it has now.
@@ -97,19 +98,24 @@ func (r *restIncidents) Delete(ctx context.Context, namespace, name string, only
 		Body(&metav1.DeleteOptions{Preconditions: &only}).Do(ctx).Error()
 }
 
-func (r *restIncidents) List(ctx context.Context, namespace string, options metav1.ListOptions) (*v1alpha1.IncidentList, error) {
+func (r *restIncidents) List(
+	ctx context.Context,
+	namespace string,
+	options metav1.ListOptions,
+) (*v1alpha1.IncidentList, error) {
 	out := &v1alpha1.IncidentList{}
 	return out, r.client.Get().NamespaceIfScoped(namespace, namespace != "").Resource(resource).
 		VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Into(out)
 }
 
-// Allowed asks by a SelfSubjectAccessReview, which every ServiceAccount may create. It is sent as plain JSON, so that no
-// further API group has to be registered.
+// Allowed asks by a SelfSubjectAccessReview, which every ServiceAccount may create. It is sent as plain JSON, so that
+// no further API group has to be registered.
 func (r *restIncidents) Allowed(ctx context.Context, namespace, verb, subresource string) (bool, error) {
 	review := authorizationv1.SelfSubjectAccessReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: authorizationv1.SchemeGroupVersion.String(), Kind: "SelfSubjectAccessReview"},
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: namespace, Verb: verb, Group: v1alpha1.SchemeGroupVersion.Group, Resource: resource, Subresource: subresource,
+			Namespace: namespace, Verb: verb, Group: v1alpha1.SchemeGroupVersion.Group, Resource: resource,
+			Subresource: subresource,
 		}},
 	}
 	body, err := json.Marshal(review)

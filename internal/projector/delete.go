@@ -11,10 +11,15 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// delete removes an incident whose retention is over, and nothing else that has its name. It reads the object and deletes just
-// that: when someone writes it in between, it is read and judged again. What is left alone is confirmed as gone too,
-// since Redis has no business with it any more; when it goes on, the next comparison gives it back to its group.
-func (p *Projector) delete(ctx context.Context, s *aggregator.Snapshot, o aggregator.Object) (aggregator.Confirmed, error) {
+// delete removes an incident whose retention is over, and nothing else that has its name. It reads the object and
+// deletes just that: when someone writes it in between, it is read and judged again. What is left alone is confirmed as
+// gone too, since Redis has no business with it any more; when it goes on, the next comparison gives it back to its
+// group.
+func (p *Projector) delete(
+	ctx context.Context,
+	s *aggregator.Snapshot,
+	o aggregator.Object,
+) (aggregator.Confirmed, error) {
 	gone := aggregator.Confirmed{Name: o.Name, Namespace: o.Namespace}
 	var err error
 	for range attempts {

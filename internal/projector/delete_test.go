@@ -39,11 +39,19 @@ func TestADeleteTakesNothingElse(t *testing.T) {
 		stays  bool
 		look   bool
 	}{
-		"as it was written":       {before: func(*testing.T, Incidents, *v1alpha1.Incident) {}},
-		"edited":                  {before: status(func(st *v1alpha1.IncidentStatus) { st.Severity = "info" })},
-		"an older revision":       {before: status(func(st *v1alpha1.IncidentStatus) { st.ObservedRevision-- })},
-		"reopened":                {before: status(func(st *v1alpha1.IncidentStatus) { st.State = v1alpha1.StateFiring }), stays: true, look: true},
-		"a newer revision":        {before: status(func(st *v1alpha1.IncidentStatus) { st.ObservedRevision++ }), stays: true, look: true},
+		"as it was written": {before: func(*testing.T, Incidents, *v1alpha1.Incident) {}},
+		"edited":            {before: status(func(st *v1alpha1.IncidentStatus) { st.Severity = "info" })},
+		"an older revision": {before: status(func(st *v1alpha1.IncidentStatus) { st.ObservedRevision-- })},
+		"reopened": {
+			before: status(func(st *v1alpha1.IncidentStatus) { st.State = v1alpha1.StateFiring }),
+			stays:  true,
+			look:   true,
+		},
+		"a newer revision": {
+			before: status(func(st *v1alpha1.IncidentStatus) { st.ObservedRevision++ }),
+			stays:  true,
+			look:   true,
+		},
 		"made again by its group": {before: again("0123456789abcdef")},
 		"somebody else's":         {before: again("fedcba9876543210"), stays: true},
 	}

@@ -20,7 +20,10 @@ func TestABrokenObjectDoesNotBlockItsShard(t *testing.T) {
 		"no-group": {v1alpha1.LabelShard: "03"},
 		"other":    {v1alpha1.LabelShard: "03", v1alpha1.LabelGroup: "0400000000000000"},
 	} {
-		i, err := m.Create(t.Context(), &v1alpha1.Incident{ObjectMeta: metav1.ObjectMeta{Namespace: "stormfold", Name: name, Labels: labels}})
+		i, err := m.Create(
+			t.Context(),
+			&v1alpha1.Incident{ObjectMeta: metav1.ObjectMeta{Namespace: "stormfold", Name: name, Labels: labels}},
+		)
 		require.NoError(t, err)
 		if name == "members" {
 			i.Status.Upkeep.Members = "AAAA"
@@ -29,7 +32,9 @@ func TestABrokenObjectDoesNotBlockItsShard(t *testing.T) {
 		}
 	}
 	skipped := map[string]bool{}
-	p := New(Options{Incidents: m, Timeout: time.Second, Skipped: func(incident string, _ error) { skipped[incident] = true }})
+	p := New(
+		Options{Incidents: m, Timeout: time.Second, Skipped: func(incident string, _ error) { skipped[incident] = true }},
+	)
 	var taken []string
 	broken := map[string]string{}
 	require.NoError(t, p.ImportShard(t.Context(), "stormfold", 3, func(i aggregator.Imported) error {
@@ -39,7 +44,11 @@ func TestABrokenObjectDoesNotBlockItsShard(t *testing.T) {
 	require.Equal(t, []string{"good"}, taken)
 	require.Len(t, broken, 3)
 	require.NotEmpty(t, broken["members"])
-	require.Equal(t, map[string]bool{"stormfold/members": true, "stormfold/no-group": true, "stormfold/other": true}, skipped)
+	require.Equal(
+		t,
+		map[string]bool{"stormfold/members": true, "stormfold/no-group": true, "stormfold/other": true},
+		skipped,
+	)
 }
 
 // A storm that is over keeps the lists of its object when some of its alerts are in a new incident already.
@@ -67,15 +76,23 @@ func TestAStormThatIsOverKeepsItsLists(t *testing.T) {
 // Created, and then the pod died: the label tells which alert it was for.
 func TestAnObjectWithoutStatusIsKnownByItsLabel(t *testing.T) {
 	m := &Memory{}
-	_, err := m.Create(t.Context(), &v1alpha1.Incident{ObjectMeta: metav1.ObjectMeta{Namespace: "stormfold", Name: "a", Labels: map[string]string{
-		v1alpha1.LabelShard: "03", v1alpha1.LabelGroup: "0300000000000000", v1alpha1.LabelFingerprint: "00000000000000ff",
-	}}})
+	_, err := m.Create(
+		t.Context(),
+		&v1alpha1.Incident{ObjectMeta: metav1.ObjectMeta{Namespace: "stormfold", Name: "a", Labels: map[string]string{
+			v1alpha1.LabelShard: "03", v1alpha1.LabelGroup: "0300000000000000", v1alpha1.LabelFingerprint: "00000000000000ff",
+		}}},
+	)
 	require.NoError(t, err)
 	var taken []aggregator.Imported
-	require.NoError(t, New(Options{Incidents: m, Timeout: time.Second}).ImportShard(t.Context(), "stormfold", 3, func(i aggregator.Imported) error {
-		taken = append(taken, i)
-		return nil
-	}, func(string, string) {}))
+	require.NoError(
+		t,
+		New(
+			Options{Incidents: m, Timeout: time.Second},
+		).ImportShard(t.Context(), "stormfold", 3, func(i aggregator.Imported) error {
+			taken = append(taken, i)
+			return nil
+		}, func(string, string) {}),
+	)
 	require.Len(t, taken, 1)
 	require.Equal(t, "00000000000000ff", taken[0].Object.Fingerprint)
 	require.Equal(t, []aggregator.Member{{Fingerprint: "00000000000000ff", Firing: true}}, taken[0].Object.Members)

@@ -19,21 +19,32 @@ var groupID = regexp.MustCompile("^[0-9a-f]{16}$")
 // importPage is how many incidents one list call asks for. The largest object has 256 KiB.
 const importPage = 100
 
-// ImportShard reads the incidents of a shard from Kubernetes and gives each to take, or, if it cannot be read, its name and
-// resource version to broken. An empty namespace means all.
+// ImportShard reads the incidents of a shard from Kubernetes and gives each to take, or, if it cannot be read, its name
+// and resource version to broken. An empty namespace means all.
 func (p *Projector) ImportShard(
-	ctx context.Context, namespace string, shard int, take func(aggregator.Imported) error, broken func(name, resourceVersion string),
+	ctx context.Context,
+	namespace string,
+	shard int,
+	take func(aggregator.Imported) error,
+	broken func(name, resourceVersion string),
 ) error {
 	return p.imports(ctx, namespace, v1alpha1.LabelShard+"="+aggregator.ShardName(shard), take, broken)
 }
 
 // ImportGroup does the same for the incidents of one group.
-func (p *Projector) ImportGroup(ctx context.Context, namespace, group string, take func(aggregator.Imported) error) error {
+func (p *Projector) ImportGroup(
+	ctx context.Context,
+	namespace, group string,
+	take func(aggregator.Imported) error,
+) error {
 	return p.imports(ctx, namespace, v1alpha1.LabelGroup+"="+group, take, func(string, string) {})
 }
 
 func (p *Projector) imports(
-	ctx context.Context, namespace, selector string, take func(aggregator.Imported) error, broken func(name, resourceVersion string),
+	ctx context.Context,
+	namespace, selector string,
+	take func(aggregator.Imported) error,
+	broken func(name, resourceVersion string),
 ) error {
 	options := metav1.ListOptions{LabelSelector: selector, Limit: importPage}
 	for {

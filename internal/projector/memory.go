@@ -21,7 +21,8 @@ import (
 )
 
 // Memory keeps incidents in the process, for trials without a cluster. It answers as an API server does where the
-// projector can tell: names, resource versions, the status apart. Changed, when set, is called for every change, in order.
+// projector can tell: names, resource versions, the status apart. Changed, when set, is called for every change, in
+// order.
 type Memory struct {
 	Changed func(incident v1alpha1.Incident, deleted bool)
 
@@ -90,7 +91,8 @@ func (m *Memory) Delete(_ context.Context, namespace, name string, only metav1.P
 	if !there {
 		return apierrors.NewNotFound(groupResource, name)
 	}
-	if only.UID != nil && *only.UID != stored.UID || only.ResourceVersion != nil && *only.ResourceVersion != stored.ResourceVersion {
+	if only.UID != nil && *only.UID != stored.UID ||
+		only.ResourceVersion != nil && *only.ResourceVersion != stored.ResourceVersion {
 		return apierrors.NewConflict(groupResource, name, nil)
 	}
 	delete(m.objects, key)

@@ -21,7 +21,8 @@ var real Incidents
 
 func TestMain(m *testing.M) {
 	os.Exit(testbed.RunWithControlPlane(m, func(c *testbed.Cluster) (err error) {
-		if err := c.ApplyPaths(context.Background(), "../../deploy/namespace", filepath.Join("../..", "deploy/crd")); err != nil {
+		if err := c.ApplyPaths(context.Background(), "../../deploy/namespace", filepath.Join("../..",
+			"deploy/crd")); err != nil {
 			return err
 		}
 		if err := c.AwaitCRD(context.Background(), "incidents.stormfold.io"); err != nil {
@@ -75,7 +76,11 @@ func TestProject(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, first, again, "a create whose answer was lost finds its own object")
 
-		next, err := project(t, incidents, func(o *aggregator.Object) { o.Revision++; o.ResourceVersion = first.ResourceVersion })
+		next, err := project(
+			t,
+			incidents,
+			func(o *aggregator.Object) { o.Revision++; o.ResourceVersion = first.ResourceVersion },
+		)
 		require.NoError(t, err)
 		require.Equal(t, first.Revision+1, next.Revision)
 
@@ -83,7 +88,11 @@ func TestProject(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, next, behind, "an older revision never overwrites a newer one")
 
-		conflict, err := project(t, incidents, func(o *aggregator.Object) { o.Revision += 2; o.ResourceVersion = first.ResourceVersion })
+		conflict, err := project(
+			t,
+			incidents,
+			func(o *aggregator.Object) { o.Revision += 2; o.ResourceVersion = first.ResourceVersion },
+		)
 		require.NoError(t, err)
 		require.Equal(t, first.Revision+2, conflict.Revision, "a newer one goes over an older one")
 
@@ -111,25 +120,32 @@ func TestProjectOntoADeletedObject(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name, metav1.Preconditions{}))
 		absorbed, err := project(t, incidents, func(o *aggregator.Object) {
-			o.State, o.AbsorbedBy, o.EndedAt, o.ResourceVersion = aggregator.StateAbsorbed, "another", start, first.ResourceVersion
+			o.State, o.AbsorbedBy, o.EndedAt, o.ResourceVersion = aggregator.StateAbsorbed, "another", start,
+				first.ResourceVersion
 		})
 		require.NoError(t, err)
 		require.Zero(t, absorbed.Revision, "what points at another stays deleted")
-		back, err := project(t, incidents, func(o *aggregator.Object) { o.Revision++; o.ResourceVersion = first.ResourceVersion })
+		back, err := project(
+			t,
+			incidents,
+			func(o *aggregator.Object) { o.Revision++; o.ResourceVersion = first.ResourceVersion },
+		)
 		require.NoError(t, err)
 		require.Equal(t, first.Revision+1, back.Revision, "what goes on is put back")
 		require.True(t, back.Missing)
 		require.NoError(t, incidents.Delete(t.Context(), "stormfold", first.Name, metav1.Preconditions{}))
 		over, err := project(t, incidents, func(o *aggregator.Object) {
 			o.Revision += 2
-			o.State, o.Reason, o.EndedAt, o.ResourceVersion = aggregator.StateResolved, "AllResolved", start, back.ResourceVersion
+			o.State, o.Reason, o.EndedAt, o.ResourceVersion = aggregator.StateResolved, "AllResolved", start,
+				back.ResourceVersion
 		})
 		require.NoError(t, err)
 		require.Equal(t, first.Revision+2, over.Revision, "so is what ended since")
 	})
 }
 
-// A second writer that changes the object before every write of ours is overtaken when it stops, and until then an error.
+// A second writer that changes the object before every write of ours is overtaken when it stops, and until then an
+// error.
 func TestAConflictStorm(t *testing.T) {
 	both(t, func(t *testing.T, incidents Incidents) {
 		first, err := project(t, incidents, func(*aggregator.Object) {})
@@ -138,7 +154,11 @@ func TestAConflictStorm(t *testing.T) {
 		_, err = project(t, meddler, func(o *aggregator.Object) { o.Revision++; o.ResourceVersion = first.ResourceVersion })
 		require.ErrorContains(t, err, "still contended after 3 attempts")
 		meddler.left = 2
-		after, err := project(t, meddler, func(o *aggregator.Object) { o.Revision++; o.ResourceVersion = first.ResourceVersion })
+		after, err := project(
+			t,
+			meddler,
+			func(o *aggregator.Object) { o.Revision++; o.ResourceVersion = first.ResourceVersion },
+		)
 		require.NoError(t, err)
 		require.Equal(t, first.Revision+1, after.Revision)
 	})

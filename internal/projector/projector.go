@@ -32,7 +32,8 @@ type Options struct {
 	Timeout time.Duration
 	// Fallback is the namespace of incidents whose own does not exist (any more).
 	Fallback string
-	// Observe, when set, is called for every call: its verb (create, get, update, delete), how long it took, and its error.
+	// Observe, when set, is called for every call: its verb (create, get, update, delete), how long it took, and its
+	// error.
 	Observe func(verb string, took time.Duration, err error)
 	// Skipped, when set, is called for every incident that an import cannot read, with the reason.
 	Skipped func(incident string, err error)
@@ -60,12 +61,12 @@ func New(o Options) *Projector {
 	}
 }
 
-// ErrNotAllowed is what Check wraps when the CRD is missing or the ServiceAccount may not do what it has to: nothing that
-// time alone would fix.
+// ErrNotAllowed is what Check wraps when the CRD is missing or the ServiceAccount may not do what it has to: nothing
+// that time alone would fix.
 var ErrNotAllowed = errors.New("incidents cannot be written")
 
-// Check tells whether incidents can be written in a namespace, or in all (empty): the CRD is there and the ServiceAccount
-// may do what the projector does. Its error says what is missing.
+// Check tells whether incidents can be written in a namespace, or in all (empty): the CRD is there and the
+// ServiceAccount may do what the projector does. Its error says what is missing.
 func (p *Projector) Check(ctx context.Context, namespace string) error {
 	where := "namespace " + namespace
 	if namespace == "" {
@@ -78,9 +79,18 @@ func (p *Projector) Check(ctx context.Context, namespace string) error {
 	case err == nil:
 		return p.checkAccess(ctx, namespace, where)
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("the API server does not serve incidents.stormfold.io: apply deploy/crd: %w: %w", ErrNotAllowed, err)
+		return fmt.Errorf(
+			"the API server does not serve incidents.stormfold.io: apply deploy/crd: %w: %w",
+			ErrNotAllowed,
+			err,
+		)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("the ServiceAccount may not list incidents in %s: apply deploy/rbac: %w: %w", where, ErrNotAllowed, err)
+		return fmt.Errorf(
+			"the ServiceAccount may not list incidents in %s: apply deploy/rbac: %w: %w",
+			where,
+			ErrNotAllowed,
+			err,
+		)
 	default:
 		return fmt.Errorf("listing incidents in %s: %w", where, err)
 	}
@@ -126,7 +136,11 @@ func (p *Projector) Project(ctx context.Context, s *aggregator.Snapshot) ([]aggr
 }
 
 // one brings one object to where it should be.
-func (p *Projector) one(ctx context.Context, s *aggregator.Snapshot, o aggregator.Object) (aggregator.Confirmed, error) {
+func (p *Projector) one(
+	ctx context.Context,
+	s *aggregator.Snapshot,
+	o aggregator.Object,
+) (aggregator.Confirmed, error) {
 	gone := aggregator.Confirmed{Name: o.Name, Namespace: o.Namespace}
 	if o.Delete {
 		return p.delete(ctx, s, o)
@@ -198,12 +212,18 @@ func namespaceGone(err error) bool {
 // standing is what an object in Kubernetes says of itself, and whether it had to be made again.
 func standing(i *v1alpha1.Incident, missing bool) aggregator.Confirmed {
 	return aggregator.Confirmed{
-		Name: i.Name, Namespace: i.Namespace, Revision: i.Status.ObservedRevision, ResourceVersion: i.ResourceVersion, Missing: missing,
+		Name: i.Name, Namespace: i.Namespace, Revision: i.Status.ObservedRevision, ResourceVersion: i.ResourceVersion,
+		Missing: missing,
 	}
 }
 
 func (p *Projector) create(ctx context.Context, i *v1alpha1.Incident) (*v1alpha1.Incident, error) {
-	return call(ctx, p, "create", func(ctx context.Context) (*v1alpha1.Incident, error) { return p.incidents.Create(ctx, i) })
+	return call(
+		ctx,
+		p,
+		"create",
+		func(ctx context.Context) (*v1alpha1.Incident, error) { return p.incidents.Create(ctx, i) },
+	)
 }
 
 func (p *Projector) get(ctx context.Context, i *v1alpha1.Incident) (*v1alpha1.Incident, error) {

@@ -23,8 +23,8 @@ const objectOverhead = 8 << 10
 // maxHotspots is how many of the most frequent label values an incident shows.
 const maxHotspots = 10
 
-// Render is the incident that an object of a snapshot should be. It is pure: the same snapshot always gives the same, in whatever
-// order its members come.
+// Render is the incident that an object of a snapshot should be. It is pure: the same snapshot always gives the same,
+// in whatever order its members come.
 func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	alertName := cmp.Or(s.Labels["alertname"], o.Facts.Labels["alertname"])
 	incident := &v1alpha1.Incident{
@@ -75,8 +75,8 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	return incident
 }
 
-// isStorm tells whether an object is shown as a storm. With a threshold of 1 the object of a group takes every alert from the first
-// on, and is a storm from the second on.
+// isStorm tells whether an object is shown as a storm. With a threshold of 1 the object of a group takes every alert
+// from the first on, and is a storm from the second on.
 func isStorm(o aggregator.Object) bool {
 	return o.Storm && (o.Total+o.Beyond > 1 || !o.StormAt.IsZero())
 }
@@ -153,8 +153,8 @@ func resources(members []aggregator.Member) []v1alpha1.Resource {
 	return out
 }
 
-// compareResources puts firing ones first, and orders the others by what they are. It compares no more than it has to: a storm has
-// thousands.
+// compareResources puts firing ones first, and orders the others by what they are. It compares no more than it has to:
+// a storm has thousands.
 func compareResources(a, b v1alpha1.Resource) int {
 	switch {
 	case a.Firing != b.Firing:
@@ -188,7 +188,10 @@ func hotspots(s *aggregator.Snapshot, o aggregator.Object) []v1alpha1.Hotspot {
 	out := make([]v1alpha1.Hotspot, 0, len(counts))
 	for l, n := range counts {
 		if n > 1 && o.CommonLabels[l.Name] != l.Value {
-			out = append(out, v1alpha1.Hotspot{Label: l.Name, Value: l.Value, Alerts: int32(n), Share: percent(n, len(o.Members))})
+			out = append(
+				out,
+				v1alpha1.Hotspot{Label: l.Name, Value: l.Value, Alerts: int32(n), Share: percent(n, len(o.Members))},
+			)
 		}
 	}
 	slices.SortFunc(out, func(a, b v1alpha1.Hotspot) int {

@@ -26,11 +26,13 @@ var start = time.Date(2026, 5, 1, 3, 0, 0, 0, time.UTC)
 // storm is a snapshot of a storm of n alerts, every third of them resolved, two alerts for each pod.
 func storm(n int) (*aggregator.Snapshot, aggregator.Object) {
 	s := &aggregator.Snapshot{
-		Group: "0123456789abcdef", Shard: 1, Policy: "default", Labels: map[string]string{"alertname": "PodDown", "namespace": "shop"},
+		Group: "0123456789abcdef", Shard: 1, Policy: "default", Labels: map[string]string{"alertname": "PodDown",
+			"namespace": "shop"},
 		Now: start, MaxListed: 500, Breakdown: []string{"namespace", "node", "severity", "workload"},
 	}
 	o := aggregator.Object{
-		Name: "pod-down-abcdefghij", Namespace: "stormfold", Storm: true, State: aggregator.StateFiring, Revision: 1777604400123,
+		Name: "pod-down-abcdefghij", Namespace: "stormfold", Storm: true, State: aggregator.StateFiring,
+		Revision: 1777604400123,
 		OpenedAt: start, StormAt: start.Add(time.Second), ChangedAt: start.Add(2 * time.Second), Total: n,
 		CommonLabels: map[string]string{"alertname": "PodDown", "namespace": "shop"},
 		Facts: aggregator.Facts{
@@ -58,12 +60,18 @@ func storm(n int) (*aggregator.Snapshot, aggregator.Object) {
 func TestRenderGolden(t *testing.T) {
 	s, open := storm(8)
 	_, resolved := storm(8)
-	resolved.State, resolved.Reason, resolved.EndedAt, resolved.Reopened = aggregator.StateResolved, "AllResolved", start.Add(time.Hour), 1
+	resolved.State, resolved.Reason, resolved.EndedAt, resolved.Reopened = aggregator.StateResolved, "AllResolved",
+		start.Add(
+			time.Hour,
+		), 1
 	single := open
 	single.Storm, single.Total, single.Firing, single.Members = false, 1, 1, open.Members[:1]
 	absorbed := single
-	absorbed.State, absorbed.AbsorbedBy, absorbed.EndedAt = aggregator.StateAbsorbed, "pod-down-abcdefghij", start.Add(time.Minute)
-	for name, o := range map[string]aggregator.Object{"storm": open, "resolved": resolved, "single": single, "absorbed": absorbed} {
+	absorbed.State, absorbed.AbsorbedBy, absorbed.EndedAt = aggregator.StateAbsorbed, "pod-down-abcdefghij", start.Add(
+		time.Minute,
+	)
+	for name, o := range map[string]aggregator.Object{"storm": open, "resolved": resolved, "single": single,
+		"absorbed": absorbed} {
 		t.Run(name, func(t *testing.T) {
 			got, err := json.MarshalIndent(Render(s, o), "", "  ")
 			require.NoError(t, err)
@@ -78,7 +86,8 @@ func TestRenderGolden(t *testing.T) {
 	}
 }
 
-// An incident of the most alerts that a policy may track, with the longest names, stays below 256 KiB and keeps its counts.
+// An incident of the most alerts that a policy may track, with the longest names, stays below 256 KiB and keeps its
+// counts.
 func TestRenderIsBounded(t *testing.T) {
 	s, o := storm(10000)
 	for i := range o.Members {
@@ -95,7 +104,12 @@ func TestRenderIsBounded(t *testing.T) {
 	members, err := MembersOf(incident)
 	require.NoError(t, err)
 	require.Len(t, members, 10000)
-	t.Logf("%d bytes with %d of %d resources listed", len(raw), len(incident.Status.Resources), incident.Status.ResourceCount)
+	t.Logf(
+		"%d bytes with %d of %d resources listed",
+		len(raw),
+		len(incident.Status.Resources),
+		incident.Status.ResourceCount,
+	)
 }
 
 // What Render writes, read gives back, as far as an import needs it.
@@ -148,7 +162,11 @@ func TestLabelValuesAreValidAndDistinct(t *testing.T) {
 
 func TestSeverityIsTheHighestFiring(t *testing.T) {
 	rank := (&aggregator.Snapshot{}).Severities.Rank
-	members := []aggregator.Member{{Severity: "critical"}, {Severity: "warning", Firing: true}, {Severity: "page-me", Firing: true}}
+	members := []aggregator.Member{
+		{Severity: "critical"},
+		{Severity: "warning", Firing: true},
+		{Severity: "page-me", Firing: true},
+	}
 	require.Equal(t, "warning", severity(members, rank))
 	require.Equal(t, "critical", severity(members[:1], rank))
 	require.Empty(t, severity(nil, rank))

@@ -6,8 +6,8 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// subjectOf is the smallest object that all members are about, nil for none. Members of which only the fingerprint is known
-// are about what others says.
+// subjectOf is the smallest object that all members are about, nil for none. Members of which only the fingerprint is
+// known are about what others says.
 func subjectOf(s *aggregator.Snapshot, members []aggregator.Member, others subject.About) *v1alpha1.Subject {
 	shared, ok := subject.Shared(func(yield func(subject.About) bool) {
 		for _, m := range members {
@@ -44,6 +44,7 @@ func nodeOf(s *aggregator.Snapshot, m aggregator.Member) string {
 // ofGroup is what the group's labels say about all its alerts.
 func ofGroup(s *aggregator.Snapshot) subject.About {
 	return subject.About{
-		Workload: s.Labels[subject.LabelWorkload], Node: s.Labels[subject.LabelNode], Namespace: s.Labels[subject.LabelNamespace],
+		Workload: s.Labels[subject.LabelWorkload], Node: s.Labels[subject.LabelNode],
+		Namespace: s.Labels[subject.LabelNamespace],
 	}
 }

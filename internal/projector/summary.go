@@ -49,8 +49,8 @@ func knownOf(o aggregator.Object, severity string) known {
 //	          | Q " no longer reported"
 //	          | "reopened " N " times"
 //
-// A lone alert is "1 alert", without "of" and "all". TIME is "12:37 UTC on Nov 25": it has the date, since nothing writes the
-// incident again when the day ends.
+// A lone alert is "1 alert", without "of" and "all". TIME is "12:37 UTC on Nov 25": it has the date, since nothing
+// writes the incident again when the day ends.
 func describe(st *v1alpha1.IncidentStatus, k known) {
 	st.About = about(st)
 	parts := []string{what(st, k)}
@@ -198,7 +198,11 @@ func message(st *v1alpha1.IncidentStatus, k known, c metav1.Condition) string {
 	case v1alpha1.ReasonAllResolved:
 		return "0 of " + total(st, k) + " firing"
 	case v1alpha1.ReasonQuiet:
-		return fmt.Sprintf("%d of %s not reported for the policy's quiet time, the others resolved", st.Alerts.Quiet, total(st, k))
+		return fmt.Sprintf(
+			"%d of %s not reported for the policy's quiet time, the others resolved",
+			st.Alerts.Quiet,
+			total(st, k),
+		)
 	case v1alpha1.ReasonMaxDuration:
 		return fmt.Sprintf("closed after the policy's maxDuration with %s firing, which a new incident shows", firing(st, k))
 	case v1alpha1.ReasonAbsorbed:

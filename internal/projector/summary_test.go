@@ -112,7 +112,8 @@ func TestSummary(t *testing.T) {
 			"1 alert absorbed by pod-down-y, which shows all alerts of the group", "1 alert, not a storm",
 		},
 		"imported": {
-			15, func(o *aggregator.Object) { o.Members[0].Resource, o.Members[0].Severity = subject.Resource{}, "" }, "Namespace/shop",
+			15, func(o *aggregator.Object) { o.Members[0].Resource, o.Members[0].Severity = subject.Resource{}, "" },
+			"Namespace/shop",
 			"10 of 15 alerts firing since 03:00 UTC on May 1, all in namespace shop, critical",
 			"10 of 15 alerts firing", "",
 		},
@@ -146,7 +147,8 @@ func TestSubjects(t *testing.T) {
 		{subject.Resource{Kind: "Node", Name: "worker-3"}, "Node/worker-3", "all Node/worker-3"},
 		{subject.Resource{Kind: "Namespace", Name: "shop"}, "Namespace/shop", "all in namespace shop"},
 		{subject.Resource{Kind: subject.Cluster}, "Cluster", "all about the whole cluster"},
-		{subject.Resource{Kind: "Deployment", Namespace: "monitoring"}, "Deployment/monitoring", "all Deployment in monitoring"},
+		{subject.Resource{Kind: "Deployment", Namespace: "monitoring"}, "Deployment/monitoring",
+			"all Deployment in monitoring"},
 		{subject.Resource{Kind: subject.Alert, Name: "Slow"}, "Alert/Slow", "all Alert/Slow"},
 	} {
 		s, o := storm(4)
@@ -208,7 +210,11 @@ func TestTheSubjectIsCarried(t *testing.T) {
 	require.Nil(t, want.Status.Subject)
 	carry(want, have, s, o)
 	require.Equal(t, have.Status.Subject, want.Status.Subject)
-	require.Equal(t, "6 of 9 alerts firing since 03:00 UTC on May 1, all Deployment/web in shop, critical", want.Status.Summary)
+	require.Equal(
+		t,
+		"6 of 9 alerts firing since 03:00 UTC on May 1, all Deployment/web in shop, critical",
+		want.Status.Summary,
+	)
 
 	o.Members[0].Resource.Name = "cart-7d9f8b6c5d-bbbbb"
 	want = Render(s, o)

@@ -12,7 +12,8 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// With a threshold of 1 a group has one object from its first alert on: it is shown as an Alert until it has had a second.
+// With a threshold of 1 a group has one object from its first alert on: it is shown as an Alert until it has had a
+// second.
 func TestTheTypeOfAThresholdOfOne(t *testing.T) {
 	for name, c := range map[string]struct {
 		alerts, beyond int

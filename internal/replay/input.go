@@ -21,17 +21,18 @@ type Notification struct {
 	Batch aggregator.Batch
 }
 
-// Read returns every document of a recording, in the order of the file. Documents are JSON: one per line, one after another, or
-// over several lines. Each is one of
+// Read returns every document of a recording, in the order of the file. Documents are JSON: one per line, one after
+// another, or over several lines. Each is one of
 //
 //	{"alerts": [...]}              Alertmanager's webhook, version 4
 //	{"labels": {...}, ...}         one alert as in that webhook
 //	{"specversion": "1.0", ...}    a CloudEvent in JSON, of the types that the function takes
 //	{"time": "...", "data": ...}   one of the first two with the time at which it arrived
 //
-// The last two may have the time at which they were sent, in the attributes that the function uses. Otherwise the time is the latest
-// start of an alert, or end of a resolved one: the document cannot have been sent before. The error is one sentence that names the
-// recording, the line at which the document begins, and the field. Documents without alerts, like ticks, are left out.
+// The last two may have the time at which they were sent, in the attributes that the function uses. Otherwise the time
+// is the latest start of an alert, or end of a resolved one: the document cannot have been sent before. The error is
+// one sentence that names the recording, the line at which the document begins, and the field. Documents without
+// alerts, like ticks, are left out.
 func Read(name string, content []byte) ([]Notification, error) {
 	var out []Notification
 	documents := json.NewDecoder(bytes.NewReader(content))
@@ -110,7 +111,9 @@ func lastWord(batch aggregator.Batch) time.Time {
 func eventOf(document []byte) (event.Event, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(document, &fields); err != nil {
-		return event.Event{}, errors.New("it is not an object; of a list write the elements one after the other, as jq -c '.[]' does")
+		return event.Event{}, errors.New(
+			"it is not an object; of a list write the elements one after the other, as jq -c '.[]' does",
+		)
 	}
 	if _, is := fields["specversion"]; is {
 		var ev event.Event

@@ -23,11 +23,13 @@ func TestRead(t *testing.T) {
 		document string
 		want     time.Time
 	}{
-		"a webhook counts from its latest start":   {`{"alerts":[` + firingAlert + `]}`, at(1234)},
-		"or from its latest end":                   {`{"version":"4","alerts":[` + firingAlert + `,` + endedAlert + `]}`, at(9000)},
-		"a firing alert's end is no time":          {`{"alerts":[{"status":"firing","labels":{"a":"b"},"startsAt":"2026-05-01T03:00:02Z","endsAt":"2026-05-01T03:05:00Z"}]}`, at(2000)},
-		"an alert":                                 {endedAlert, at(9000)},
-		"a webhook with a time":                    {`{"time":"2026-05-01T05:00:20+02:00","data":{"alerts":[` + firingAlert + `]}}`, at(20000)},
+		"a webhook counts from its latest start": {`{"alerts":[` + firingAlert + `]}`, at(1234)},
+		"or from its latest end": {`{"version":"4","alerts":[` + firingAlert + `,` + endedAlert + `]}`,
+			at(9000)},
+		"a firing alert's end is no time": {`{"alerts":[{"status":"firing","labels":{"a":"b"},"startsAt":"2026-05-01T03:00:02Z","endsAt":"2026-05-01T03:05:00Z"}]}`, at(2000)},
+		"an alert":                        {endedAlert, at(9000)},
+		"a webhook with a time": {`{"time":"2026-05-01T05:00:20+02:00","data":{"alerts":[` + firingAlert +
+			`]}}`, at(20000)},
 		"an alert with a time":                     {`{"time":"2026-05-01T03:00:21Z","data":` + firingAlert + `}`, at(21000)},
 		"a wrapper without one":                    {`{"data":` + firingAlert + `}`, at(1234)},
 		"a CloudEvent":                             {`{"specversion":"1.0","id":"1","source":"/s","type":"io.prometheus.alertmanager.alert.v1","time":"2026-05-01T03:00:22Z","data":` + firingAlert + `}`, at(22000)},
@@ -65,23 +67,30 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 		`"x"`:                                    `it:1: it is not an object`,
 		firingAlert + "\n" + `{"version":"4"}`:   `it:2: it has neither alerts, as a webhook has, nor labels, as an alert, nor data, as an event`,
 		firingAlert + "\n\n\n" + `{"alerts":[]}`: `it:4: alerts: there are none`,
-		`{"alerts":[{"status":"firing","labels":{"a":"b"},"startsAt":"yesterday"}]}`:             `it:1: alerts[0].startsAt: "yesterday" is not an RFC 3339 time`,
-		`{"status":"active","labels":{"a":"b"},"startsAt":"2026-05-01T03:00:00Z"}`:               `it:1: status: "active" is neither firing nor resolved`,
-		`{"status":{"state":"active"},"labels":{"a":"b"}}`:                                       `it:1: status: object where a string was expected`,
-		`{"time":"noon","data":` + firingAlert + `}`:                                             `it:1: time: "noon" is not an RFC 3339 time`,
-		`{"time":7,"data":` + firingAlert + `}`:                                                  `it:1: time: 7 is not an RFC 3339 time`,
-		`{"data":[]}`:                                                                            `it:1: data: it is not an object`,
-		`{"data":{}}`:                                                                            `it:1: it has neither alerts`,
-		`{"version":"5","alerts":[` + firingAlert + `]}`:                                         `it:1: version: "5" is neither "4" nor "1"`,
-		`{"specversion":"1.0","id":"1","source":"/s","type":"other","data":` + firingAlert + `}`: `it:1: type: "other" is not a type of event that is taken here`,
-		`{"specversion":"9","id":"1","source":"/s","type":"other"}`:                              `it:1: it is not a CloudEvent: `,
+		`{"alerts":[{"status":"firing","labels":{"a":"b"},"startsAt":"yesterday"}]}`: `it:1: alerts[0].startsAt: "yesterday" is not an RFC 3339 time`,
+		`{"status":"active","labels":{"a":"b"},"startsAt":"2026-05-01T03:00:00Z"}`:   `it:1: status: "active" is neither firing nor resolved`,
+		`{"status":{"state":"active"},"labels":{"a":"b"}}`:                           `it:1: status: object where a string was expected`,
+		`{"time":"noon","data":` + firingAlert +
+			`}`: `it:1: time: "noon" is not an RFC 3339 time`,
+		`{"time":7,"data":` + firingAlert +
+			`}`: `it:1: time: 7 is not an RFC 3339 time`,
+		`{"data":[]}`: `it:1: data: it is not an object`,
+		`{"data":{}}`: `it:1: it has neither alerts`,
+		`{"version":"5","alerts":[` + firingAlert +
+			`]}`: `it:1: version: "5" is neither "4" nor "1"`,
+		`{"specversion":"1.0","id":"1","source":"/s","type":"other","data":` + firingAlert +
+			`}`: `it:1: type: "other" is not a type of event that is taken here`,
+		`{"specversion":"9","id":"1","source":"/s","type":"other"}`: `it:1: it is not a CloudEvent: `,
 	} {
 		got, err := Read("it", []byte(content))
 		require.ErrorContains(t, err, want, content)
 		require.NotContains(t, err.Error(), "\n")
 		require.Nil(t, got, "nothing of a recording that is wrong is taken")
 	}
-	got, err := Read("it", []byte(`{"alerts":[`+firingAlert+`,{"status":"firing","labels":{"a":"b"}},{"status":"firing"}]}`))
+	got, err := Read(
+		"it",
+		[]byte(`{"alerts":[`+firingAlert+`,{"status":"firing","labels":{"a":"b"}},{"status":"firing"}]}`),
+	)
 	require.NoError(t, err)
 	require.Len(t, got[0].Batch.Alerts, 2, "what cannot be used is left out, as the function does")
 	require.Equal(t, got[0].At, got[0].Batch.Alerts[1].StartsAt)
@@ -104,8 +113,14 @@ func notification(t testing.TB, at time.Time, status aggregator.Status, pods ...
 	t.Helper()
 	n := Notification{At: at}
 	for _, pod := range pods {
-		document := `{"status":"` + string(status) + `","labels":{"alertname":"PodDown","namespace":"shop","pod":"` + pod + `"},"startsAt":"` +
-			at.Format(time.RFC3339) + `","endsAt":"` + at.Format(time.RFC3339) + `"}`
+		document := `{"status":"` + string(
+			status,
+		) + `","labels":{"alertname":"PodDown","namespace":"shop","pod":"` + pod + `"},"startsAt":"` +
+			at.Format(
+				time.RFC3339,
+			) + `","endsAt":"` + at.Format(
+			time.RFC3339,
+		) + `"}`
 		read, err := Read("it", []byte(`{"time":"`+at.Format(time.RFC3339Nano)+`","data":`+document+`}`))
 		require.NoError(t, err)
 		n.Batch.Alerts = append(n.Batch.Alerts, read[0].Batch.Alerts...)

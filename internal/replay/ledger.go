@@ -17,8 +17,8 @@ type ledger struct {
 	clock   func() time.Time
 	entries map[types.NamespacedName]*account
 	order   []*account
-	// open is the number of incidents that fire now, firing the number of their firing alerts, most its maximum so far, and
-	// mostAt the time of that.
+	// open is the number of incidents that fire now, firing the number of their firing alerts, most its maximum so far,
+	// and mostAt the time of that.
 	open, firing, most int
 	mostAt             time.Time
 }
@@ -79,8 +79,8 @@ func (l *ledger) Delete(ctx context.Context, namespace, name string, only metav1
 	return err
 }
 
-// shows adds an incident's counts to the numbers, or subtracts them. One that is over keeps its last known counts, which no
-// longer count.
+// shows adds an incident's counts to the numbers, or subtracts them. One that is over keeps its last known counts,
+// which no longer count.
 func (l *ledger) shows(i *v1alpha1.Incident, sign int) {
 	if i.Status.State == v1alpha1.StateFiring {
 		l.open += sign
@@ -88,8 +88,8 @@ func (l *ledger) shows(i *v1alpha1.Incident, sign int) {
 	}
 }
 
-// peak records the number of alerts shown as firing. It is called when the clock moves: between writes of the same time an
-// alert may be in two incidents.
+// peak records the number of alerts shown as firing. It is called when the clock moves: between writes of the same time
+// an alert may be in two incidents.
 func (l *ledger) peak() {
 	if l.firing > l.most {
 		l.most, l.mostAt = l.firing, l.clock()

@@ -25,8 +25,8 @@ func repeated(interval time.Duration) virtual.Route {
 	}
 }
 
-// underBuiltIn replays the notifications of an Alertmanager about firings, under the built-in policies. It returns the report and
-// every state that was written, in order.
+// underBuiltIn replays the notifications of an Alertmanager about firings, under the built-in policies. It returns the
+// report and every state that was written, in order.
 func underBuiltIn(
 	t *testing.T, route virtual.Route, until time.Duration, firings ...virtual.Firing,
 ) (*Report, []v1alpha1.State) {

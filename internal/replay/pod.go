@@ -21,8 +21,8 @@ const lease = 20 * time.Second
 // longestPause is how long a group may wait to be written: no hold and no flush interval is longer.
 const longestPause = 10 * time.Minute
 
-// stuck is how often in a row a shard may be swept at one moment of the clock, 256 groups of 20 objects and more each time,
-// before the replay gives up: a group that is always due would keep it there forever.
+// stuck is how often in a row a shard may be swept at one moment of the clock, 256 groups of 20 objects and more each
+// time, before the replay gives up: a group that is always due would keep it there forever.
 const stuck = 10000
 
 // pod does what a pod of the function does, one step after another, by the clock of the replay.
@@ -96,7 +96,8 @@ func (p *pod) take(ctx context.Context, n Notification) error {
 	return nil
 }
 
-// advance moves the clock to each time at which work is due, and does it, until the next due time is not to be waited for.
+// advance moves the clock to each time at which work is due, and does it, until the next due time is not to be waited
+// for.
 func (p *pod) advance(ctx context.Context, enough func(at time.Time) bool) error {
 	idle := 0
 	for {
@@ -138,8 +139,8 @@ func (p *pod) next() (shard int, at time.Time) {
 	return shard, at
 }
 
-// sweep writes the groups of a shard that are due, and determines when to sweep it next: at the same time again while there
-// is something to write, otherwise when the next group is due or may be written.
+// sweep writes the groups of a shard that are due, and determines when to sweep it next: at the same time again while
+// there is something to write, otherwise when the next group is due or may be written.
 func (p *pod) sweep(ctx context.Context, shard int) error {
 	swept, err := p.aggregator.Sweep(ctx, shard)
 	if err != nil {
@@ -166,8 +167,8 @@ func (p *pod) sweep(ctx context.Context, shard int) error {
 	return err
 }
 
-// project writes one group until nothing is due: snapshot, Kubernetes, settle. It reports whether it wrote anything, and until
-// when the group must not be written, if so.
+// project writes one group until nothing is due: snapshot, Kubernetes, settle. It reports whether it wrote anything,
+// and until when the group must not be written, if so.
 func (p *pod) project(ctx context.Context, group, token string) (wrote bool, until time.Time, err error) {
 	for {
 		s, err := p.aggregator.Snapshot(ctx, group, token, false)

@@ -1,12 +1,14 @@
-// Package replay runs recorded notifications through the fold, to show the incidents that they make under given policies.
+// Package replay runs recorded notifications through the fold, to show the incidents that they make under given
+// policies.
 //
 //	Read      a recording to notifications, each with its time
 //	Run       fold, snapshot, project, settle and sweep, as the function does them, on a Redis and a clock of its own
 //	Report    the result: incidents, storms, writes
 //
-// It makes no decisions: the aggregator's scripts do, and the projector renders and writes the objects, to a Kubernetes in memory
-// that counts writes. Only time differs from the function. The clock jumps from one due time to the next, a write takes
-// no time, and a deadline takes effect when it comes; in the function that is up to one and a half sweep intervals later.
+// It makes no decisions: the aggregator's scripts do, and the projector renders and writes the objects, to a Kubernetes
+// in memory that counts writes. Only time differs from the function. The clock jumps from one due time to the next, a
+// write takes no time, and a deadline takes effect when it comes; in the function that is up to one and a half sweep
+// intervals later.
 package replay
 
 import (
@@ -28,8 +30,8 @@ import (
 type Options struct {
 	// Policies are those to try; none are the built-in policy.
 	Policies config.Policies
-	// Until is how long the clock continues after the last notification. 0: until everything has ended. Incidents that ended are
-	// deleted a retention later, which only a longer Until shows.
+	// Until is how long the clock continues after the last notification. 0: until everything has ended. Incidents that
+	// ended are deleted a retention later, which only a longer Until shows.
 	Until time.Duration
 	// Redis must be empty and not used by others. Nil: one in the process, for this replay alone.
 	Redis redis.UniversalClient
@@ -40,12 +42,12 @@ type Options struct {
 	Changed func(at time.Time, incident v1alpha1.Incident, deleted bool)
 }
 
-// forever is longer than an incident can stay open without notifications: quiet and maxDuration of a policy are at most 30
-// days.
+// forever is longer than an incident can stay open without notifications: quiet and maxDuration of a policy are at most
+// 30 days.
 const forever = 40 * 24 * time.Hour
 
-// Run replays notifications in the order of their times. It fails only if Redis does: every notification that Read accepted is
-// valid.
+// Run replays notifications in the order of their times. It fails only if Redis does: every notification that Read
+// accepted is valid.
 func Run(ctx context.Context, notifications []Notification, o Options) (*Report, error) {
 	if len(notifications) == 0 {
 		return nil, errors.New("there is nothing to replay")

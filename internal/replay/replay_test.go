@@ -43,8 +43,8 @@ func replayed(t *testing.T, notifications []Notification, o Options) *Report {
 	return r
 }
 
-// Fifteen alerts at once, and all over ten minutes later: one storm that nobody sees grow, in three writes as the design says,
-// one more for its end. Nothing is absorbed, since no other incident was created.
+// Fifteen alerts at once, and all over ten minutes later: one storm that nobody sees grow, in three writes as the
+// design says, one more for its end. Nothing is absorbed, since no other incident was created.
 func TestFifteenAlertsAtOnce(t *testing.T) {
 	var all []Notification
 	for _, pod := range pods(0, 15) {
@@ -57,7 +57,12 @@ func TestFifteenAlertsAtOnce(t *testing.T) {
 	}, r.Totals)
 	require.Equal(t, []PolicyLine{{"default", r.Totals}}, r.Policies)
 	require.Equal(t, 15, r.PeakFiring)
-	require.Equal(t, start.Add(time.Second), r.PeakAt, "the first write is of one alert, and the next one second later of all")
+	require.Equal(
+		t,
+		start.Add(time.Second),
+		r.PeakAt,
+		"the first write is of one alert, and the next one second later of all",
+	)
 	storm := r.Incidents[0]
 	require.Equal(t, "Storm Resolved AllResolved", storm.Type+" "+storm.State+" "+storm.Reason)
 	require.Equal(t, []int{15, 15, 15}, []int{storm.Alerts, storm.PeakFiring, storm.Resources})
@@ -82,8 +87,8 @@ func TestBelowTheThresholdEachAlertHasItsOwn(t *testing.T) {
 	}
 }
 
-// Alerts one minute apart: those that have an incident by the time of the storm are absorbed by the oldest, also where they began
-// to fire farther apart than a window.
+// Alerts one minute apart: those that have an incident by the time of the storm are absorbed by the oldest, also where
+// they began to fire farther apart than a window.
 func TestAbsorbedAndWindow(t *testing.T) {
 	var all []Notification
 	for i, pod := range pods(0, 6) {
@@ -110,11 +115,15 @@ func TestUntil(t *testing.T) {
 	require.Zero(t, r.Totals.Writes.Delete)
 }
 
-// What nobody resolves ends by maxDuration at the latest, and the clock goes on until then; what waits for its first write is
-// waited for as well.
+// What nobody resolves ends by maxDuration at the latest, and the clock goes on until then; what waits for its first
+// write is waited for as well.
 func TestTheClockComesToRest(t *testing.T) {
 	all := []Notification{notification(t, start, aggregator.Firing, "web-0")}
-	r := replayed(t, all, Options{Policies: with(t, "default.quiet=30d", "default.maxDuration=30d", "default.retention=365d")})
+	r := replayed(
+		t,
+		all,
+		Options{Policies: with(t, "default.quiet=30d", "default.maxDuration=30d", "default.retention=365d")},
+	)
 	require.Equal(t, start.Add(30*24*time.Hour), r.Incidents[0].EndedAt)
 	require.Zero(t, r.Open)
 	r = replayed(t, all, Options{Policies: with(t, "default.hold=10m")})
@@ -131,8 +140,8 @@ func TestSortedByTime(t *testing.T) {
 	require.Equal(t, want, replayed(t, all, Options{Policies: testbed.OnePolicy()}))
 }
 
-// The embedded Redis and a real one, with its own Lua and its script flags, come to the same, to the last write and name: for
-// all recordings, and for a storm of more alerts than a script reads at once.
+// The embedded Redis and a real one, with its own Lua and its script flags, come to the same, to the last write and
+// name: for all recordings, and for a storm of more alerts than a script reads at once.
 func TestARealRedisComesToTheSame(t *testing.T) {
 	server := testbed.Redis(t)
 	policies, err := config.LoadPolicies("../../docs/recordings/policies.yaml")
@@ -145,7 +154,8 @@ func TestARealRedisComesToTheSame(t *testing.T) {
 		notification(t, start.Add(12*time.Minute), aggregator.Firing, pods(50, 60)...),
 	}
 	for name, notifications := range map[string][]Notification{
-		"rollout": recording(t, "rollout.jsonl"), "node-down": recording(t, "node-down.json"), "flapping": recording(t, "flapping.jsonl"),
+		"rollout": recording(t, "rollout.jsonl"), "node-down": recording(t, "node-down.json"), "flapping": recording(t,
+			"flapping.jsonl"),
 		"large": large,
 	} {
 		for _, p := range []config.Policies{{}, policies} {

@@ -37,8 +37,8 @@ type Line struct {
 	// Alerts is the number of distinct alerts, by fingerprint, Firings how often one of them started to fire.
 	Alerts  int `json:"alerts"`
 	Firings int `json:"firings"`
-	// Incidents is the number of objects that were created, Storms of those that became a storm, Absorbed of those that were
-	// absorbed by one.
+	// Incidents is the number of objects that were created, Storms of those that became a storm, Absorbed of those that
+	// were absorbed by one.
 	Incidents int `json:"incidents"`
 	Storms    int `json:"storms"`
 	Absorbed  int `json:"absorbed"`
@@ -73,8 +73,8 @@ type Incident struct {
 	Policy      string            `json:"policy"`
 	AlertName   string            `json:"alertName"`
 	GroupLabels map[string]string `json:"groupLabels"`
-	// Type is Alert or Storm, State Firing, Resolved or Absorbed, Reason that of the end: AllResolved, Quiet, MaxDuration or
-	// Absorbed, and empty while it fires.
+	// Type is Alert or Storm, State Firing, Resolved or Absorbed, Reason that of the end: AllResolved, Quiet, MaxDuration
+	// or Absorbed, and empty while it fires.
 	Type     string `json:"type"`
 	State    string `json:"state"`
 	Reason   string `json:"reason,omitempty"`

@@ -40,7 +40,8 @@ func TestTheFunctionsAnswerIsThatOfTheRequest(t *testing.T) {
 		{"reply", &says{reply: &reply}, 200, `{"n":1}`},
 		{"for now", &says{err: handlers.Answer(&handlers.Refusal{Reason: handlers.ReasonDraining})}, 503,
 			"draining: the function is about to stop"},
-		{"for good", &says{err: handlers.Answer(&handlers.Invalid{Field: "type", Problem: "100% wrong"})}, 400, "type: 100% wrong"},
+		{"for good", &says{err: handlers.Answer(&handlers.Invalid{Field: "type", Problem: "100% wrong"})}, 400,
+			"type: 100% wrong"},
 		{"another error", &says{err: errors.New("a fault")}, 500, "a fault"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// maxBodies is the most that the bodies in progress may have together, in bytes. Reading and decoding an event takes some
-// times its size; with this much the function stays below half of the 256 MiB that deploy/function gives it.
+// maxBodies is the most that the bodies in progress may have together, in bytes. Reading and decoding an event takes
+// some times its size; with this much the function stays below half of the 256 MiB that deploy/function gives it.
 const maxBodies = 16 << 20
 
 // handler reads events from requests and answers with what the function says.

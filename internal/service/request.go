@@ -44,8 +44,11 @@ func read(w http.ResponseWriter, r *http.Request) (*event.Event, *refusal) {
 	ev, err := parse(r.Header, body)
 	switch {
 	case errors.Is(err, binding.ErrUnknownEncoding):
-		return nil, invalid(id, "the request is not a CloudEvent: it has neither a ce-specversion header nor the content type "+
-			event.ApplicationCloudEventsJSON)
+		return nil, invalid(
+			id,
+			"the request is not a CloudEvent: it has neither a ce-specversion header nor the content type "+
+				event.ApplicationCloudEventsJSON,
+		)
 	case err != nil:
 		return nil, invalid(id, "the request is not a CloudEvent: %s", oneLine(err))
 	}
@@ -83,7 +86,8 @@ func parse(header http.Header, body []byte) (*event.Event, error) {
 // maxSaid is how much of an error is repeated, in bytes: the SDK's hold what was sent, as long as that may be.
 const maxSaid = 300
 
-// oneLine joins the lines of an error, since the SDK writes one for each attribute, and cuts what is too long for a sentence.
+// oneLine joins the lines of an error, since the SDK writes one for each attribute, and cuts what is too long for a
+// sentence.
 func oneLine(err error) string {
 	said := strings.Join(strings.FieldsFunc(err.Error(), unicode.IsControl), "; ")
 	if len(said) > maxSaid {

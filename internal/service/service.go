@@ -1,8 +1,9 @@
 // Package service serves the function over HTTP, for the programs in cmd.
 //
-// func-go runs the process: it listens, starts and stops the function, and answers the health paths. Everything else is an
-// event, which the handler here reads once and hands to the function. func-go's own handler does not limit a request's body,
-// and answers 500 to a body that is not an event, which a Trigger delivers again and again. This one answers instead:
+// func-go runs the process: it listens, starts and stops the function, and answers the health paths. Everything else is
+// an event, which the handler here reads once and hands to the function. func-go's own handler does not limit a
+// request's body, and answers 500 to a body that is not an event, which a Trigger delivers again and again. This one
+// answers instead:
 //
 //	405  not a POST
 //	413  a body of more than handlers.MaxBody bytes
@@ -26,8 +27,8 @@ import (
 type Function interface {
 	// Handle takes an event. Its error is one of handlers.Answer.
 	Handle(context.Context, event.Event) (*event.Event, error)
-	// Refused reports a request that is refused permanently, since a broker makes a dead letter of it. The id is the event's, if
-	// there is one.
+	// Refused reports a request that is refused permanently, since a broker makes a dead letter of it. The id is the
+	// event's, if there is one.
 	Refused(id string, reason handlers.Reason, err error)
 	// Traced gives a request's context the trace that its headers name: the event does not have the headers.
 	Traced(ctx context.Context, header http.Header) context.Context

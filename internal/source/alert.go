@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// flaw is why an alert is left out of a notification whose other alerts are sent. The set is closed: it is the label of a metric. The
-// function looks closer: what it takes of an alert is its own business.
+// flaw is why an alert is left out of a notification whose other alerts are sent. The set is closed: it is the label of
+// a metric. The function looks closer: what it takes of an alert is its own business.
 type flaw string
 
 const (

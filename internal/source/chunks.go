@@ -9,7 +9,8 @@ const MaxChunk = 64 << 10
 // tail ends the document that head began.
 const tail = "]}"
 
-// chunks deals alerts out in their order. Each chunk is the notification with as many alerts as fit into MaxChunk, or with one.
+// chunks deals alerts out in their order. Each chunk is the notification with as many alerts as fit into MaxChunk, or
+// with one.
 type chunks struct {
 	head []byte
 	// send takes a chunk and how many alerts are in it.
@@ -28,7 +29,9 @@ func (c *chunks) add(alert json.RawMessage) error {
 	}
 	if c.alerts == 0 {
 		// New memory each time: what was sent may still be read.
-		c.filled = append(make([]byte, 0, max(len(c.head)+len(alert)+len(tail), min(MaxChunk, 4*(len(c.head)+len(alert))))), c.head...)
+		c.filled = append(
+			make([]byte, 0, max(len(c.head)+len(alert)+len(tail), min(MaxChunk, 4*(len(c.head)+len(alert))))),
+			c.head...)
 	} else {
 		c.filled = append(c.filled, ',')
 	}

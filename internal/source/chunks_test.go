@@ -24,12 +24,15 @@ func TestAlertsAreDealtOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []int
-			deal := &chunks{head: []byte(strings.Repeat("h", MaxChunk-20-len(tail))), send: func(document []byte, alerts int) error {
-				got = append(got, alerts)
-				assert.True(t, len(document) <= MaxChunk || alerts == 1)
-				assert.True(t, strings.HasSuffix(string(document), "x"+tail))
-				return nil
-			}}
+			deal := &chunks{
+				head: []byte(strings.Repeat("h", MaxChunk-20-len(tail))),
+				send: func(document []byte, alerts int) error {
+					got = append(got, alerts)
+					assert.True(t, len(document) <= MaxChunk || alerts == 1)
+					assert.True(t, strings.HasSuffix(string(document), "x"+tail))
+					return nil
+				},
+			}
 			for _, size := range c.sizes {
 				assert.NoError(t, deal.add(json.RawMessage(strings.Repeat("x", size))))
 			}

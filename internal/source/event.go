@@ -33,7 +33,8 @@ type origin struct {
 
 // newOrigin makes the attributes:
 //
-//	id            the delivery's id and the chunk's number. If it were made from the content, a broker could drop an alert
+//	id            the delivery's id and the chunk's number. If it were made from the content, a broker could drop an
+//	              alert
 //	              that fires again as a duplicate.
 //	source        the setting, else Alertmanager's own URL
 //	subject       the receiver, for filters of Triggers; none if it has characters that are invalid in a header
@@ -43,7 +44,8 @@ type origin struct {
 //	              the periods of the Alertmanager, in seconds, where they are known
 func newOrigin(settings *Settings, n *notification, at time.Time, period period) *origin {
 	o := &origin{
-		notification: uuid.NewString(), source: settings.EventSource, at: at.UTC(), period: period, extensions: settings.Extensions,
+		notification: uuid.NewString(), source: settings.EventSource, at: at.UTC(), period: period,
+		extensions: settings.Extensions,
 	}
 	if o.source == "" {
 		o.source = externalURL(n.externalURL)
@@ -74,7 +76,8 @@ func (o *origin) event(i int, data []byte) event.Event {
 	if o.partitionKey != "" {
 		ev.SetExtension("partitionkey", o.partitionKey)
 	}
-	for name, known := range map[string]time.Duration{"groupinterval": o.period.interval, "repeatinterval": o.period.repeat} {
+	for name, known := range map[string]time.Duration{"groupinterval": o.period.interval,
+		"repeatinterval": o.period.repeat} {
 		if known > 0 {
 			ev.SetExtension(name, int64(known/time.Second))
 		}

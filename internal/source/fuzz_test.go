@@ -10,15 +10,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzDecode: no body crashes the decoder, an error is one sentence, and what is taken comes out of the chunks as it went
-// in.
+// FuzzDecode: no body crashes the decoder, an error is one sentence, and what is taken comes out of the chunks as it
+// went in.
 func FuzzDecode(f *testing.F) {
 	good := aWebhook(many(3, 0)...)
 	f.Add([]byte(good))
 	f.Add([]byte(good[:len(good)/2]))
 	f.Add([]byte(strings.ReplaceAll(good, ":", " :\n")))
 	f.Add([]byte(strings.Replace(good, "web-0", `\ud800`, 1)))
-	f.Add([]byte(`{"version":"4","version":"4","alerts":[` + anAlert(0, 0) + `],"alerts":[` + anAlert(1, 0) + `],"x":null,"":[{"<":1e999}]}`))
+	f.Add(
+		[]byte(
+			`{"version":"4","version":"4","alerts":[` + anAlert(
+				0,
+				0,
+			) + `],"alerts":[` + anAlert(
+				1,
+				0,
+			) + `],"x":null,"":[{"<":1e999}]}`,
+		),
+	)
 	f.Add([]byte(aWebhook(many(2, MaxChunk/2)...)))
 	f.Add([]byte(`{"version":"4","alerts":[null]}`))
 	f.Add([]byte(aWebhook("1", anAlert(0, 0), "{}", "\"\xff\"")))
@@ -59,11 +69,18 @@ func FuzzDecode(f *testing.F) {
 // usable are the alerts of a document that are sent.
 func usable(t *testing.T, document []byte) (out []string) {
 	t.Helper()
-	require.NoError(t, walk(bytes.NewReader(document), func(string, json.RawMessage) error { return nil }, func(alert json.RawMessage) error {
-		if _, flaw := checkAlert(alert); flaw == none {
-			out = append(out, string(alert))
-		}
-		return nil
-	}))
+	require.NoError(
+		t,
+		walk(
+			bytes.NewReader(document),
+			func(string, json.RawMessage) error { return nil },
+			func(alert json.RawMessage) error {
+				if _, flaw := checkAlert(alert); flaw == none {
+					out = append(out, string(alert))
+				}
+				return nil
+			},
+		),
+	)
 	return out
 }

@@ -78,7 +78,12 @@ func (r *recorder) accepted() []event.Event {
 // settingsFor are the defaults with that sink and these changes, pairs of key and value.
 func settingsFor(t testing.TB, sink string, pairs ...string) *Settings {
 	t.Helper()
-	environ := map[string]string{sinkKey: sink, addressKey: "127.0.0.1:0", metricsKey: "127.0.0.1:0", prefix + "LOG_LEVEL": "error"}
+	environ := map[string]string{
+		sinkKey:              sink,
+		addressKey:           "127.0.0.1:0",
+		metricsKey:           "127.0.0.1:0",
+		prefix + "LOG_LEVEL": "error",
+	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		environ[pairs[i]] = pairs[i+1]
 	}
@@ -122,14 +127,20 @@ func send(ctx context.Context, client *http.Client, url, body string) (int, stri
 
 // anAlert is the i-th alert, whose document has about that many bytes.
 func anAlert(i, size int) string {
-	alert := fmt.Sprintf(`{"status":"firing","labels":{"alertname":"PodDown","pod":"web-%d","html":"<&>"},"annotations":{"text":%%q},`+
-		`"startsAt":"2026-03-01T10:15:30.123Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://p/g?a=1\u0026b=2","later":[{"x":1}]}`, i)
+	alert := fmt.Sprintf(
+		`{"status":"firing","labels":{"alertname":"PodDown","pod":"web-%d","html":"<&>"},"annotations":{"text":%%q},`+
+			`"startsAt":"2026-03-01T10:15:30.123Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://p/g?a=1\u0026b=2","later":[{"x":1}]}`,
+		i,
+	)
 	return fmt.Sprintf(alert, strings.Repeat("x", max(0, size-len(alert))))
 }
 
 // aWebhook is the document with these alerts, as Alertmanager 0.34 writes it.
 func aWebhook(alerts ...string) string {
-	return `{"receiver":"stormfold","status":"firing","alerts":[` + strings.Join(alerts, ",") + `],"notification_reason":"repeat",` +
+	return `{"receiver":"stormfold","status":"firing","alerts":[` + strings.Join(
+		alerts,
+		",",
+	) + `],"notification_reason":"repeat",` +
 		`"groupLabels":{"alertname":"PodDown"},"commonLabels":{"alertname":"PodDown"},"commonAnnotations":{},"routeLabels":{},` +
 		`"externalURL":"http://alertmanager.example:9093","version":"4","groupKey":"{}:{alertname=\"PodDown\"}","truncatedAlerts":7}` + "\n"
 }

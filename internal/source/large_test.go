@@ -39,7 +39,8 @@ func largeWebhook(n, size int) io.Reader {
 	return r
 }
 
-// TestAStormOfTenThousand: 41 MB of alerts pass in little memory, every event has the fields after the alerts, and no file is left.
+// TestAStormOfTenThousand: 41 MB of alerts pass in little memory, every event has the fields after the alerts, and no
+// file is left.
 func TestAStormOfTenThousand(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
@@ -56,7 +57,8 @@ func TestAStormOfTenThousand(t *testing.T) {
 			return
 		}
 		data := string(ev.Data())
-		if !strings.Contains(data, `"truncatedAlerts":7`) || ev.Source() != "http://alertmanager.example:9093" || ev.Extensions()["partitionkey"] == nil {
+		if !strings.Contains(data, `"truncatedAlerts":7`) || ev.Source() != "http://alertmanager.example:9093" ||
+			ev.Extensions()["partitionkey"] == nil {
 			http.Error(w, "it is not complete", http.StatusBadRequest)
 			return
 		}

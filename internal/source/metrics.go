@@ -33,14 +33,24 @@ func newMetrics() *metrics {
 		set: s,
 		notifications: byReason(s.Counter("notifications_total", "Webhooks by result: ok, or the reason of the refusal.",
 			meter.Of("result", results...)), results),
-		notificationSeconds: s.Histogram("notification_duration_seconds", "Time from a webhook's arrival to its answer.").WithLabelValues(),
-		inFlight:            s.Gauge("notifications_in_flight", "Webhooks in progress.").WithLabelValues(),
-		alerts:              s.Counter("alerts_total", "Alerts in events that the sink accepted, including repetitions.").WithLabelValues(),
-		leftOut: s.Counter("alerts_left_out_total", "Alerts that were not sent because of their type (not an object), encoding (not UTF-8), "+
-			"status or labels. The function leaves out more.", meter.Of("reason", noObject, noUTF8, noStatus, noLabels)),
-		events: byReason(s.Counter("events_total", "Events sent to the sink, by result: ok, or why the sink did not accept them.",
-			meter.Of("result", sinkResults...)), sinkResults),
-		eventSeconds: s.Histogram("event_duration_seconds", "Time to send an event to the sink, including the answer.").WithLabelValues(),
+		notificationSeconds: s.Histogram("notification_duration_seconds", "Time from a webhook's arrival to its answer.").
+			WithLabelValues(),
+		inFlight: s.Gauge("notifications_in_flight", "Webhooks in progress.").WithLabelValues(),
+		alerts: s.Counter("alerts_total", "Alerts in events that the sink accepted, including repetitions.").
+			WithLabelValues(),
+		leftOut: s.Counter(
+			"alerts_left_out_total",
+			"Alerts that were not sent because of their type (not an object), encoding (not UTF-8), "+
+				"status or labels. The function leaves out more.",
+			meter.Of("reason", noObject, noUTF8, noStatus, noLabels),
+		),
+		events: byReason(
+			s.Counter("events_total", "Events sent to the sink, by result: ok, or why the sink did not accept them.",
+				meter.Of("result", sinkResults...)),
+			sinkResults,
+		),
+		eventSeconds: s.Histogram("event_duration_seconds", "Time to send an event to the sink, including the answer.").
+			WithLabelValues(),
 	}
 }
 

@@ -17,12 +17,12 @@ const maxHead = MaxChunk / 2
 // versions are those of documents with these fields: Alertmanager's since 2017, and Grafana's.
 var versions = []string{"4", "1"}
 
-// repeated are fields that only repeat what the alerts contain, in the order in which they are left out if the document is too
-// large to be repeated with each chunk.
+// repeated are fields that only repeat what the alerts contain, in the order in which they are left out if the document
+// is too large to be repeated with each chunk.
 var repeated = []string{"commonAnnotations", "commonLabels", "groupLabels", "routeLabels"}
 
-// notification is a webhook's document without its alerts, which stay in the spool. Everything is sent unchanged, including fields
-// that newer Alertmanagers add.
+// notification is a webhook's document without its alerts, which stay in the spool. Everything is sent unchanged,
+// including fields that newer Alertmanagers add.
 type notification struct {
 	// rest are the fields other than the alerts, by name.
 	rest map[string]json.RawMessage

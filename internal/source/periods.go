@@ -9,12 +9,14 @@ import (
 )
 
 const (
-	// maxGroups is the number of Alertmanager's groups that are remembered; the one without a notification for longest goes first.
+	// maxGroups is the number of Alertmanager's groups that are remembered; the one without a notification for longest
+	// goes first.
 	maxGroups = 1000
-	// gapsKept is the number of gaps that count. The smallest of them is reported, so that changed settings of Alertmanager show soon.
+	// gapsKept is the number of gaps that count. The smallest of them is reported, so that changed settings of
+	// Alertmanager show soon.
 	gapsKept = 4
-	// leastInterval and leastRepeat are the shortest gaps that are taken for a period. Shorter ones come from the peers of a pair, which both
-	// notify when they cannot reach each other.
+	// leastInterval and leastRepeat are the shortest gaps that are taken for a period. Shorter ones come from the peers of
+	// a pair, which both notify when they cannot reach each other.
 	leastInterval, leastRepeat = time.Second, time.Minute
 )
 

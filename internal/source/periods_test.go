@@ -28,10 +28,12 @@ func TestPeriodsAreLearnt(t *testing.T) {
 		{10*time.Minute + 400*time.Millisecond, 2, true, false, period{interval: 590 * time.Second}},
 		{15 * time.Minute, 3, true, true, period{interval: 300 * time.Second}},
 		{15*time.Minute + 2*time.Second, 3, true, false, period{interval: 302 * time.Second}},
-		{12*time.Hour + 15*time.Minute + 2*time.Second, 3, true, false, period{interval: 302 * time.Second, repeat: 12 * time.Hour}},
+		{12*time.Hour + 15*time.Minute + 2*time.Second, 3, true, false, period{interval: 302 * time.Second,
+			repeat: 12 * time.Hour}},
 		{24*time.Hour + 20*time.Minute, 3, true, false, period{interval: 302 * time.Second, repeat: 12 * time.Hour}},
 		{25 * time.Hour, 4, false, false, period{interval: 302 * time.Second, repeat: 12 * time.Hour}},
-		{25*time.Hour + 40*time.Second, 1, true, false, period{interval: 302 * time.Second, repeat: 12 * time.Hour}}, // group_wait
+		{25*time.Hour + 40*time.Second, 1, true, false, period{interval: 302 * time.Second, repeat: 12 * time.Hour}},
+		// group_wait
 	} {
 		n := &notification{groupKey: "g", content: step.content, firing: step.firing}
 		require.Equal(t, step.want, p.with(n, start.Add(step.after)), "step %d", i)
@@ -61,7 +63,10 @@ func TestOnlySoManyGroupsAreRemembered(t *testing.T) {
 	later := at.Add(4 * time.Hour)
 	require.Equal(t, 4*time.Hour, p.with(&notification{groupKey: "kept", content: 1, firing: true}, later).repeat)
 	require.Zero(t, p.with(&notification{groupKey: "0", content: 1, firing: true}, later))
-	require.Zero(t, p.with(&notification{groupKey: "kept", externalURL: "http://another", content: 1, firing: true}, later))
+	require.Zero(
+		t,
+		p.with(&notification{groupKey: "kept", externalURL: "http://another", content: 1, firing: true}, later),
+	)
 }
 
 // TestEventsTellThePeriods: the order of the alerts, and what changes from repetition to repetition, does not matter.
@@ -83,5 +88,10 @@ func TestEventsTellThePeriods(t *testing.T) {
 	again := last(4*time.Hour, strings.Replace(b, `"text":""`, `"text":"another value"`, 1), a).Extensions()
 	assert.Equal(t, "300", again["groupinterval"])
 	assert.Equal(t, "14400", again["repeatinterval"])
-	assert.Equal(t, "240", last(4*time.Minute, a, strings.Replace(b, "firing", "resolved", 1)).Extensions()["groupinterval"], "the least of both")
+	assert.Equal(
+		t,
+		"240",
+		last(4*time.Minute, a, strings.Replace(b, "firing", "resolved", 1)).Extensions()["groupinterval"],
+		"the least of both",
+	)
 }

@@ -56,7 +56,8 @@ func Start(settings *Settings) (*Server, error) {
 	s := &Server{settings: settings, log: log, traces: handler.traces}
 	s.webhook, err = serve(addressKey, settings.Address, &http.Server{
 		Handler: mux, TLSConfig: config, ErrorLog: errorLog,
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: settings.RequestTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: settings.RequestTimeout, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10,
 	})
 	if err != nil {
 		s.traces.Stop()
@@ -71,7 +72,17 @@ func Start(settings *Settings) (*Server, error) {
 			return nil, errors.Join(err, s.webhook.server.Close())
 		}
 	}
-	log.Infow("ready", "address", s.Address(), "metrics", s.MetricsAddress(), "tls", config != nil, "token", settings.TokenFile != "")
+	log.Infow(
+		"ready",
+		"address",
+		s.Address(),
+		"metrics",
+		s.MetricsAddress(),
+		"tls",
+		config != nil,
+		"token",
+		settings.TokenFile != "",
+	)
 	return s, nil
 }
 
@@ -111,7 +122,10 @@ func (s *Server) Stop() error {
 	defer cancel()
 	err := s.webhook.server.Shutdown(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("stopping with notifications unanswered, which Alertmanager sends again: %w", err), s.webhook.server.Close())
+		err = errors.Join(
+			fmt.Errorf("stopping with notifications unanswered, which Alertmanager sends again: %w", err),
+			s.webhook.server.Close(),
+		)
 	}
 	if s.metrics != nil {
 		err = errors.Join(err, s.metrics.server.Close())
@@ -121,8 +135,8 @@ func (s *Server) Stop() error {
 	return err
 }
 
-// Run serves with the settings of an environment until the context is done, and then stops. Without K_SINK it waits, alive and
-// not ready, for whoever sets it in another pod.
+// Run serves with the settings of an environment until the context is done, and then stops. Without K_SINK it waits,
+// alive and not ready, for whoever sets it in another pod.
 func Run(ctx context.Context, environ map[string]string) error {
 	if environ[sinkKey] == "" {
 		return wait(ctx, environ)

@@ -61,7 +61,8 @@ func TestServer(t *testing.T) {
 	assert.Equal(t, http.StatusOK, code)
 	for _, line := range []string{
 		`stormfold_source_notifications_total{result="ok"} 1`, `stormfold_source_notifications_total{result="method"} 1`,
-		`stormfold_source_events_total{result="ok"} 1`, `stormfold_source_alerts_total 1`, `stormfold_source_notifications_in_flight 0`,
+		`stormfold_source_events_total{result="ok"} 1`, `stormfold_source_alerts_total 1`,
+		`stormfold_source_notifications_in_flight 0`,
 		`stormfold_source_notification_duration_seconds_count 2`, `stormfold_source_event_duration_seconds_count 1`,
 		`stormfold_source_build_info{version=`, `go_goroutines `,
 	} {
@@ -146,7 +147,18 @@ func TestStopEndsInTime(t *testing.T) {
 func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	assert.NoError(t, Run(ctx, map[string]string{sinkKey: "http://127.0.0.1:1", addressKey: "127.0.0.1:0", metricsKey: "off", prefix + "LOG_LEVEL": "error"}))
+	assert.NoError(
+		t,
+		Run(
+			ctx,
+			map[string]string{
+				sinkKey:              "http://127.0.0.1:1",
+				addressKey:           "127.0.0.1:0",
+				metricsKey:           "off",
+				prefix + "LOG_LEVEL": "error",
+			},
+		),
+	)
 }
 
 func TestStartErrors(t *testing.T) {
@@ -156,7 +168,8 @@ func TestStartErrors(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "empty"), "\n")
 	for name, c := range map[string]struct{ key, value, says string }{
-		"address":         {addressKey, taken.Addr().String(), addressKey + ": \"" + taken.Addr().String() + "\" cannot be listened on: "},
+		"address": {addressKey, taken.Addr().String(), addressKey + ": \"" + taken.Addr().String() +
+			"\" cannot be listened on: "},
 		"metrics address": {metricsKey, taken.Addr().String(), metricsKey + ": "},
 		"no token file":   {tokenKey, filepath.Join(dir, "none"), tokenKey + ": open "},
 		"no token":        {tokenKey, filepath.Join(dir, "empty"), tokenKey + ": "},
@@ -166,7 +179,9 @@ func TestStartErrors(t *testing.T) {
 			assert.ErrorContains(t, err, c.says)
 		})
 	}
-	_, err = Start(settingsFor(t, "http://127.0.0.1:1", certKey, filepath.Join(dir, "empty"), keyKey, filepath.Join(dir, "empty")))
+	_, err = Start(
+		settingsFor(t, "http://127.0.0.1:1", certKey, filepath.Join(dir, "empty"), keyKey, filepath.Join(dir, "empty")),
+	)
 	assert.ErrorContains(t, err, certKey+", "+keyKey+": ")
 }
 
@@ -232,7 +247,12 @@ func TestTLS(t *testing.T) {
 			serial = state.PeerCertificates[0].SerialNumber.Int64()
 			return nil
 		}
-		code, text, err := send(t.Context(), &http.Client{Transport: transport}, "https://"+s.Address(), aWebhook(anAlert(0, 0)))
+		code, text, err := send(
+			t.Context(),
+			&http.Client{Transport: transport},
+			"https://"+s.Address(),
+			aWebhook(anAlert(0, 0)),
+		)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, code, text)
 		return serial

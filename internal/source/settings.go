@@ -37,7 +37,8 @@ type Settings struct {
 	Extensions map[string]string
 	// EventSource is the source of the events; empty is Alertmanager's own URL.
 	EventSource string
-	// Address and MetricsAddress are where the webhook and the metrics are served, host:port; no MetricsAddress serves none.
+	// Address and MetricsAddress are where the webhook and the metrics are served, host:port; no MetricsAddress serves
+	// none.
 	Address, MetricsAddress string
 	// TokenFile holds the bearer tokens that are accepted; empty asks for none.
 	TokenFile string
@@ -92,10 +93,11 @@ func Environ(entries []string) map[string]string {
 	return environ
 }
 
-// serviceLink are the variables that Kubernetes sets in every pod for every Service of its namespace; for a Service named
-// stormfold-source they begin like a setting.
+// serviceLink are the variables that Kubernetes sets in every pod for every Service of its namespace; for a Service
+// named stormfold-source they begin like a setting.
 var serviceLink = regexp.MustCompile(
-	`^STORMFOLD_SOURCE_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	`^STORMFOLD_SOURCE_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`,
+)
 
 // linkURL is the value of a service link whose name ends in PORT, which alone could be a mistyped setting.
 var linkURL = regexp.MustCompile(`^(tcp|udp|sctp)://`)

@@ -52,17 +52,44 @@ func SettingsTable() []Setting {
 			Key: originKey, Unit: "URI reference", Bound: "up to 1024 printable ASCII characters",
 			Help: "`source` of the events. Default: `externalURL` of the Alertmanager that sends.", read: readEventSource,
 		},
-		addressSetting(addressKey, ":8080", false, "Address of the webhook.", func(s *Settings) *string { return &s.Address }),
+		addressSetting(
+			addressKey,
+			":8080",
+			false,
+			"Address of the webhook.",
+			func(s *Settings) *string { return &s.Address },
+		),
 		addressSetting(metricsKey, ":9465", true, "Address of the metrics. `off` or empty turns them off.",
 			func(s *Settings) *string { return &s.MetricsAddress }),
-		pathSetting(tokenKey, "File of accepted bearer tokens, one per line. Without it no token is required.", func(s *Settings) *string { return &s.TokenFile }),
-		pathSetting(certKey, "Certificate of the webhook's server, PEM. Without it the webhook is plain HTTP.", func(s *Settings) *string { return &s.CertFile }),
+		pathSetting(
+			tokenKey,
+			"File of accepted bearer tokens, one per line. Without it no token is required.",
+			func(s *Settings) *string { return &s.TokenFile },
+		),
+		pathSetting(
+			certKey,
+			"Certificate of the webhook's server, PEM. Without it the webhook is plain HTTP.",
+			func(s *Settings) *string { return &s.CertFile },
+		),
 		pathSetting(keyKey, "Private key of that certificate, PEM.", func(s *Settings) *string { return &s.KeyFile }),
-		numberSetting("CONCURRENCY", "16", "notifications", 1, 256, "Maximum number of notifications handled at once; further ones are answered 503. "+
-			"Each takes about 2 MiB of memory.",
-			func(s *Settings) *int { return &s.Concurrency }),
-		sizeSetting("MAX_BODY", "64", 1, 1024, "Maximum size of a notification; 10,000 alerts of 4 KiB have 41 MB. Above 1 MiB it uses a file in `TMPDIR`.",
-			func(s *Settings) *int64 { return &s.MaxBody }),
+		numberSetting(
+			"CONCURRENCY",
+			"16",
+			"notifications",
+			1,
+			256,
+			"Maximum number of notifications handled at once; further ones are answered 503. "+
+				"Each takes about 2 MiB of memory.",
+			func(s *Settings) *int { return &s.Concurrency },
+		),
+		sizeSetting(
+			"MAX_BODY",
+			"64",
+			1,
+			1024,
+			"Maximum size of a notification; 10,000 alerts of 4 KiB have 41 MB. Above 1 MiB it uses a file in `TMPDIR`.",
+			func(s *Settings) *int64 { return &s.MaxBody },
+		),
 		durationSetting("SINK_TIMEOUT", "10s", "100ms", "1m", "Timeout for sending one event.",
 			func(s *Settings) *time.Duration { return &s.SinkTimeout }),
 		durationSetting("REQUEST_TIMEOUT", "20s", "1s", "5m", "Timeout of a whole notification, and of a shutdown.",
@@ -178,9 +205,13 @@ func readSink(s *Settings, value string) error {
 	u, err := url.Parse(value)
 	switch {
 	case value == "":
-		return errors.New("it is not set; a SinkBinding sets it, for instance to http://broker-ingress.knative-eventing/stormfold/default")
+		return errors.New(
+			"it is not set; a SinkBinding sets it, for instance to http://broker-ingress.knative-eventing/stormfold/default",
+		)
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("it is not an http or https URL, for instance http://broker-ingress.knative-eventing/stormfold/default")
+		return errors.New(
+			"it is not an http or https URL, for instance http://broker-ingress.knative-eventing/stormfold/default",
+		)
 	}
 	s.Sink = value
 	return nil

@@ -18,25 +18,32 @@ func TestDefaults(t *testing.T) {
 	s, err := Parse(map[string]string{sinkKey: "http://broker/stormfold/default"})
 	require.NoError(t, err)
 	assert.Equal(t, &Settings{
-		Sink: "http://broker/stormfold/default", Address: ":8080", MetricsAddress: ":9465", Concurrency: 16, MaxBody: 64 << 20,
+		Sink: "http://broker/stormfold/default", Address: ":8080", MetricsAddress: ":9465", Concurrency: 16,
+		MaxBody:     64 << 20,
 		SinkTimeout: 10 * time.Second, RequestTimeout: 20 * time.Second, LogLevel: "info",
 	}, s)
 }
 
 func TestParse(t *testing.T) {
 	s, err := Parse(map[string]string{
-		sinkKey: "https://broker", overridesKey: `{"extensions":{"cluster":"east"},"later":1}`, caCertsKey: newAuthority(t).pem,
-		originKey: "/clusters/east", addressKey: " 127.0.0.1:1 ", metricsKey: "off", tokenKey: "/t", certKey: "/c", keyKey: "/k",
-		prefix + "CONCURRENCY": "256", prefix + "MAX_BODY": "1", prefix + "SINK_TIMEOUT": "100ms", prefix + "REQUEST_TIMEOUT": "5m", prefix + "LOG_LEVEL": "debug",
-		"STORMFOLD_SOURCE_SERVICE_HOST": "10.0.0.1", "STORMFOLD_SOURCE_PORT": "tcp://10.0.0.1:80", "STORMFOLD_SOURCE_PORT_80_TCP_ADDR": "10.0.0.1",
-		"STORMFOLD_REDIS_URL": "of another program",
+		sinkKey: "https://broker", overridesKey: `{"extensions":{"cluster":"east"},"later":1}`,
+		caCertsKey: newAuthority(t).pem,
+		originKey:  "/clusters/east", addressKey: " 127.0.0.1:1 ", metricsKey: "off", tokenKey: "/t", certKey: "/c",
+		keyKey:                 "/k",
+		prefix + "CONCURRENCY": "256", prefix + "MAX_BODY": "1", prefix + "SINK_TIMEOUT": "100ms", prefix +
+			"REQUEST_TIMEOUT": "5m", prefix + "LOG_LEVEL": "debug",
+		"STORMFOLD_SOURCE_SERVICE_HOST": "10.0.0.1", "STORMFOLD_SOURCE_PORT": "tcp://10.0.0.1:80",
+		"STORMFOLD_SOURCE_PORT_80_TCP_ADDR": "10.0.0.1",
+		"STORMFOLD_REDIS_URL":               "of another program",
 	})
 	require.NoError(t, err)
 	assert.NotNil(t, s.SinkCAs)
 	s.SinkCAs = nil
 	assert.Equal(t, &Settings{
-		Sink: "https://broker", Extensions: map[string]string{"cluster": "east"}, EventSource: "/clusters/east", Address: "127.0.0.1:1",
-		TokenFile: "/t", CertFile: "/c", KeyFile: "/k", Concurrency: 256, MaxBody: 1 << 20, SinkTimeout: 100 * time.Millisecond,
+		Sink: "https://broker", Extensions: map[string]string{"cluster": "east"}, EventSource: "/clusters/east",
+		Address:   "127.0.0.1:1",
+		TokenFile: "/t", CertFile: "/c", KeyFile: "/k", Concurrency: 256, MaxBody: 1 << 20,
+		SinkTimeout:    100 * time.Millisecond,
 		RequestTimeout: 5 * time.Minute, LogLevel: "debug",
 	}, s)
 }
@@ -63,9 +70,11 @@ func TestParseErrors(t *testing.T) {
 		{prefix + "CONCURRENCY", "257", "STORMFOLD_SOURCE_CONCURRENCY: "},
 		{prefix + "MAX_BODY", "64MiB", `STORMFOLD_SOURCE_MAX_BODY: "64MiB" is not a whole number between 1 and 1024, for instance 64`},
 		{prefix + "CONCURRENCY", "many", "STORMFOLD_SOURCE_CONCURRENCY: "},
-		{prefix + "SINK_TIMEOUT", "61s", `STORMFOLD_SOURCE_SINK_TIMEOUT: "61s" is not a duration between 100ms and 1m, for instance 10s`},
+		{prefix + "SINK_TIMEOUT", "61s",
+			`STORMFOLD_SOURCE_SINK_TIMEOUT: "61s" is not a duration between 100ms and 1m, for instance 10s`},
 		{prefix + "SINK_TIMEOUT", "10", "STORMFOLD_SOURCE_SINK_TIMEOUT: "},
-		{prefix + "REQUEST_TIMEOUT", "-1s", `STORMFOLD_SOURCE_REQUEST_TIMEOUT: "-1s" is not a duration between 1s and 5m, for instance 20s`},
+		{prefix + "REQUEST_TIMEOUT", "-1s",
+			`STORMFOLD_SOURCE_REQUEST_TIMEOUT: "-1s" is not a duration between 1s and 5m, for instance 20s`},
 		{prefix + "LOG_LEVEL", "loud", `STORMFOLD_SOURCE_LOG_LEVEL: "loud" is not debug, info, warn or error`},
 		{certKey, "/c", "STORMFOLD_SOURCE_TLS_CERT_FILE, STORMFOLD_SOURCE_TLS_KEY_FILE: there is only one of them, set both or none"},
 		{prefix + "TOKEN", "secret", "STORMFOLD_SOURCE_TOKEN: there is no such setting"},

@@ -54,7 +54,8 @@ type sinkError struct {
 
 func (e *sinkError) Error() string { return e.text }
 
-// send sends an event in binary mode, once. Alertmanager repeats it, with newer states if there are any. Its error is a *sinkError.
+// send sends an event in binary mode, once. Alertmanager repeats it, with newer states if there are any. Its error is a
+// *sinkError.
 func (s *sink) send(ctx context.Context, ev event.Event) error {
 	began := time.Now()
 	err := s.try(ctx, ev)
@@ -97,8 +98,8 @@ func (s *sink) try(ctx context.Context, ev event.Event) error {
 	return &sinkError{result: resultOf(response.StatusCode), text: text}
 }
 
-// unanswered distinguishes a sink that is too slow from one that cannot be reached. It leaves out the sink's URL, which does not
-// belong in the log of a caller.
+// unanswered distinguishes a sink that is too slow from one that cannot be reached. It leaves out the sink's URL, which
+// does not belong in the log of a caller.
 func unanswered(err error) error {
 	var of *url.Error
 	if errors.As(err, &of) {

@@ -1,5 +1,5 @@
-// Package source receives Alertmanager's webhook and sends it as CloudEvents. It is stateless: a notification is answered 2xx
-// when the sink has all of it; otherwise Alertmanager sends it again.
+// Package source receives Alertmanager's webhook and sends it as CloudEvents. It is stateless: a notification is
+// answered 2xx when the sink has all of it; otherwise Alertmanager sends it again.
 //
 //	webhook ─► token, a free place           401, 503
 //	        ─► decode, as a stream           413: it is too large; 400: not a webhook, or no usable alert
@@ -64,7 +64,9 @@ func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.log.Debugw("notification accepted", "alerts", alerts)
 		return
 	}
-	s.log.Warnw("notification refused", s.withTrace(r.Context(), "reason", refused.reason, "status", refused.status, "error", refused.text)...)
+	s.log.Warnw(
+		"notification refused",
+		s.withTrace(r.Context(), "reason", refused.reason, "status", refused.status, "error", refused.text)...)
 	switch refused.reason {
 	case badMethod:
 		w.Header().Set("Allow", http.MethodPost)
@@ -121,7 +123,11 @@ func (s *Source) read(w http.ResponseWriter, r *http.Request, body *spool) (*not
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(bounded.err, &large):
-		return nil, refuse(tooLarge, "the body is larger than %d bytes (STORMFOLD_SOURCE_MAX_BODY); max_alerts of Alertmanager's webhook_configs can bound it", large.Limit)
+		return nil, refuse(
+			tooLarge,
+			"the body is larger than %d bytes (STORMFOLD_SOURCE_MAX_BODY); max_alerts of Alertmanager's webhook_configs can bound it",
+			large.Limit,
+		)
 	case errors.Is(err, errSpool):
 		return nil, refuse(noSpool, "%s", err)
 	case bounded.err != nil:
@@ -159,12 +165,20 @@ func (s *Source) noteLeftOut(ctx context.Context, n *notification) {
 	for flaw, alerts := range n.left {
 		s.metrics.leftOut.WithLabelValues(string(flaw)).Add(float64(alerts))
 	}
-	s.log.Warnw("alerts left out of a notification", s.withTrace(ctx, "alerts", n.leftOut(), "groupKey", n.groupKey, "first", n.first)...)
+	s.log.Warnw(
+		"alerts left out of a notification",
+		s.withTrace(ctx, "alerts", n.leftOut(), "groupKey", n.groupKey, "first", n.first)...)
 }
 
-// send sends the chunks one after the other. One that the sink refuses permanently does not block the rest, since it would do so
-// at each repetition; any other failure ends the attempt.
-func (s *Source) send(ctx context.Context, body *spool, n *notification, head []byte, arrived time.Time) (accepted int, refused *refusal) {
+// send sends the chunks one after the other. One that the sink refuses permanently does not block the rest, since it
+// would do so at each repetition; any other failure ends the attempt.
+func (s *Source) send(
+	ctx context.Context,
+	body *spool,
+	n *notification,
+	head []byte,
+	arrived time.Time,
+) (accepted int, refused *refusal) {
 	of := newOrigin(s.settings, n, arrived, s.periods.with(n, arrived))
 	events := 0
 	deal := &chunks{head: head, send: func(document []byte, alerts int) error {
@@ -179,11 +193,20 @@ func (s *Source) send(ctx context.Context, body *spool, n *notification, head []
 		if !errors.As(err, &failed) {
 			failed = &sinkError{result: sinkUnavailable, text: err.Error()}
 		}
-		refused = refuse(reason(failed.result), "event %d, with %d of %d alerts, is not with the sink: %s", events, alerts, n.alerts, failed.text)
+		refused = refuse(
+			reason(failed.result),
+			"event %d, with %d of %d alerts, is not with the sink: %s",
+			events,
+			alerts,
+			n.alerts,
+			failed.text,
+		)
 		if failed.result != sinkRefused {
 			return err
 		}
-		s.log.Errorw("the sink refuses an event permanently", s.withTrace(ctx, "event", ev.ID(), "alerts", alerts, "groupKey", n.groupKey, "error", failed.text)...)
+		s.log.Errorw(
+			"the sink refuses an event permanently",
+			s.withTrace(ctx, "event", ev.ID(), "alerts", alerts, "groupKey", n.groupKey, "error", failed.text)...)
 		return nil
 	}}
 	err := walk(body.reader(), func(string, json.RawMessage) error { return nil }, func(alert json.RawMessage) error {

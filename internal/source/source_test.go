@@ -133,7 +133,11 @@ func TestASinkThatFailsHalfWay(t *testing.T) {
 	}
 	status, text := post(s, aWebhook(all...))
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	assert.Contains(t, text, "event 4, with 93 of 500 alerts, is not with the sink: the sink answers 503 Service Unavailable: no room for event 4")
+	assert.Contains(
+		t,
+		text,
+		"event 4, with 93 of 500 alerts, is not with the sink: the sink answers 503 Service Unavailable: no room for event 4",
+	)
 	assertOneSentence(t, text)
 	half := sink.accepted()
 	require.Len(t, half, 3, "nothing is sent after the failure")
@@ -170,9 +174,12 @@ func TestAnswersOfTheSink(t *testing.T) {
 	closed.Close()
 	elsewhere := newRecorder(t)
 	for status, want := range map[int]string{
-		200: "ok", 202: "ok", 204: "ok", 301: "sink_unavailable", 303: "sink_unavailable", 307: "sink_unavailable", 400: "sink_refused",
-		401: "sink_unavailable", 403: "sink_unavailable", 404: "sink_unavailable", 408: "sink_unavailable", 409: "sink_unavailable",
-		413: "sink_refused", 415: "sink_refused", 425: "sink_unavailable", 429: "sink_unavailable", 500: "sink_unavailable", 503: "sink_unavailable",
+		200: "ok", 202: "ok", 204: "ok", 301: "sink_unavailable", 303: "sink_unavailable", 307: "sink_unavailable",
+		400: "sink_refused",
+		401: "sink_unavailable", 403: "sink_unavailable", 404: "sink_unavailable", 408: "sink_unavailable",
+		409: "sink_unavailable",
+		413: "sink_refused", 415: "sink_refused", 425: "sink_unavailable", 429: "sink_unavailable", 500: "sink_unavailable",
+		503: "sink_unavailable",
 	} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			sink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -280,7 +287,14 @@ func TestOnlySoManyAtOnce(t *testing.T) {
 
 func TestOverrides(t *testing.T) {
 	sink := newRecorder(t)
-	s := newSource(t, sink.URL, overridesKey, `{"extensions":{"cluster":"east","partitionkey":"all"}}`, originKey, "/clusters/east")
+	s := newSource(
+		t,
+		sink.URL,
+		overridesKey,
+		`{"extensions":{"cluster":"east","partitionkey":"all"}}`,
+		originKey,
+		"/clusters/east",
+	)
 	code, text := post(s, aWebhook(anAlert(0, 0)))
 	require.Equal(t, http.StatusOK, code, text)
 	ev := sink.accepted()[0]
@@ -291,13 +305,15 @@ func TestOverrides(t *testing.T) {
 // TestAttributes: what a notification lacks or what no header can hold makes no event that a sink would refuse.
 func TestAttributes(t *testing.T) {
 	for name, c := range map[string]struct{ receiver, externalURL, groupKey, source, subject string }{
-		"usual":                 {"team-a/slack", "https://am.example/x", "g", "https://am.example/x", "team-a/slack"},
-		"nothing":               {"", "", "", "/alertmanager", ""},
-		"a password":            {"r", "http://u:secret@am:9093/", "g", "http://am:9093/", "r"},
-		"no URL":                {"r", "alertmanager", "g", "/alertmanager", "r"},
-		"control characters":    {"a\r\nCe-Type: x", "http://am\r\n:9093", "g\x00", "/alertmanager", ""},
-		"other scripts":         {"Тревога", "http://тревога:9093", "группа", "http://%D1%82%D1%80%D0%B5%D0%B2%D0%BE%D0%B3%D0%B0:9093", ""},
-		"longer than a header":  {strings.Repeat("r", 2000), "http://am/" + strings.Repeat("x", 2000), strings.Repeat("g", 20000), "/alertmanager", ""},
+		"usual":              {"team-a/slack", "https://am.example/x", "g", "https://am.example/x", "team-a/slack"},
+		"nothing":            {"", "", "", "/alertmanager", ""},
+		"a password":         {"r", "http://u:secret@am:9093/", "g", "http://am:9093/", "r"},
+		"no URL":             {"r", "alertmanager", "g", "/alertmanager", "r"},
+		"control characters": {"a\r\nCe-Type: x", "http://am\r\n:9093", "g\x00", "/alertmanager", ""},
+		"other scripts": {"Тревога", "http://тревога:9093", "группа",
+			"http://%D1%82%D1%80%D0%B5%D0%B2%D0%BE%D0%B3%D0%B0:9093", ""},
+		"longer than a header": {strings.Repeat("r", 2000), "http://am/" + strings.Repeat("x", 2000), strings.Repeat("g",
+			20000), "/alertmanager", ""},
 		"percent and quotes":    {`a%20b"c"`, "http://am/%7Bx%7D", `{}:{a="b"}`, "http://am/%7Bx%7D", ""},
 		"a space at the end":    {"r ", "http://am", "g", "http://am", ""},
 		"a space in the middle": {"r s", "http://am", "g", "http://am", "r s"},
@@ -342,39 +358,52 @@ func TestWhatIsNoWebhook(t *testing.T) {
 		status int
 		says   string
 	}{
-		"empty":                       {"", 400, "the body is not a JSON object: unexpected EOF"},
-		"no JSON":                     {"it burns", 400, "the body is not a JSON object: invalid character"},
-		"half":                        {good[:len(good)/2], 400, "the body is not a JSON object: unexpected EOF"},
-		"two documents":               {good + good, 400, "the body is not a JSON object: something follows the object"},
-		"a list":                      {"[]", 400, "the body is not a JSON object: a list or a single value"},
-		"null":                        {"null", 400, "the body is not a JSON object: a list or a single value"},
-		"an event":                    {`{"specversion":"1.0","id":"1"}`, 400, `alerts: there is no list of them`},
-		"version 3":                   {edited(`"version":"4"`, `"version":"3"`), 400, `version: "3" is neither "4" nor "1"`},
-		"version as number":           {edited(`"version":"4"`, `"version":4`), 400, `version: "4" is not a string`},
-		"no version":                  {edited(`"version":"4",`, ``), 400, `version: "" is neither "4" nor "1"`},
-		"another spelling":            {edited(`"receiver"`, `"ALERTS":[],"receiver"`), 400, `"ALERTS": it is written alerts`},
-		"groupKey no string":          {edited(`"groupKey":"{}:{alertname=\"PodDown\"}"`, `"groupKey":{}`), 400, `groupKey: "{}" is not a string`},
-		"truncatedAlerts negative":    {edited(`"truncatedAlerts":7`, `"truncatedAlerts":-7`), 400, `truncatedAlerts: "-7" is not a number of alerts`},
-		"no alerts":                   {aWebhook(), 400, "alerts: there are none"},
-		"alerts absent":               {`{"version":"4"}`, 400, "alerts: there is no list of them"},
-		"alerts null":                 {`{"version":"4","alerts":null}`, 400, "alerts: there is no list of them"},
-		"alerts an object":            {`{"version":"4","alerts":{}}`, 400, "alerts: there is no list of them"},
-		"a comma too many":            {edited(`"later":[{"x":1}]}]`, `"later":[{"x":1}]},]`), 400, "the body is not a JSON object: invalid character"},
-		"only a number":               {aWebhook("1"), 400, "alerts[0]: it is not an object"},
-		"only null":                   {aWebhook("null", "null"), 400, "alerts[0]: it is not an object"},
-		"only another status":         {edited(`"status":"firing","labels"`, `"status":"pending","labels"`), 400, `alerts[0]: its status is neither firing nor resolved`},
-		"labels a list":               {edited(`{"alertname":"PodDown","pod":"web-0","html":"<&>"}`, `["a"]`), 400, "alerts[0]: it has no labels"},
-		"no labels":                   {edited(`{"alertname":"PodDown","pod":"web-0","html":"<&>"}`, `{}`), 400, "alerts[0]: it has no labels"},
-		"only invalid UTF-8":          {edited("web-0", "web-\xff"), 400, "alerts[0]: it is not valid UTF-8"},
-		"a list of nothing":           {aWebhook(strings.Repeat("{},", 1_000_000) + "{}"), 400, "alerts[0]: its status"},
-		"deep":                        {`{"version":"4","alerts":` + strings.Repeat("[", 20_000), 400, "the body is not a JSON object"},
-		"too much beside the alerts":  {edited(`"receiver":"stormfold"`, `"receiver":"`+strings.Repeat("r", maxHead)+`"`), 400, "is larger than 32768 bytes"},
-		"many fields":                 {edited(`"receiver":"stormfold"`, `"receiver":"stormfold"`+strings.Repeat(`,"x":{}`, 100_000)), 400, "is larger than 32768 bytes"},
-		"a field of 5 MiB":            {edited(`"receiver":"stormfold"`, `"receiver":"`+strings.Repeat("r", 5<<20)+`"`), 413, "an alert or another field is larger than 4194304 bytes"},
-		"a byte more than the bound":  {good + strings.Repeat(" ", 2<<20-len(good)+1), 413, "the body is larger than 2097152 bytes"},
-		"many bytes more":             {strings.Repeat(" ", 4<<20), 413, "the body is larger than 2097152 bytes"},
-		"exactly the bound":           {good + strings.Repeat(" ", 2<<20-len(good)), 200, ""},
-		"written in lines, and later": {"{\n \"version\": \"4\",\n \"alerts\": [\n" + anAlert(0, 0) + "\n ], \"new\": [[1]]\n}\n", 200, ""},
+		"empty":             {"", 400, "the body is not a JSON object: unexpected EOF"},
+		"no JSON":           {"it burns", 400, "the body is not a JSON object: invalid character"},
+		"half":              {good[:len(good)/2], 400, "the body is not a JSON object: unexpected EOF"},
+		"two documents":     {good + good, 400, "the body is not a JSON object: something follows the object"},
+		"a list":            {"[]", 400, "the body is not a JSON object: a list or a single value"},
+		"null":              {"null", 400, "the body is not a JSON object: a list or a single value"},
+		"an event":          {`{"specversion":"1.0","id":"1"}`, 400, `alerts: there is no list of them`},
+		"version 3":         {edited(`"version":"4"`, `"version":"3"`), 400, `version: "3" is neither "4" nor "1"`},
+		"version as number": {edited(`"version":"4"`, `"version":4`), 400, `version: "4" is not a string`},
+		"no version":        {edited(`"version":"4",`, ``), 400, `version: "" is neither "4" nor "1"`},
+		"another spelling": {edited(`"receiver"`, `"ALERTS":[],"receiver"`), 400,
+			`"ALERTS": it is written alerts`},
+		"groupKey no string": {edited(`"groupKey":"{}:{alertname=\"PodDown\"}"`, `"groupKey":{}`), 400,
+			`groupKey: "{}" is not a string`},
+		"truncatedAlerts negative": {edited(`"truncatedAlerts":7`, `"truncatedAlerts":-7`), 400,
+			`truncatedAlerts: "-7" is not a number of alerts`},
+		"no alerts":        {aWebhook(), 400, "alerts: there are none"},
+		"alerts absent":    {`{"version":"4"}`, 400, "alerts: there is no list of them"},
+		"alerts null":      {`{"version":"4","alerts":null}`, 400, "alerts: there is no list of them"},
+		"alerts an object": {`{"version":"4","alerts":{}}`, 400, "alerts: there is no list of them"},
+		"a comma too many": {edited(`"later":[{"x":1}]}]`, `"later":[{"x":1}]},]`), 400,
+			"the body is not a JSON object: invalid character"},
+		"only a number": {aWebhook("1"), 400, "alerts[0]: it is not an object"},
+		"only null":     {aWebhook("null", "null"), 400, "alerts[0]: it is not an object"},
+		"only another status": {edited(`"status":"firing","labels"`, `"status":"pending","labels"`), 400,
+			`alerts[0]: its status is neither firing nor resolved`},
+		"labels a list": {edited(`{"alertname":"PodDown","pod":"web-0","html":"<&>"}`, `["a"]`), 400,
+			"alerts[0]: it has no labels"},
+		"no labels": {edited(`{"alertname":"PodDown","pod":"web-0","html":"<&>"}`, `{}`), 400,
+			"alerts[0]: it has no labels"},
+		"only invalid UTF-8": {edited("web-0", "web-\xff"), 400, "alerts[0]: it is not valid UTF-8"},
+		"a list of nothing":  {aWebhook(strings.Repeat("{},", 1_000_000) + "{}"), 400, "alerts[0]: its status"},
+		"deep": {`{"version":"4","alerts":` + strings.Repeat("[", 20_000), 400,
+			"the body is not a JSON object"},
+		"too much beside the alerts": {edited(`"receiver":"stormfold"`, `"receiver":"`+strings.Repeat("r", maxHead)+`"`),
+			400, "is larger than 32768 bytes"},
+		"many fields": {edited(`"receiver":"stormfold"`, `"receiver":"stormfold"`+strings.Repeat(`,"x":{}`,
+			100_000)), 400, "is larger than 32768 bytes"},
+		"a field of 5 MiB": {edited(`"receiver":"stormfold"`, `"receiver":"`+strings.Repeat("r", 5<<20)+`"`), 413,
+			"an alert or another field is larger than 4194304 bytes"},
+		"a byte more than the bound": {good + strings.Repeat(" ", 2<<20-len(good)+1), 413,
+			"the body is larger than 2097152 bytes"},
+		"many bytes more":   {strings.Repeat(" ", 4<<20), 413, "the body is larger than 2097152 bytes"},
+		"exactly the bound": {good + strings.Repeat(" ", 2<<20-len(good)), 200, ""},
+		"written in lines, and later": {"{\n \"version\": \"4\",\n \"alerts\": [\n" + anAlert(0, 0) +
+			"\n ], \"new\": [[1]]\n}\n", 200, ""},
 		"Grafana's version":           {edited(`"version":"4"`, `"version":"1"`), 200, ""},
 		"invalid UTF-8 beside alerts": {edited(`"receiver":"stormfold"`, "\"receiver\":\"\xff\""), 200, ""},
 	} {
@@ -412,7 +441,8 @@ func TestWhatIsNoWebhook(t *testing.T) {
 	})
 }
 
-// TestAStrangeAlertTakesNoneWithIt: what no one can use stays behind and is counted, and whatever else is strange is sent.
+// TestAStrangeAlertTakesNoneWithIt: what no one can use stays behind and is counted, and whatever else is strange is
+// sent.
 func TestAStrangeAlertTakesNoneWithIt(t *testing.T) {
 	good := many(4, 0)
 	for name, c := range map[string]struct{ alert, flaw string }{
@@ -427,8 +457,9 @@ func TestAStrangeAlertTakesNoneWithIt(t *testing.T) {
 		"a number annotation": {strings.Replace(anAlert(9, 0), `{"text":""}`, `{"value":42}`, 1), ""},
 		"a number label":      {strings.Replace(anAlert(9, 0), `"web-9"`, `9`, 1), ""},
 		"no start":            {`{"status":"firing","labels":{"alertname":"A"}}`, ""},
-		"a strange start":     {`{"status":"firing","labels":{"alertname":"A"},"startsAt":[],"endsAt":"x","fingerprint":7}`, ""},
-		"a long label":        {strings.Replace(anAlert(9, 0), "web-9", strings.Repeat("x", 6000), 1), ""},
+		"a strange start": {`{"status":"firing","labels":{"alertname":"A"},"startsAt":[],"endsAt":"x","fingerprint":7}`,
+			""},
+		"a long label": {strings.Replace(anAlert(9, 0), "web-9", strings.Repeat("x", 6000), 1), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sink := newRecorder(t)

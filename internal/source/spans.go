@@ -13,8 +13,9 @@ import (
 	"github.com/stormfold/stormfold/internal/tracing"
 )
 
-// The spans of the source, and their attributes: a webhook from its arrival to its answer, in the trace of the request, and in it
-// the sending of each event, whose span the event names as traceparent. Where no spans are made the events name the request's.
+// The spans of the source, and their attributes: a webhook from its arrival to its answer, in the trace of the request,
+// and in it the sending of each event, whose span the event names as traceparent. Where no spans are made the events
+// name the request's.
 const (
 	spanWebhook = "webhook"
 	spanSend    = "send"

@@ -11,8 +11,8 @@ import (
 // inMemory is how much of a body is kept in memory, in bytes. Most notifications are smaller.
 const inMemory = 1 << 20
 
-// spool keeps a body so that it can be read again: Alertmanager writes some fields after the alerts, and they must be sent
-// with the first of them. Bytes beyond inMemory are in an unlinked file, which disappears with the process.
+// spool keeps a body so that it can be read again: Alertmanager writes some fields after the alerts, and they must be
+// sent with the first of them. Bytes beyond inMemory are in an unlinked file, which disappears with the process.
 type spool struct {
 	memory bytes.Buffer
 	file   *os.File

@@ -6,7 +6,8 @@ import (
 	"unicode"
 )
 
-// maxShown is how much of a wrong value a sentence repeats, in characters: enough to find it, too little to flood a log.
+// maxShown is how much of a wrong value a sentence repeats, in characters: enough to find it, too little to flood a
+// log.
 const maxShown = 64
 
 // shown is a value as sentences repeat it: quoted, on one line, and cut.

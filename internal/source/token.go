@@ -26,8 +26,8 @@ func newToken(path string) (*token, error) {
 	return t, err
 }
 
-// accepted reads the tokens, one a line. The file is small and is read for each webhook, so that a changed Secret counts at
-// once. It may hold the old token and the new one, since Alertmanager does not repeat what was answered 401.
+// accepted reads the tokens, one a line. The file is small and is read for each webhook, so that a changed Secret
+// counts at once. It may hold the old token and the new one, since Alertmanager does not repeat what was answered 401.
 func (t *token) accepted() ([]string, error) {
 	content, err := os.ReadFile(t.path)
 	if err != nil {
@@ -59,7 +59,10 @@ func (t *token) check(r *http.Request) *refusal {
 		match |= subtle.ConstantTimeCompare(sum[:], want[:])
 	}
 	if !strings.EqualFold(scheme, "Bearer") || match != 1 {
-		return refuse(unauthorized, "the webhook needs a bearer token that is accepted here, from authorization in Alertmanager's http_config")
+		return refuse(
+			unauthorized,
+			"the webhook needs a bearer token that is accepted here, from authorization in Alertmanager's http_config",
+		)
 	}
 	return nil
 }

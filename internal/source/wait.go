@@ -14,8 +14,8 @@ import (
 // notSet answers whatever needs the sink. Alertmanager repeats what was answered 503.
 const notSet = "K_SINK is not set: a SinkBinding sets it in another pod as soon as its sink is ready"
 
-// wait serves nothing but GET /livez until the context is done. A SinkBinding whose sink was not ready when the pod was made
-// replaces the pod later; until then this one neither fails nor takes notifications.
+// wait serves nothing but GET /livez until the context is done. A SinkBinding whose sink was not ready when the pod was
+// made replaces the pod later; until then this one neither fails nor takes notifications.
 func wait(ctx context.Context, environ map[string]string) error {
 	// Every other setting is checked as always.
 	environ = maps.Clone(environ)
@@ -35,8 +35,15 @@ func wait(ctx context.Context, environ map[string]string) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", healthy)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, notSet, http.StatusServiceUnavailable) })
-	s, err := serve(addressKey, settings.Address, &http.Server{Handler: mux, TLSConfig: config, ReadHeaderTimeout: 5 * time.Second})
+	mux.HandleFunc(
+		"/",
+		func(w http.ResponseWriter, _ *http.Request) { http.Error(w, notSet, http.StatusServiceUnavailable) },
+	)
+	s, err := serve(
+		addressKey,
+		settings.Address,
+		&http.Server{Handler: mux, TLSConfig: config, ReadHeaderTimeout: 5 * time.Second},
+	)
 	if err != nil {
 		return err
 	}

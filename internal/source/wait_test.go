@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWaitForSink: without K_SINK the process is alive and not ready, refuses notifications so that they come again, and ends
-// when it is told to; a wrong setting is an error at once.
+// TestWaitForSink: without K_SINK the process is alive and not ready, refuses notifications so that they come again,
+// and ends when it is told to; a wrong setting is an error at once.
 func TestWaitForSink(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

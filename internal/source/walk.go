@@ -8,16 +8,21 @@ import (
 	"strings"
 )
 
-// maxValue is about how large one alert or one other field may be, in bytes. The function takes no larger event, and one value at a
-// time is all of a document that is in memory.
+// maxValue is about how large one alert or one other field may be, in bytes. The function takes no larger event, and
+// one value at a time is all of a document that is in memory.
 const maxValue = 4 << 20
 
 // errValue is an alert or a field that is larger.
 var errValue = fmt.Errorf("an alert or another field is larger than %d bytes", maxValue)
 
-// walk reads a webhook's document as a stream. It hands over each field but the alerts, and each alert, as they come; what it hands
-// over is JSON, and is only good until the next. It is an error when the document is no JSON object with a list of alerts.
-func walk(body io.Reader, field func(name string, value json.RawMessage) error, alert func(json.RawMessage) error) error {
+// walk reads a webhook's document as a stream. It hands over each field but the alerts, and each alert, as they come;
+// what it hands over is JSON, and is only good until the next. It is an error when the document is no JSON object with
+// a list of alerts.
+func walk(
+	body io.Reader,
+	field func(name string, value json.RawMessage) error,
+	alert func(json.RawMessage) error,
+) error {
 	bounded := &bound{from: body}
 	bounded.next()
 	d := json.NewDecoder(bounded)

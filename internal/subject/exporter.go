@@ -92,8 +92,8 @@ func (r *reader) node(kind string) string {
 	return l[LabelNode]
 }
 
-// findTarget names the labels that tell where the exporter runs. Its Service, port and container are not among them: they stay
-// the same when it moves.
+// findTarget names the labels that tell where the exporter runs. Its Service, port and container are not among them:
+// they stay the same when it moves.
 func (r *reader) findTarget(kind string) {
 	l := r.labels
 	switch {

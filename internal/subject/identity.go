@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Identity is the fingerprint that counts: the one that was sent, unless labels of the target are among the alert's. Then it is
-// Alertmanager's of the others: FNV-1a 64 of the sorted labels, as 16 hex digits. So the same alert about the same subject stays
-// one alert, whoever reports it. When no label would be left it is the one that was sent.
+// Identity is the fingerprint that counts: the one that was sent, unless labels of the target are among the alert's.
+// Then it is Alertmanager's of the others: FNV-1a 64 of the sorted labels, as 16 hex digits. So the same alert about
+// the same subject stays one alert, whoever reports it. When no label would be left it is the one that was sent.
 func (r *Reading) Identity(sent string) string {
 	if len(r.Target) == 0 || len(r.Target) == len(r.labels) {
 		return sent

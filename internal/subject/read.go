@@ -49,13 +49,13 @@ var prefixes = []struct{ prefix, kind, name string }{
 	{"PrometheusOperator", "Deployment", ""},
 }
 
-// reader reads one alert. Of what it decides, nothing depends on a label that it says is the target's: then alerts that differ in
-// these alone have the same subject.
+// reader reads one alert. Of what it decides, nothing depends on a label that it says is the target's: then alerts that
+// differ in these alone have the same subject.
 type reader struct {
 	labels map[string]string
 	from   exporter
-	// telemetry and exported tell whether there are labels of OpenTelemetry, and labels of the series that Prometheus renamed since
-	// the target has them too.
+	// telemetry and exported tell whether there are labels of OpenTelemetry, and labels of the series that Prometheus
+	// renamed since the target has them too.
 	telemetry, exported bool
 	target              []string
 }
@@ -112,7 +112,8 @@ func (r *reader) named(kind, name string) Resource {
 
 func (r *reader) subject() Resource {
 	l := r.labels
-	if kind, name := l["involved_kind"], l["involved_name"]; kind != "" && name != "" { // A Kubernetes Event says it outright.
+	if kind, name := l["involved_kind"], l["involved_name"]; kind != "" &&
+		name != "" { // A Kubernetes Event says it outright.
 		return r.named(kind, name)
 	}
 	if r.telemetry {
@@ -186,7 +187,8 @@ func (r *reader) unnamed() Resource {
 		return r.named(Endpoint, instance)
 	}
 	// A series of kube-state-metrics has the service together with the endpoint; a rule about targets has it alone.
-	if name := l["service"]; name != "" && !r.exported && (r.from != kubeStateMetrics || l["endpoint"] == "" || !isKubeStateMetrics(name)) {
+	if name := l["service"]; name != "" && !r.exported &&
+		(r.from != kubeStateMetrics || l["endpoint"] == "" || !isKubeStateMetrics(name)) {
 		return r.named("Service", name)
 	}
 	if instance != "" {

@@ -11,9 +11,9 @@ import (
 type Rule struct {
 	// Matchers are what an alert's own labels must all fulfil.
 	Matchers labels.Matchers
-	// Kind is the subject's, and Name and Namespace are the labels that hold its name and namespace. An alert that lacks the
-	// former is not the rule's. Without a Namespace the subject lives in none. Without a Kind the built-in rules read the labels
-	// that are not about the target.
+	// Kind is the subject's, and Name and Namespace are the labels that hold its name and namespace. An alert that lacks
+	// the former is not the rule's. Without a Namespace the subject lives in none. Without a Kind the built-in rules read
+	// the labels that are not about the target.
 	Kind, Name, Namespace string
 	// Target are the labels about the scrape target.
 	Target []string
@@ -51,7 +51,11 @@ func (r *Rule) read(labels map[string]string) Reading {
 	}
 	out := read(own)
 	if r.Kind != "" {
-		out = Reading{Subject: Resource{Kind: r.Kind, Namespace: labels[r.Namespace], Name: labels[r.Name]}, Node: own[LabelNode], Target: replicas(labels)}
+		out = Reading{
+			Subject: Resource{Kind: r.Kind, Namespace: labels[r.Namespace], Name: labels[r.Name]},
+			Node:    own[LabelNode],
+			Target:  replicas(labels),
+		}
 		out.finish(own)
 	}
 	for _, name := range r.Target {

@@ -1,15 +1,15 @@
 // Package subject reads from an alert's labels what the alert is about.
 //
 // The labels of an alert have two origins: the series of its rule, and the target that Prometheus scraped. For most
-// exporters the two are the same thing. Some exporters report on other objects: kube-state-metrics of all objects of a cluster,
-// node-exporter of a node, the kubelet of pods and volumes. There a pod, an instance or a namespace may be the exporter's own, and
-// with honorLabels nothing in the label set says which. What is known of these exporters does.
+// exporters the two are the same thing. Some exporters report on other objects: kube-state-metrics of all objects of a
+// cluster, node-exporter of a node, the kubelet of pods and volumes. There a pod, an instance or a namespace may be the
+// exporter's own, and with honorLabels nothing in the label set says which. What is known of these exporters does.
 //
 // The package is pure. Rules are those of a policies file; those that are built in follow them.
 package subject
 
-// Resource is what an alert is about. Kind is Kubernetes' own, or one of those below. Namespace is empty for what lives in none.
-// Name is empty where the labels name no object of that kind.
+// Resource is what an alert is about. Kind is Kubernetes' own, or one of those below. Namespace is empty for what lives
+// in none. Name is empty where the labels name no object of that kind.
 type Resource struct {
 	Kind      string `json:"kind"`
 	Namespace string `json:"namespace,omitempty"`
@@ -29,7 +29,8 @@ const (
 
 // unscoped are the kinds that live in no namespace.
 var unscoped = map[string]bool{
-	"Node": true, "Namespace": true, "PersistentVolume": true, "StorageClass": true, "APIService": true, Cluster: true, Alert: true,
+	"Node": true, "Namespace": true, "PersistentVolume": true, "StorageClass": true, "APIService": true, Cluster: true,
+	Alert: true,
 }
 
 // InNamespace is the namespace that a resource is in, or that it is.
@@ -43,13 +44,14 @@ func (r Resource) InNamespace() string {
 // Reading is what the labels of one alert say.
 type Reading struct {
 	Subject Resource
-	// Namespace is the subject's own: the one by which alerts are grouped and counted. A Node has none, whatever the labels say.
+	// Namespace is the subject's own: the one by which alerts are grouped and counted. A Node has none, whatever the
+	// labels say.
 	Namespace string
-	// Workload is the workload that the subject is or belongs to, as Kind/name. Node is the node that it is or runs on. Both are
-	// empty when the labels do not tell.
+	// Workload is the workload that the subject is or belongs to, as Kind/name. Node is the node that it is or runs on.
+	// Both are empty when the labels do not tell.
 	Workload, Node string
-	// Target are the labels of the alert about the scrape target, or about the replica that evaluated the rule. They change
-	// when another one reports the same alert, so they are no part of its identity.
+	// Target are the labels of the alert about the scrape target, or about the replica that evaluated the rule. They
+	// change when another one reports the same alert, so they are no part of its identity.
 	Target []string
 
 	labels map[string]string
@@ -70,8 +72,8 @@ const (
 	labelCluster   = "cluster"
 )
 
-// Value is the value of a derived label, or else of the alert's own label of that name. A label that is not there is the
-// empty string.
+// Value is the value of a derived label, or else of the alert's own label of that name. A label that is not there is
+// the empty string.
 func (r *Reading) Value(name string) string {
 	switch name {
 	case LabelNamespace:

@@ -3,11 +3,17 @@ package subject
 import "strings"
 
 // owners are the labels that name a workload outright.
-var owners = []kind{{"deployment", "Deployment"}, {"statefulset", "StatefulSet"}, {"daemonset", "DaemonSet"}, {"job_name", "Job"}}
+var owners = []kind{
+	{"deployment", "Deployment"},
+	{"statefulset", "StatefulSet"},
+	{"daemonset", "DaemonSet"},
+	{"job_name", "Job"},
+}
 
 // workloadTypes are the values of the label workload_type of the recording rules that name workloads.
 var workloadTypes = map[string]string{
-	"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "replicaset": "ReplicaSet", "job": "Job", "cronjob": "CronJob",
+	"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "replicaset": "ReplicaSet",
+	"job": "Job", "cronjob": "CronJob",
 }
 
 // workload is the workload that a subject is or belongs to, as Kind/name.
@@ -39,16 +45,17 @@ func workload(of Resource, labels map[string]string) string {
 	return labels[LabelWorkload]
 }
 
-// Workload is the workload that a resource is or, by its name, seems to belong to, as Kind/name; empty when there is none.
-// A pod's name tells its controller by its suffix:
+// Workload is the workload that a resource is or, by its name, seems to belong to, as Kind/name; empty when there is
+// none. A pod's name tells its controller by its suffix:
 //
 //	web-7d9c6b8f4d-x2k8v   Deployment/web    the hash of the ReplicaSet (8 to 10), then 5 random characters
 //	backup-28912345-x2k8v  CronJob/backup    the minute of the Job, then 5 random characters
 //	agent-x2k8v            DaemonSet/agent   5 random characters; so are the pods of a bare ReplicaSet or Job named
 //	db-0                   StatefulSet/db    the ordinal
 //
-// A ReplicaSet and a Job are the Deployment's and CronJob's that their names tell, and a PodDisruptionBudget mostly has the name
-// of the Deployment that it is for. All of that is a guess, good enough to say what many alerts have in common.
+// A ReplicaSet and a Job are the Deployment's and CronJob's that their names tell, and a PodDisruptionBudget mostly has
+// the name of the Deployment that it is for. All of that is a guess, good enough to say what many alerts have in
+// common.
 func (r Resource) Workload() string {
 	if r.Name == "" {
 		return ""

@@ -25,11 +25,11 @@ const (
 	maxAnswer = 64 << 10
 )
 
-// client sends batches of spans by HTTP. OpenTelemetry's own client pulls in all of gRPC, which made the program larger by
-// 18 MB.
+// client sends batches of spans by HTTP. OpenTelemetry's own client pulls in all of gRPC, which made the program larger
+// by 18 MB.
 //
-// A batch that the collector may accept later is retried until its timeout (OTEL_BSP_EXPORT_TIMEOUT, 30 s); meanwhile the
-// processor's queue fills up and then drops spans. No event waits for that.
+// A batch that the collector may accept later is retried until its timeout (OTEL_BSP_EXPORT_TIMEOUT, 30 s); meanwhile
+// the processor's queue fills up and then drops spans. No event waits for that.
 type client struct {
 	env     *environment
 	http    *http.Client
@@ -106,8 +106,8 @@ func (c *client) deliver(ctx context.Context, body []byte) error {
 	}
 }
 
-// post sends a batch once. With an error it returns how long to wait before the next attempt, below zero if a retry cannot
-// help.
+// post sends a batch once. With an error it returns how long to wait before the next attempt, below zero if a retry
+// cannot help.
 func (c *client) post(ctx context.Context, body []byte) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.env.timeout)
 	defer cancel()

@@ -72,7 +72,8 @@ func environ(t *testing.T, pairs ...string) {
 	t.Helper()
 	for _, name := range []string{
 		"OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-		"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
+		"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_SERVICE_NAME",
+		"OTEL_RESOURCE_ATTRIBUTES",
 	} {
 		t.Setenv(name, "")
 	}
@@ -116,9 +117,21 @@ func one(tracing *Tracing, name string) {
 func TestSpansReachACollector(t *testing.T) {
 	for _, compression := range []string{"none", "gzip"} {
 		c := newCollector(t, always(http.StatusOK))
-		environ(t, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL+"/base/", "OTEL_EXPORTER_OTLP_COMPRESSION", compression,
-			"OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x, tenant=a", "OTEL_RESOURCE_ATTRIBUTES", "service.name=lost,k8s.pod.name=pod-0",
-			"OTEL_SERVICE_NAME", "named", "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+		environ(
+			t,
+			"OTEL_EXPORTER_OTLP_ENDPOINT",
+			c.URL+"/base/",
+			"OTEL_EXPORTER_OTLP_COMPRESSION",
+			compression,
+			"OTEL_EXPORTER_OTLP_HEADERS",
+			"authorization=Bearer%20x, tenant=a",
+			"OTEL_RESOURCE_ATTRIBUTES",
+			"service.name=lost,k8s.pod.name=pod-0",
+			"OTEL_SERVICE_NAME",
+			"named",
+			"OTEL_EXPORTER_OTLP_PROTOCOL",
+			"http/protobuf",
+		)
 		tracing, failing := started(t)
 		one(tracing, "first")
 		tracing.Stop()
@@ -188,8 +201,8 @@ func TestThatItWorksAgainIsTold(t *testing.T) {
 	require.NoError(t, f.all()[1])
 }
 
-// A collector that takes connections and never answers, and one that is not there, cost nobody any time but the stop, and that has a
-// bound.
+// A collector that takes connections and never answers, and one that is not there, cost nobody any time but the stop,
+// and that has a bound.
 func TestADeadCollectorHoldsNothingUp(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -199,8 +212,19 @@ func TestADeadCollectorHoldsNothingUp(t *testing.T) {
 	require.NoError(t, gone.Close())
 	for name, address := range map[string]string{"silent": silent.Addr().String(), "gone": gone.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
-			environ(t, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+address, "OTEL_EXPORTER_OTLP_TIMEOUT", "3600000", "OTEL_BSP_SCHEDULE_DELAY", "1",
-				"OTEL_BSP_MAX_QUEUE_SIZE", "16", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16")
+			environ(
+				t,
+				"OTEL_EXPORTER_OTLP_ENDPOINT",
+				"http://"+address,
+				"OTEL_EXPORTER_OTLP_TIMEOUT",
+				"3600000",
+				"OTEL_BSP_SCHEDULE_DELAY",
+				"1",
+				"OTEL_BSP_MAX_QUEUE_SIZE",
+				"16",
+				"OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+				"16",
+			)
 			tracing, failing := started(t)
 			var ended atomic.Int64
 			done := make(chan struct{})

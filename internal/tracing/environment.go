@@ -30,8 +30,8 @@ type environment struct {
 // protocol is the only one supported. gRPC would make the program larger by more than half.
 const protocol = "http/protobuf"
 
-// fromEnvironment is nil if traces are off. An empty variable counts as unset, as in the specification. An invalid one stops the
-// start, like any other setting; the specification would ignore it.
+// fromEnvironment is nil if traces are off. An empty variable counts as unset, as in the specification. An invalid one
+// stops the start, like any other setting; the specification would ignore it.
 func fromEnvironment() (*environment, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return nil, nil
@@ -108,7 +108,9 @@ func (e *environment) readEndpoint(value string) error {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("it is not an http or https URL, for instance http://collector.observability:4318")
 	}
-	if os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" { // The one for all signals is a base; the one for traces is used unchanged.
+	if os.Getenv(
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+	) == "" { // The one for all signals is a base; the one for traces is used unchanged.
 		u = u.JoinPath("v1", "traces")
 	}
 	e.endpoint = u.String()
@@ -121,7 +123,9 @@ func (e *environment) readHeaders(value string) error {
 	for _, pair := range strings.Split(value, ",") {
 		name, text, found := strings.Cut(pair, "=")
 		text, err := url.PathUnescape(strings.TrimSpace(text))
-		if name = strings.TrimSpace(name); !found || name == "" || strings.ContainsAny(name, " :\r\n\t") || strings.ContainsAny(text, "\r\n") || err != nil {
+		if name = strings.TrimSpace(name); !found || name == "" || strings.ContainsAny(name, " :\r\n\t") ||
+			strings.ContainsAny(text, "\r\n") ||
+			err != nil {
 			return errors.New("it is not a list like name=value,other=value, with percent-encoded values")
 		}
 		e.headers.Set(name, text)
@@ -170,7 +174,10 @@ func samplerOf(name, arg string) (sdktrace.Sampler, error) {
 		}
 		sampler = sdktrace.TraceIDRatioBased(ratio)
 	default:
-		return nil, fmt.Errorf("OTEL_TRACES_SAMPLER: %q is not always_on, always_off or traceidratio, with or without parentbased_ before it", cut(name))
+		return nil, fmt.Errorf(
+			"OTEL_TRACES_SAMPLER: %q is not always_on, always_off or traceidratio, with or without parentbased_ before it",
+			cut(name),
+		)
 	}
 	if parent {
 		sampler = sdktrace.ParentBased(sampler)

@@ -10,11 +10,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// w3c is the notation of traceparent and tracestate, the same in a header and in CloudEvents' extension for distributed tracing.
+// w3c is the notation of traceparent and tracestate, the same in a header and in CloudEvents' extension for distributed
+// tracing.
 var w3c = propagation.TraceContext{}
 
-// FromEvent gives a context the trace that an event belongs to by its extension. An extension that is missing or malformed leaves
-// the context as it is, with the trace of the request, if it had one.
+// FromEvent gives a context the trace that an event belongs to by its extension. An extension that is missing or
+// malformed leaves the context as it is, with the trace of the request, if it had one.
 func FromEvent(ctx context.Context, ev event.Event) context.Context {
 	return w3c.Extract(ctx, attributes{&ev})
 }

@@ -48,13 +48,19 @@ func TestAMalformedTraceIsIgnored(t *testing.T) {
 	for _, ev := range []event.Event{
 		{}, newEvent(), newEvent("traceparent", ""), newEvent("traceparent", 1), newEvent("traceparent", true),
 		newEvent("traceparent", "00-00000000000000000000000000000000-00f067aa0ba902b7-01"),
-		newEvent("traceparent", strings.ToUpper(parent)), newEvent("traceparent", parent+"-x"), newEvent("traceparent", parent[:50]),
+		newEvent("traceparent", strings.ToUpper(parent)), newEvent("traceparent", parent+"-x"), newEvent("traceparent",
+			parent[:50]),
 		newEvent("traceparent", strings.Repeat("0", 1<<20)), newEvent("tracestate", "vendor=x"),
 	} {
 		require.Empty(t, ID(FromEvent(t.Context(), ev)))
 		require.Equal(t, request, FromEvent(request, ev))
 	}
-	require.Equal(t, traceID, ID(FromEvent(request, newEvent("traceparent", parent, "tracestate", "!"))), "only the state is malformed")
+	require.Equal(
+		t,
+		traceID,
+		ID(FromEvent(request, newEvent("traceparent", parent, "tracestate", "!"))),
+		"only the state is malformed",
+	)
 	require.Equal(t, traceID, ID(FromEvent(request, newEvent("traceparent", parent))), "the extension comes first")
 	out := newEvent()
 	ToEvent(t.Context(), &out)

@@ -1,6 +1,6 @@
-// Package tracing makes spans and sends them by OTLP, for the function and for the source. It is configured by the standard
-// environment variables of OpenTelemetry, see docs/traces-and-logs.md, and off unless one of them names an endpoint: then
-// there is no SDK, and a span costs nothing.
+// Package tracing makes spans and sends them by OTLP, for the function and for the source. It is configured by the
+// standard environment variables of OpenTelemetry, see docs/traces-and-logs.md, and off unless one of them names an
+// endpoint: then there is no SDK, and a span costs nothing.
 //
 //	environment.go   what the variables say, or one sentence that names the one that is wrong
 //	client.go        batches of spans to the collector, by HTTP
@@ -26,8 +26,8 @@ const (
 	scope = "github.com/stormfold/stormfold"
 	// flushWithin bounds how long a stop waits for the collector to take the last spans.
 	flushWithin = 3 * time.Second
-	// maxAttribute is how much of an attribute's text is kept, in bytes, unless the environment says otherwise. A sender chooses
-	// an event's id and source.
+	// maxAttribute is how much of an attribute's text is kept, in bytes, unless the environment says otherwise. A sender
+	// chooses an event's id and source.
 	maxAttribute = 256
 )
 
@@ -46,8 +46,8 @@ type Options struct {
 	Failing func(error)
 }
 
-// Start returns what makes spans, nil when the environment names no endpoint. Its error is one sentence that names the variable
-// that is wrong. It does not speak to the collector yet.
+// Start returns what makes spans, nil when the environment names no endpoint. Its error is one sentence that names the
+// variable that is wrong. It does not speak to the collector yet.
 func Start(o Options) (*Tracing, error) {
 	env, err := fromEnvironment()
 	if err != nil || env == nil {
@@ -62,7 +62,10 @@ func Start(o Options) (*Tracing, error) {
 		resource.WithAttributes(attribute.String("service.name", o.Service), attribute.String("service.version", o.Version)),
 		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: it is not a list like deployment.environment.name=prod,k8s.pod.name=x: %w", err)
+		return nil, fmt.Errorf(
+			"OTEL_RESOURCE_ATTRIBUTES: it is not a list like deployment.environment.name=prod,k8s.pod.name=x: %w",
+			err,
+		)
 	}
 	t := Of(sdktrace.NewBatchSpanProcessor(exporter), sdktrace.WithResource(resources), sdktrace.WithSampler(env.sampler))
 	t.client = c
@@ -75,15 +78,21 @@ func Of(processor sdktrace.SpanProcessor, options ...sdktrace.TracerProviderOpti
 	if limits.AttributeValueLengthLimit < 0 {
 		limits.AttributeValueLengthLimit = maxAttribute
 	}
-	provider := sdktrace.NewTracerProvider(append(options, sdktrace.WithSpanProcessor(processor), sdktrace.WithRawSpanLimits(limits))...)
+	provider := sdktrace.NewTracerProvider(
+		append(options, sdktrace.WithSpanProcessor(processor), sdktrace.WithRawSpanLimits(limits))...)
 	return &Tracing{provider: provider, tracer: provider.Tracer(scope)}
 }
 
 // none is a span of which nothing is kept.
 var none = trace.SpanFromContext(context.Background())
 
-// Start begins a span, a child of the context's. Whoever gives options asks On before, since making them costs something.
-func (t *Tracing) Start(ctx context.Context, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+// Start begins a span, a child of the context's. Whoever gives options asks On before, since making them costs
+// something.
+func (t *Tracing) Start(
+	ctx context.Context,
+	name string,
+	options ...trace.SpanStartOption,
+) (context.Context, trace.Span) {
 	if t == nil {
 		return ctx, none
 	}
@@ -93,7 +102,8 @@ func (t *Tracing) Start(ctx context.Context, name string, options ...trace.SpanS
 // On tells whether spans are made.
 func (t *Tracing) On() bool { return t != nil }
 
-// Stop delivers what has ended, within flushWithin: what a collector does not accept in that time is lost, and Failing is called.
+// Stop delivers what has ended, within flushWithin: what a collector does not accept in that time is lost, and Failing
+// is called.
 func (t *Tracing) Stop() {
 	if t == nil {
 		return

@@ -96,7 +96,13 @@ func Of(i v1alpha1.Incident, all []v1alpha1.Incident) Incident {
 func grouped(resources []v1alpha1.Resource) []InNamespace {
 	sorted := slices.SortedFunc(slices.Values(resources), func(a, b v1alpha1.Resource) int {
 		return cmp.Or(
-			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), human.TrueFirst(a.Firing, b.Firing), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(
+				a.Namespace,
+				b.Namespace,
+			),
+			cmp.Compare(a.Kind, b.Kind),
+			human.TrueFirst(a.Firing, b.Firing),
+			cmp.Compare(a.Name, b.Name),
 		)
 	})
 	out := []InNamespace{}

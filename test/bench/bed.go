@@ -20,8 +20,8 @@ import (
 // unwritten begins the alert names of a stream whose storms are opened, and not written again while they are measured.
 const unwritten = "Unwritten"
 
-// policies are the built-in one, one whose flush interval does not grow, for the row about the lag, and one that tells what
-// the API server's share is on a machine that everything shares.
+// policies are the built-in one, one whose flush interval does not grow, for the row about the lag, and one that tells
+// what the API server's share is on a machine that everything shares.
 const policies = `policies:
 - name: unwritten
   match: ['alertname=~"KubePodCrashLooping` + unwritten + `.*"']
@@ -89,7 +89,10 @@ func newBed(ctx context.Context) (b *bed, err error) {
 
 // build builds a program as an image of it is built: without the race detector, and without symbols.
 func build(ctx context.Context, path, pkg string, args ...string) error {
-	command := exec.CommandContext(ctx, "go", append(append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", path}, args...), pkg)...)
+	command := exec.CommandContext(
+		ctx,
+		"go",
+		append(append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", path}, args...), pkg)...)
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 	}

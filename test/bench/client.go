@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// connection sends events over one TCP connection, one after the other. It is not net/http's client, which would take as much
-// of the machine as the function does.
+// connection sends events over one TCP connection, one after the other. It is not net/http's client, which would take
+// as much of the machine as the function does.
 type connection struct {
 	addr, path string
 	tcp        net.Conn

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// costRecord is what one alert cost each of the processes, in µs of a core. Unlike rates, it does not depend on what else the
-// machine does, and it is what a sizing is made of.
+// costRecord is what one alert cost each of the processes, in µs of a core. Unlike rates, it does not depend on what
+// else the machine does, and it is what a sizing is made of.
 type costRecord struct {
 	Load      string  `json:"load"`
 	PerSecond float64 `json:"alertsPerSecond"`
@@ -30,8 +30,8 @@ func cpuOf(pid int) (float64, error) {
 	return parseCPU(string(stat))
 }
 
-// parseCPU sums utime and stime, the 14th and 15th field. The second field is the program's name in brackets, which may hold
-// anything.
+// parseCPU sums utime and stime, the 14th and 15th field. The second field is the program's name in brackets, which may
+// hold anything.
 func parseCPU(stat string) (float64, error) {
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 13 {

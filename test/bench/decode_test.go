@@ -43,9 +43,9 @@ func BenchmarkDecodeAndSplit(b *testing.B) {
 	}
 }
 
-// mostAllocations is for one alert of a notification of 100, decoded and split: 10 labels, 3 annotations. The benchmark above
-// counts 18 to 20 with Go 1.26: two maps, and a string for each value that was not met before. The bound leaves a fifth for other
-// versions.
+// mostAllocations is for one alert of a notification of 100, decoded and split: 10 labels, 3 annotations. The benchmark
+// above counts 18 to 20 with Go 1.26: two maps, and a string for each value that was not met before. The bound leaves a
+// fifth for other versions.
 const mostAllocations = 24
 
 func TestDecodingAllocatesNoMoreThanItHasTo(t *testing.T) {

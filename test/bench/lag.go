@@ -20,14 +20,17 @@ const (
 	lagGroups, lagAlerts = 100, 8
 	// lagPause is between two groups.
 	lagPause = 150 * time.Millisecond
-	// lagSpread is by how much the last alert comes behind the others, at most: each group has another part of it, so that all
-	// moments of a flush interval are there.
+	// lagSpread is by how much the last alert comes behind the others, at most: each group has another part of it, so that
+	// all moments of a flush interval are there.
 	lagSpread = 2 * time.Second
 )
 
 // lag measures the time from the 2xx of a group's last alert until a watch shows an incident with all of them.
 func (b *bed) lag(ctx context.Context) (out outcome, err error) {
-	out = outcome{row: rowOf("lag"), Note: fmt.Sprintf("%d groups with a flush interval of %s s", lagGroups, number(flushInterval))}
+	out = outcome{
+		row:  rowOf("lag"),
+		Note: fmt.Sprintf("%d groups with a flush interval of %s s", lagGroups, number(flushInterval)),
+	}
 	namespace, err := b.fresh(ctx)
 	if err != nil {
 		return out, err
@@ -111,7 +114,9 @@ func (b *bed) watch(ctx context.Context, namespace string) (<-chan whole, error)
 	if err != nil {
 		return nil, err
 	}
-	w, err := client.Resource(v1alpha1.SchemeGroupVersion.WithResource("incidents")).Namespace(namespace).Watch(ctx, metav1.ListOptions{})
+	w, err := client.Resource(v1alpha1.SchemeGroupVersion.WithResource("incidents")).
+		Namespace(namespace).
+		Watch(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("watching incidents: %w", err)
 	}

@@ -23,10 +23,23 @@ func (b *bed) latency(ctx context.Context, p plan, perSecond float64) (outcome, 
 			return out, err
 		}
 		out.Rounds = append(out.Rounds, sample{quantile(mine, 0.99), quantile(idle, 0.99)})
-		out.Note = fmt.Sprintf("at %s events/s; in the last round p50 %s ms against %s ms; with storms that nobody writes meanwhile p50 %s ms, p99 %s ms",
-			number(perSecond), number(quantile(mine, 0.5)), number(quantile(idle, 0.5)), number(quantile(calm, 0.5)), number(quantile(calm, 0.99)))
-		progress("latency: round %d: p99 %s ms, unwritten %s ms, no-op %s ms", round+1, number(quantile(mine, 0.99)), number(quantile(calm, 0.99)),
-			number(quantile(idle, 0.99)))
+		out.Note = fmt.Sprintf(
+			"at %s events/s; in the last round p50 %s ms against %s ms; with storms that nobody writes meanwhile p50 %s ms, p99 %s ms",
+			number(
+				perSecond,
+			),
+			number(quantile(mine, 0.5)),
+			number(quantile(idle, 0.5)),
+			number(quantile(calm, 0.5)),
+			number(quantile(calm, 0.99)),
+		)
+		progress(
+			"latency: round %d: p99 %s ms, unwritten %s ms, no-op %s ms",
+			round+1,
+			number(quantile(mine, 0.99)),
+			number(quantile(calm, 0.99)),
+			number(quantile(idle, 0.99)),
+		)
 	}
 	return out, nil
 }

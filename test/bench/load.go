@@ -47,9 +47,14 @@ func atOnce(n int, worker func(i int) error) error {
 	return errors.Join(errs...)
 }
 
-// rate is how often a second work is done when as many workers as given do it as fast as they can: n counts all calls. What
-// happens in the time of warming up does not count for it, but for the total.
-func rate(ctx context.Context, workers int, warm, run time.Duration, work func(worker, n int) error) (perSecond, total float64, err error) {
+// rate is how often a second work is done when as many workers as given do it as fast as they can: n counts all calls.
+// What happens in the time of warming up does not count for it, but for the total.
+func rate(
+	ctx context.Context,
+	workers int,
+	warm, run time.Duration,
+	work func(worker, n int) error,
+) (perSecond, total float64, err error) {
 	var next, counted atomic.Int64
 	begin := time.Now().Add(warm)
 	end := begin.Add(run)
@@ -81,9 +86,16 @@ func hammer(ctx context.Context, t target, connections int, p plan, events load)
 	return rate(ctx, connections, p.warm, p.run, func(worker, n int) error { return all[worker].send(events, n) })
 }
 
-// paced sends events at a rate and returns each one's latency in ms, from the time at which it was to be sent: an event that waits
-// for a connection that is still busy waits at the expense of the target.
-func paced(ctx context.Context, t target, connections int, perSecond float64, warm, run time.Duration, events load) (latencies []float64, err error) {
+// paced sends events at a rate and returns each one's latency in ms, from the time at which it was to be sent: an event
+// that waits for a connection that is still busy waits at the expense of the target.
+func paced(
+	ctx context.Context,
+	t target,
+	connections int,
+	perSecond float64,
+	warm, run time.Duration,
+	events load,
+) (latencies []float64, err error) {
 	all, err := t.connect(connections)
 	if err != nil {
 		return nil, err

@@ -6,8 +6,9 @@
 //	go run ./test/bench -rows events,fold            # only those rows
 //	go run ./test/bench -profile DIR                 # write profiles of the function under load instead
 //
-// It has to be run in the root of the repository. All sides of a row are measured side by side: in each round one after the
-// other, each for some seconds, on the same servers, with the same load generator. A figure is the median of the rounds.
+// It has to be run in the root of the repository. All sides of a row are measured side by side: in each round one after
+// the other, each for some seconds, on the same servers, with the same load generator. A figure is the median of the
+// rounds.
 //
 //	newBed       build the programs; start Redis and the API server
 //	measure      each row, in rounds
@@ -28,8 +29,8 @@ import (
 	"time"
 )
 
-// stormTime is how long a storm goes on before rates and latencies of the function are measured: its first flushes, after
-// 0, 1, 3 and 7 s, are over then, and the next two come 8 and 15 s apart.
+// stormTime is how long a storm goes on before rates and latencies of the function are measured: its first flushes,
+// after 0, 1, 3 and 7 s, are over then, and the next two come 8 and 15 s apart.
 const stormTime = 8 * time.Second
 
 // plan says how long things are measured.
@@ -55,7 +56,8 @@ func (p plan) ofStorm() plan {
 	return p
 }
 
-// fromTheStart is the plan for the row in which all that a storm's beginning costs counts: it measures as long as ofStorm.
+// fromTheStart is the plan for the row in which all that a storm's beginning costs counts: it measures as long as
+// ofStorm.
 func (p plan) fromTheStart() plan {
 	p.run = max(p.run, 2*p.storm-p.warm)
 	return p
@@ -72,7 +74,11 @@ func (p plan) wants(ids ...string) bool {
 }
 
 func main() {
-	check := flag.Bool("check", false, "measure the cheap rows only, for a short time, and fail when one is out of generous bounds")
+	check := flag.Bool(
+		"check",
+		false,
+		"measure the cheap rows only, for a short time, and fail when one is out of generous bounds",
+	)
 	only := flag.String("rows", "", "measure these rows only, comma-separated")
 	rounds := flag.Int("rounds", 0, "measure in so many rounds")
 	out := flag.String("json", "bin/bench.json", "write the numbers to this `file`")
@@ -117,7 +123,15 @@ func run(ctx context.Context, p plan, jsonPath, documentPath, profiles string) (
 	if err != nil {
 		return err
 	}
-	table := fmt.Sprintf("%d cores, %s, Redis %s; medians of %d rounds.\n\n", m.Cores, m.Go, m.Redis, p.rounds) + markdown(outcomes)
+	table := fmt.Sprintf(
+		"%d cores, %s, Redis %s; medians of %d rounds.\n\n",
+		m.Cores,
+		m.Go,
+		m.Redis,
+		p.rounds,
+	) + markdown(
+		outcomes,
+	)
 	fmt.Println(table)
 	numbers, err := encode(m, outcomes, b.costs)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// measure measures the rows that are wanted and returns them in the table's order. What fails does not keep the others from
-// being measured; the error has all of it.
+// measure measures the rows that are wanted and returns them in the table's order. What fails does not keep the others
+// from being measured; the error has all of it.
 func (b *bed) measure(ctx context.Context, p plan) ([]outcome, error) {
 	var all []outcome
 	var failed []error

@@ -12,9 +12,9 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// stream is an endless sequence of different alerts, spread over groups: the n-th alert of the stream belongs to group n
-// modulo groups. Alerts look like those of kube-prometheus, about 1 KB each as JSON. After groups × perGroup alerts it repeats
-// them.
+// stream is an endless sequence of different alerts, spread over groups: the n-th alert of the stream belongs to group
+// n modulo groups. Alerts look like those of kube-prometheus, about 1 KB each as JSON. After groups × perGroup alerts
+// it repeats them.
 type stream struct {
 	name   string // Part of the alerts' names, so that two streams have no group in common.
 	groups int
@@ -85,7 +85,9 @@ func (s stream) appendAlert(b []byte, n int, api bool) []byte {
 	b = append(b, s.alertname(group)...)
 	b = append(b, `","cluster":"production","container":"server","job":"kube-state-metrics","namespace":"shop","pod":"`...)
 	b = append(b, name...)
-	b = append(b, `","prometheus":"monitoring/k8s","reason":"CrashLoopBackOff","severity":"warning","uid":"5b1f6c1e-8d57-4f0e-9a53-`...)
+	b = append(
+		b,
+		`","prometheus":"monitoring/k8s","reason":"CrashLoopBackOff","severity":"warning","uid":"5b1f6c1e-8d57-4f0e-9a53-`...)
 	b = strconv.AppendInt(b, int64(100000000000+pod), 10)
 	b = append(b, `"},"annotations":{"description":"Pod shop/`...)
 	b = append(b, name...)
@@ -103,12 +105,14 @@ func (s stream) appendAlert(b []byte, n int, api bool) []byte {
 	return append(b, `"}`...)
 }
 
-// appendBatch writes size alerts of one group as the webhook's document, or as the body for Alertmanager's API. The n-th batch
-// belongs to group n modulo groups.
+// appendBatch writes size alerts of one group as the webhook's document, or as the body for Alertmanager's API. The
+// n-th batch belongs to group n modulo groups.
 func (s stream) appendBatch(b []byte, n, size int, api bool) []byte {
 	if !api {
-		b = append(b, `{"receiver":"stormfold","status":"firing","externalURL":"https://alertmanager.example.com","version":"4",`+
-			`"groupKey":"{}:{alertname=\"`...)
+		b = append(
+			b,
+			`{"receiver":"stormfold","status":"firing","externalURL":"https://alertmanager.example.com","version":"4",`+
+				`"groupKey":"{}:{alertname=\"`...)
 		b = append(b, s.alertname(n%s.groups)...)
 		b = append(b, `\"}","truncatedAlerts":0,"alerts":`...)
 	}

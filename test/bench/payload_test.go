@@ -31,7 +31,8 @@ func decoded(t *testing.T, build func([]byte, int) ([]byte, string), n int) aggr
 	return request.Batch
 }
 
-// What is sent to the function and what is folded without it are the same alerts: otherwise the bound compares two works.
+// What is sent to the function and what is folded without it are the same alerts: otherwise the bound compares two
+// works.
 func TestBareFoldsGetWhatTheFunctionDecodes(t *testing.T) {
 	s := newStream("X", 16)
 	for _, n := range []int{0, 1, 17, 16*perGroup + 3} {

@@ -47,7 +47,11 @@ func (b *bed) spawn(path string, env []string, args ...string) (*process, error)
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	p, err := testbed.StartProcess(testbed.Command{
-		Name: filepath.Base(path) + "-" + strconv.Itoa(port), Path: path, Args: args, Dir: b.dir, Env: append([]string{"LISTEN_ADDRESS=" + addr}, env...),
+		Name: filepath.Base(
+			path,
+		) + "-" + strconv.Itoa(
+			port,
+		), Path: path, Args: args, Dir: b.dir, Env: append([]string{"LISTEN_ADDRESS=" + addr}, env...),
 	})
 	return &process{Process: p, addr: addr}, err
 }

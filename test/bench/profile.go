@@ -19,8 +19,8 @@ import (
 // profileTime is how long a load is profiled.
 const profileTime = 10 * time.Second
 
-// profile runs the loads of the first two rows on a function with pprof and writes, for each, where the time goes (cpu) and
-// what is allocated (allocs), and Redis' own account of its commands.
+// profile runs the loads of the first two rows on a function with pprof and writes, for each, where the time goes (cpu)
+// and what is allocated (allocs), and Redis' own account of its commands.
 func (b *bed) profile(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

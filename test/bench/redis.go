@@ -9,8 +9,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// foldTime measures one fold of one alert in a group of 10,000 alerts and in one of 10, one after the other. Each changes
-// something: the alert is resolved and fires in turn.
+// foldTime measures one fold of one alert in a group of 10,000 alerts and in one of 10, one after the other. Each
+// changes something: the alert is resolved and fires in turn.
 func (b *bed) foldTime(ctx context.Context, p plan) (outcome, error) {
 	out := outcome{row: rowOf("fold")}
 	a, err := b.folding(ctx)

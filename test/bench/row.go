@@ -47,27 +47,103 @@ type outcome struct {
 
 // rows are the lines of the table in its order.
 var rows = []row{
-	{ID: "events", Name: "events/s, 1 alert each, 64 connections, 16 groups", Against: "bound of no-op function and bare folds",
-		Unit: "/s", Compare: ratio, Target: 0.85, AtLeast: true, Loose: 0.4},
-	{ID: "alerts", Name: "alerts/s, notifications of 100 alerts", Against: "bound of a function that only decodes and bare folds of 100",
-		Unit: "/s", Compare: ratio, Target: 0.8, AtLeast: true, Loose: 0.3},
+	{
+		ID:      "events",
+		Name:    "events/s, 1 alert each, 64 connections, 16 groups",
+		Against: "bound of no-op function and bare folds",
+		Unit:    "/s",
+		Compare: ratio,
+		Target:  0.85,
+		AtLeast: true,
+		Loose:   0.4,
+	},
+	{
+		ID:      "alerts",
+		Name:    "alerts/s, notifications of 100 alerts",
+		Against: "bound of a function that only decodes and bare folds of 100",
+		Unit:    "/s",
+		Compare: ratio,
+		Target:  0.8,
+		AtLeast: true,
+		Loose:   0.3,
+	},
 	{ID: "alertmanager", Name: "alerts/s, notifications of 100 alerts", Against: "Alertmanager's `POST /api/v2/alerts`",
 		Unit: "/s", Compare: ratio, Target: 3, AtLeast: true, Loose: 0.15},
 	{ID: "fold", Name: "time of a fold in a group of 10,000 alerts", Against: "in a group of 10",
 		Unit: "ms", Compare: ratio, Target: 1.2, Loose: 2},
 	{ID: "latency", Name: "latency p99 at half of the maximum rate", Against: "the no-op function's p99 at that rate",
 		Unit: "ms", Compare: ratio, Target: 2},
-	{ID: "memory-redis", Name: "Redis memory per tracked alert at 10,000", Unit: "bytes", Compare: absolute, Target: 200, Loose: 200},
-	{ID: "writes-15", Name: "incident writes for 15 concurrent alerts", Against: "one each per alert", Unit: "", Compare: absolute, Target: 4, Loose: 4},
-	{ID: "writes-10000", Name: "incident writes for 10,000 alerts in 60 s", Against: "one each per alert", Unit: "", Compare: absolute, Target: 25},
-	{ID: "lag", Name: "last alert's 2xx to the object showing it, p99", Against: "flush interval", Unit: "s", Compare: difference, Target: 0.5},
-	{ID: "start", Name: "process start to first event answered", Against: "the no-op function", Unit: "ms", Compare: difference, Target: 150},
+	{
+		ID:      "memory-redis",
+		Name:    "Redis memory per tracked alert at 10,000",
+		Unit:    "bytes",
+		Compare: absolute,
+		Target:  200,
+		Loose:   200,
+	},
+	{
+		ID:      "writes-15",
+		Name:    "incident writes for 15 concurrent alerts",
+		Against: "one each per alert",
+		Unit:    "",
+		Compare: absolute,
+		Target:  4,
+		Loose:   4,
+	},
+	{
+		ID:      "writes-10000",
+		Name:    "incident writes for 10,000 alerts in 60 s",
+		Against: "one each per alert",
+		Unit:    "",
+		Compare: absolute,
+		Target:  25,
+	},
+	{
+		ID:      "lag",
+		Name:    "last alert's 2xx to the object showing it, p99",
+		Against: "flush interval",
+		Unit:    "s",
+		Compare: difference,
+		Target:  0.5,
+	},
+	{
+		ID:      "start",
+		Name:    "process start to first event answered",
+		Against: "the no-op function",
+		Unit:    "ms",
+		Compare: difference,
+		Target:  150,
+	},
 	{ID: "memory-idle", Name: "resident memory, idle", Unit: "MiB", Compare: absolute, Target: 48, Loose: 64},
 	{ID: "memory-load", Name: "resident memory, most under load", Unit: "MiB", Compare: absolute, Target: 128, Loose: 192},
 	{ID: "binary", Name: "binary size", Unit: "MiB", Compare: absolute, Target: 40, Loose: 44},
-	{ID: "groups", Name: "alerts/s, 1,000 groups at once", Against: "1 group", Unit: "/s", Compare: ratio, Target: 0.7, AtLeast: true},
-	{ID: "pods-2", Name: "events/s, 2 function processes on one Redis", Against: "1 process", Unit: "/s", Compare: ratio, Target: 1, AtLeast: true},
-	{ID: "pods-4", Name: "events/s, 4 function processes on one Redis", Against: "1 process", Unit: "/s", Compare: ratio, Target: 1, AtLeast: true},
+	{
+		ID:      "groups",
+		Name:    "alerts/s, 1,000 groups at once",
+		Against: "1 group",
+		Unit:    "/s",
+		Compare: ratio,
+		Target:  0.7,
+		AtLeast: true,
+	},
+	{
+		ID:      "pods-2",
+		Name:    "events/s, 2 function processes on one Redis",
+		Against: "1 process",
+		Unit:    "/s",
+		Compare: ratio,
+		Target:  1,
+		AtLeast: true,
+	},
+	{
+		ID:      "pods-4",
+		Name:    "events/s, 4 function processes on one Redis",
+		Against: "1 process",
+		Unit:    "/s",
+		Compare: ratio,
+		Target:  1,
+		AtLeast: true,
+	},
 }
 
 func rowOf(id string) row {
@@ -91,8 +167,8 @@ func (r row) figure(s sample) float64 {
 	}
 }
 
-// measured, reference and figure are each the median of the rounds. The median of the ratios is not the ratio of the medians:
-// what disturbs a machine for a while disturbs both sides of a round.
+// measured, reference and figure are each the median of the rounds. The median of the ratios is not the ratio of the
+// medians: what disturbs a machine for a while disturbs both sides of a round.
 func (o outcome) measured() float64 {
 	return o.middle(func(s sample) float64 { return s.Measured })
 }

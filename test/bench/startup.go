@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// startup measures the time from starting a process to its first answer: of the function, on a Redis that knows it, as when it
-// comes back from zero, and of the one that does nothing.
+// startup measures the time from starting a process to its first answer: of the function, on a Redis that knows it, as
+// when it comes back from zero, and of the one that does nothing.
 func (b *bed) startup(ctx context.Context, p plan) (outcome, error) {
 	out := outcome{row: rowOf("start")}
 	namespace, err := b.fresh(ctx)

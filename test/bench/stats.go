@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// median is the middle value, or the mean of the two in the middle; NaN of nothing, so that a missing measurement shows.
+// median is the middle value, or the mean of the two in the middle; NaN of nothing, so that a missing measurement
+// shows.
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()

@@ -28,7 +28,16 @@ func markdown(outcomes []outcome) string {
 		if o.met() {
 			met = "yes"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", o.Name, value(o.measured(), o.Unit), against, figure, o.target(), met)
+		fmt.Fprintf(
+			&b,
+			"| %s | %s | %s | %s | %s | %s |\n",
+			o.Name,
+			value(o.measured(), o.Unit),
+			against,
+			figure,
+			o.target(),
+			met,
+		)
 	}
 	for _, o := range outcomes {
 		if o.Note != "" {
@@ -151,7 +160,11 @@ func insert(document, table string) (string, error) {
 	before, rest, found := strings.Cut(document, tableBegins)
 	_, after, ends := strings.Cut(rest, tableEnds)
 	if !found || !ends {
-		return "", fmt.Errorf("the document has no lines %q and %q", strings.TrimSpace(tableBegins), strings.TrimSpace(tableEnds))
+		return "", fmt.Errorf(
+			"the document has no lines %q and %q",
+			strings.TrimSpace(tableBegins),
+			strings.TrimSpace(tableEnds),
+		)
 	}
 	return before + tableBegins + table + tableEnds + after, nil
 }

@@ -31,8 +31,20 @@ func TestEveryRowHasATargetAndANameOfItsOwn(t *testing.T) {
 // outcomes are one of each kind of comparison.
 func outcomes() []outcome {
 	return []outcome{
-		{row: row{ID: "a", Name: "fast", Against: "slow", Unit: "/s", Compare: ratio, Target: 0.85, AtLeast: true, Loose: 0.5},
-			Rounds: []sample{{900, 1000}, {1800, 2000}, {300, 1000}}, Note: "noted"},
+		{
+			row: row{
+				ID:      "a",
+				Name:    "fast",
+				Against: "slow",
+				Unit:    "/s",
+				Compare: ratio,
+				Target:  0.85,
+				AtLeast: true,
+				Loose:   0.5,
+			},
+			Rounds: []sample{{900, 1000}, {1800, 2000}, {300, 1000}},
+			Note:   "noted",
+		},
 		{row: row{ID: "b", Name: "start", Against: "noop", Unit: "ms", Compare: difference, Target: 150},
 			Rounds: []sample{{300, 100}}},
 		{row: row{ID: "c", Name: "size", Unit: "MiB", Compare: absolute, Target: 40, Loose: 44},
@@ -102,7 +114,8 @@ func TestTheTableGoesBetweenItsMarkers(t *testing.T) {
 }
 
 func TestNumbersHaveThreeDigitsThatMatter(t *testing.T) {
-	for v, want := range map[float64]string{0.8512: "0.851", 12.345: "12.3", 1234567: "1,234,567", 999.6: "1,000", -1500: "-1,500", math.Inf(1): "?"} {
+	for v, want := range map[float64]string{0.8512: "0.851", 12.345: "12.3", 1234567: "1,234,567", 999.6: "1,000",
+		-1500: "-1,500", math.Inf(1): "?"} {
 		assert.Equal(t, want, number(v))
 	}
 }

@@ -34,11 +34,27 @@ func (b *bed) events(ctx context.Context, p plan) (outcome, error) {
 		if err != nil {
 			return out, err
 		}
-		f, err := b.functionRate(ctx, p.ofStorm(), 1, connections, newStream("F", spread).singles(), "1 alert an event, 16 groups", 1)
+		f, err := b.functionRate(
+			ctx,
+			p.ofStorm(),
+			1,
+			connections,
+			newStream("F", spread).singles(),
+			"1 alert an event, 16 groups",
+			1,
+		)
 		if err != nil {
 			return out, err
 		}
-		u, err := b.functionRate(ctx, p.ofStorm(), 1, connections, newStream(unwritten, spread).singles(), "1 alert an event, 16 groups that are not written", 1)
+		u, err := b.functionRate(
+			ctx,
+			p.ofStorm(),
+			1,
+			connections,
+			newStream(unwritten, spread).singles(),
+			"1 alert an event, 16 groups that are not written",
+			1,
+		)
 		if err != nil {
 			return out, err
 		}
@@ -62,7 +78,15 @@ func (b *bed) alerts(ctx context.Context, p plan) ([]outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		f, err := b.functionRate(ctx, p.ofStorm(), 1, senders, newStream("F", spread).notifications(batchSize), "100 alerts a notification, 16 groups", batchSize)
+		f, err := b.functionRate(
+			ctx,
+			p.ofStorm(),
+			1,
+			senders,
+			newStream("F", spread).notifications(batchSize),
+			"100 alerts a notification, 16 groups",
+			batchSize,
+		)
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +98,14 @@ func (b *bed) alerts(ctx context.Context, p plan) ([]outcome, error) {
 		bounded.Rounds = append(bounded.Rounds, sample{f, bound(n, e)})
 		bounded.Note = fmt.Sprintf("in the last round N = %s, E = %s", number(n), number(e))
 		rival.Rounds = append(rival.Rounds, sample{f, a})
-		progress("alerts: round %d: N %s E %s function %s Alertmanager %s", round+1, number(n), number(e), number(f), number(a))
+		progress(
+			"alerts: round %d: N %s E %s function %s Alertmanager %s",
+			round+1,
+			number(n),
+			number(e),
+			number(f),
+			number(a),
+		)
 	}
 	return []outcome{bounded, rival}, nil
 }
@@ -83,11 +114,27 @@ func (b *bed) alerts(ctx context.Context, p plan) ([]outcome, error) {
 func (b *bed) groups(ctx context.Context, p plan) (outcome, error) {
 	out := outcome{row: rowOf("groups")}
 	for round := range p.rounds {
-		one, err := b.functionRate(ctx, p.fromTheStart(), 1, connections, newStream("One", 1).singles(), "1 alert an event, 1 group", 1)
+		one, err := b.functionRate(
+			ctx,
+			p.fromTheStart(),
+			1,
+			connections,
+			newStream("One", 1).singles(),
+			"1 alert an event, 1 group",
+			1,
+		)
 		if err != nil {
 			return out, err
 		}
-		many, err := b.functionRate(ctx, p.fromTheStart(), 1, connections, newStream("Many", manyGroups).singles(), "1 alert an event, 1,000 groups", 1)
+		many, err := b.functionRate(
+			ctx,
+			p.fromTheStart(),
+			1,
+			connections,
+			newStream("Many", manyGroups).singles(),
+			"1 alert an event, 1,000 groups",
+			1,
+		)
 		if err != nil {
 			return out, err
 		}
@@ -103,7 +150,15 @@ func (b *bed) processes(ctx context.Context, p plan) ([]outcome, error) {
 	for round := range p.rounds {
 		rates := map[int]float64{}
 		for _, n := range []int{1, 2, 4} {
-			r, err := b.functionRate(ctx, p.ofStorm(), n, connections, newStream("P", spread).singles(), fmt.Sprintf("1 alert an event, 16 groups, %d processes", n), 1)
+			r, err := b.functionRate(
+				ctx,
+				p.ofStorm(),
+				n,
+				connections,
+				newStream("P", spread).singles(),
+				fmt.Sprintf("1 alert an event, 16 groups, %d processes", n),
+				1,
+			)
 			if err != nil {
 				return nil, err
 			}
@@ -117,7 +172,13 @@ func (b *bed) processes(ctx context.Context, p plan) ([]outcome, error) {
 }
 
 // noopRate is N: how many events a second a function answers that does nothing with them.
-func (b *bed) noopRate(ctx context.Context, p plan, connections int, events load, args ...string) (perSecond float64, err error) {
+func (b *bed) noopRate(
+	ctx context.Context,
+	p plan,
+	connections int,
+	events load,
+	args ...string,
+) (perSecond float64, err error) {
 	f, err := b.noopFunction(ctx, args...)
 	if err != nil {
 		return 0, err
@@ -143,7 +204,14 @@ func (b *bed) foldRate(ctx context.Context, p plan, workers int, s stream, alert
 }
 
 // functionRate is how many events a second so many functions answer together. What each alert cost is recorded.
-func (b *bed) functionRate(ctx context.Context, p plan, processes, connections int, events load, name string, alerts float64) (perSecond float64, err error) {
+func (b *bed) functionRate(
+	ctx context.Context,
+	p plan,
+	processes, connections int,
+	events load,
+	name string,
+	alerts float64,
+) (perSecond float64, err error) {
 	fs, err := b.functions(ctx, processes)
 	if err != nil {
 		return 0, err

@@ -113,7 +113,8 @@ func TestCaseDocumentsOfTheAPI(t *testing.T) {
 	const alert = `{"labels":{"alertname":"HostDown","instance":"s1"},"startsAt":"2026-04-20T12:00:00Z","endsAt":"2026-04-20T12:07:00Z"`
 	for document, want := range map[string]string{
 		`[` + alert + `}]`: "case:1: it is not an object",
-		`{"receiver":{"name":"r"},"alerts":[` + alert + `,"status":{"state":"active"}}]}`: "status: object where a string was expected",
+		`{"receiver":{"name":"r"},"alerts":[` + alert +
+			`,"status":{"state":"active"}}]}`: "status: object where a string was expected",
 	} {
 		_, err := replay.Read("case", []byte(document))
 		require.ErrorContains(t, err, want)
@@ -122,9 +123,11 @@ func TestCaseDocumentsOfTheAPI(t *testing.T) {
 
 // Times in other zones, and with nanoseconds.
 func TestCaseTimeZones(t *testing.T) {
-	o := play(t, policies(t, lone), sent(time.Hour,
+	o := play(t, policies(t, lone), sent(
+		time.Hour,
 		`{"status":"firing","labels":{"alertname":"HighCpu","instance":"p1"},"startsAt":"2026-04-20T20:10:00.113904445+08:00"}`,
-		`{"status":"firing","labels":{"alertname":"HighCpu","instance":"p2"},"startsAt":"2026-04-20T11:20:00-01:00"}`))
+		`{"status":"firing","labels":{"alertname":"HighCpu","instance":"p2"},"startsAt":"2026-04-20T11:20:00-01:00"}`,
+	))
 	require.Len(t, o.incidents, 2)
 	for _, i := range o.incidents {
 		want := map[string]time.Duration{"p1": 10 * time.Minute, "p2": 20 * time.Minute}[i.Status.CommonLabels["instance"]]

@@ -197,7 +197,11 @@ func TestCaseAStormThatComesSlowly(t *testing.T) {
 	var alerts, documents []string
 	for n := range 4 {
 		for _, c := range "bcdf" {
-			text := fmt.Sprintf("alertname=KubePodCrashLooping namespace=shop severity=warning pod=web-7d9f8b6c5d-4k%d7%c", n+4, c)
+			text := fmt.Sprintf(
+				"alertname=KubePodCrashLooping namespace=shop severity=warning pod=web-7d9f8b6c5d-4k%d7%c",
+				n+4,
+				c,
+			)
 			alerts = append(alerts, fires(text, time.Duration(n)*5*time.Minute))
 		}
 		documents = append(documents, sent(time.Duration(n)*5*time.Minute+30*time.Second, alerts...))

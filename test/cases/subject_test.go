@@ -58,7 +58,8 @@ func TestCaseTheExporterIsNotTheSubject(t *testing.T) {
 				"alertname=KubePersistentVolumeClaimPending namespace=a persistentvolumeclaim=data-db-0" + stateMetrics,
 			},
 			[]string{
-				"DaemonSet kube-system/net", "HorizontalPodAutoscaler a/web", "PersistentVolumeClaim a/data-db-0", "StatefulSet a/db",
+				"DaemonSet kube-system/net", "HorizontalPodAutoscaler a/web", "PersistentVolumeClaim a/data-db-0",
+				"StatefulSet a/db",
 			},
 		},
 		"nodes by their address": {
@@ -114,11 +115,18 @@ func TestCaseTheExporterIsReplaced(t *testing.T) {
 		return out
 	}
 	before, after := alerts("q2w4z"), alerts("z8x6v")
-	o := play(t, config.Default(),
+	o := play(
+		t,
+		config.Default(),
 		sent(0, fires(before[0], 0), fires(before[1], 0)),
 		sent(20*time.Minute, ended(before[0], 0, 19*time.Minute), ended(before[1], 0, 19*time.Minute)),
 		sent(35*time.Minute, fires(after[0], 34*time.Minute), fires(after[1], 34*time.Minute)),
-		sent(50*time.Minute, ended(after[0], 34*time.Minute, 49*time.Minute), ended(after[1], 34*time.Minute, 49*time.Minute)))
+		sent(
+			50*time.Minute,
+			ended(after[0], 34*time.Minute, 49*time.Minute),
+			ended(after[1], 34*time.Minute, 49*time.Minute),
+		),
+	)
 	require.Len(t, o.incidents, 2)
 	for _, i := range o.incidents {
 		require.EqualValues(t, 1, i.Status.Alerts.Total)

@@ -67,8 +67,8 @@ func TestACLAllowsWhatIsCalled(t *testing.T) {
 	require.Equal(t, slices.Sorted(maps.Keys(called)), allowed)
 }
 
-// TestFunctionUnderItsACL: a storm's whole life, and that of a Redis that was emptied, with a user that has these rules and
-// nothing else, on one server and on a Cluster. Redis logs everything that it refused.
+// TestFunctionUnderItsACL: a storm's whole life, and that of a Redis that was emptied, with a user that has these rules
+// and nothing else, on one server and on a Cluster. Redis logs everything that it refused.
 func TestFunctionUnderItsACL(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string][]string{
@@ -109,7 +109,8 @@ func TestFunctionUnderItsACL(t *testing.T) {
 
 			// And what it may not do, so that the log above could have something in it.
 			c := client(t, address.String())
-			for _, command := range []string{"FLUSHALL", "KEYS *", "CONFIG GET *", "ACL LIST", "SET other 1", "GET {sf:xx}:g", "HSET {sf:00}x a b", "MONITOR"} {
+			for _, command := range []string{"FLUSHALL", "KEYS *", "CONFIG GET *", "ACL LIST", "SET other 1", "GET {sf:xx}:g",
+				"HSET {sf:00}x a b", "MONITOR"} {
 				args := []any{}
 				for _, word := range strings.Fields(command) {
 					args = append(args, word)

@@ -27,8 +27,8 @@ func TestTrialIsOneApply(t *testing.T) {
 	require.NotContains(t, fresh.Kubectl(t, "apply", "--kustomize", trial), "created")
 }
 
-// TestAPIServerTakes: the server takes every piece, and its strictest profile of pod security takes every pod that they lead
-// to.
+// TestAPIServerTakes: the server takes every piece, and its strictest profile of pod security takes every pod that they
+// lead to.
 func TestAPIServerTakes(t *testing.T) {
 	defaultAccount(t)
 	all := pieces(t)
@@ -36,7 +36,16 @@ func TestAPIServerTakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			// Both ways in which people apply, each refusing fields that do not exist.
 			for _, way := range []string{"--server-side=false", "--server-side=true"} {
-				_, err := cluster.RunKubectl(t.Context(), "", "apply", "--dry-run=server", "--validate=strict", way, "--kustomize", all[name])
+				_, err := cluster.RunKubectl(
+					t.Context(),
+					"",
+					"apply",
+					"--dry-run=server",
+					"--validate=strict",
+					way,
+					"--kustomize",
+					all[name],
+				)
 				require.NoError(t, err, way)
 			}
 			for _, w := range workloads(t, render(t, all[name])) {
@@ -54,10 +63,20 @@ func TestAPIServerTakesNot(t *testing.T) {
 		`spec.delivery.retry`:             `{"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"name": "b"}, "spec": {"delivery": {"retry": "x"}}}`,
 		`no matches for kind "PodMonkey"`: `{"apiVersion": "eventing.knative.dev/v1", "kind": "PodMonkey", "metadata": {"name": "p"}}`,
 	} {
-		_, err := cluster.RunKubectl(t.Context(), manifest, "apply", "--namespace=stormfold", "--dry-run=server", "--validate=strict", "--filename=-")
+		_, err := cluster.RunKubectl(
+			t.Context(),
+			manifest,
+			"apply",
+			"--namespace=stormfold",
+			"--dry-run=server",
+			"--validate=strict",
+			"--filename=-",
+		)
 		require.ErrorContains(t, err, says)
 	}
-	root := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "root", Image: "busybox:1.37"}}}}
+	root := corev1.PodTemplateSpec{
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "root", Image: "busybox:1.37"}}},
+	}
 	require.ErrorContains(t, createPod(t, root), `violates PodSecurity "restricted:latest"`)
 }
 
@@ -76,6 +95,8 @@ func createPod(t *testing.T, template corev1.PodTemplateSpec) error {
 	if pod.Spec.Containers[0].Name == "" {
 		pod.Spec.Containers[0].Name = "user-container" // Knative's default.
 	}
-	_, err := cluster.Client.CoreV1().Pods("stormfold").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	_, err := cluster.Client.CoreV1().
+		Pods("stormfold").
+		Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }

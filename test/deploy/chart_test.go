@@ -86,7 +86,8 @@ func TestChartIsTheKustomizations(t *testing.T) {
 		"components": {
 			[]string{"redis.trial=true", "function.minScale=1", "namespaceMode=alert", "source.tls=true", "source.direct=true",
 				"kubernetesEvents=true", "kafka=true", "observability=true"},
-			overlay(t, "stormfold", append(slices.Clone(production), "redis/trial"), "namespace-mode-alert", "source/token", "source/tls",
+			overlay(t, "stormfold", append(slices.Clone(production), "redis/trial"), "namespace-mode-alert", "source/token",
+				"source/tls",
 				"source/direct", "eventing/kubernetes-events", "eventing/kafka", "observability"),
 		},
 		"bare": {[]string{bare, "function.minScale=1"},
@@ -224,7 +225,8 @@ func TestChartInstalls(t *testing.T) {
 		"redis.trial=true,kubernetesEvents=true,observability=true")
 	require.Contains(t, notes, "Stormfold v0.1.0 is in namespace storm.")
 	require.NotContains(t, notes, "rediss://", "the trial's Redis needs no Secret")
-	for _, object := range []string{"crd/incidents.stormfold.io", "services.serving.knative.dev/stormfold", "deployment/stormfold-source"} {
+	for _, object := range []string{"crd/incidents.stormfold.io", "services.serving.knative.dev/stormfold",
+		"deployment/stormfold-source"} {
 		fresh.Kubectl(t, "--namespace=storm", "get", object)
 	}
 	notes = with("upgrade", "stormfold", chart, "--set", "redis.url=redis://redis:6379/0")

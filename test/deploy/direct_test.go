@@ -13,13 +13,23 @@ import (
 	"github.com/stormfold/stormfold/internal/source"
 )
 
-// TestTheSourceCanSendToTheFunction: with the component it is bound to the function's Service, may reach it, and waits for its answer.
+// TestTheSourceCanSendToTheFunction: with the component it is bound to the function's Service, may reach it, and waits
+// for its answer.
 func TestTheSourceCanSendToTheFunction(t *testing.T) {
 	objects := render(t, overlay(t, "stormfold", []string{"source", "function", "network-policies"}, "source/direct"))
-	ref, _, err := unstructured.NestedStringMap(find(t, objects, "SinkBinding", "stormfold-source").Object, "spec", "sink", "ref")
+	ref, _, err := unstructured.NestedStringMap(
+		find(t, objects, "SinkBinding", "stormfold-source").Object,
+		"spec",
+		"sink",
+		"ref",
+	)
 	require.NoError(t, err)
 	function := find(t, objects, "Service", "stormfold")
-	require.Equal(t, map[string]string{"apiVersion": function.GetAPIVersion(), "kind": "Service", "name": function.GetName()}, ref)
+	require.Equal(
+		t,
+		map[string]string{"apiVersion": function.GetAPIVersion(), "kind": "Service", "name": function.GetName()},
+		ref,
+	)
 
 	var deployment appsv1.Deployment
 	require.NoError(t, convert(find(t, objects, "Deployment", "stormfold-source").Object, &deployment))
@@ -29,7 +39,9 @@ func TestTheSourceCanSendToTheFunction(t *testing.T) {
 	}
 	settings, err := source.Parse(environ)
 	require.NoError(t, err)
-	theirs, err := config.Parse(map[string]string{"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_REDIS_URL": "redis://redis"})
+	theirs, err := config.Parse(
+		map[string]string{"STORMFOLD_NAMESPACE": "stormfold", "STORMFOLD_REDIS_URL": "redis://redis"},
+	)
 	require.NoError(t, err)
 	require.Greater(t, settings.SinkTimeout, theirs.RequestTimeout)
 	grace := time.Duration(*deployment.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
@@ -41,5 +53,10 @@ func TestTheSourceCanSendToTheFunction(t *testing.T) {
 	through := policy.Spec.Egress[1].To[0].NamespaceSelector.MatchExpressions[0].Values
 	var theirPolicy networkingv1.NetworkPolicy
 	require.NoError(t, convert(find(t, objects, "NetworkPolicy", "stormfold").Object, &theirPolicy))
-	require.Equal(t, theirPolicy.Spec.Ingress[0].From[0].NamespaceSelector.MatchExpressions[0].Values, through, "the same way that the function is open to")
+	require.Equal(
+		t,
+		theirPolicy.Spec.Ingress[0].From[0].NamespaceSelector.MatchExpressions[0].Values,
+		through,
+		"the same way that the function is open to",
+	)
 }

@@ -28,8 +28,8 @@ func TestPoliciesAreTheBuiltIn(t *testing.T) {
 	require.Equal(t, file(t, "config/policies.yaml"), file(t, "deploy/policies/policies.yaml"))
 }
 
-// TestTriggerLetsThroughWhatIsTaken: the types that the function takes, and not its own replies, which would make a loop. The
-// documentation names them all.
+// TestTriggerLetsThroughWhatIsTaken: the types that the function takes, and not its own replies, which would make a
+// loop. The documentation names them all.
 func TestTriggerLetsThroughWhatIsTaken(t *testing.T) {
 	trigger := find(t, render(t, filepath.Join(root, "deploy/eventing")), "Trigger", "stormfold")
 	filters, _, err := unstructured.NestedSlice(trigger.Object, "spec", "filters")
@@ -40,7 +40,8 @@ func TestTriggerLetsThroughWhatIsTaken(t *testing.T) {
 		through = append(through, filter.(map[string]any)["exact"].(map[string]any)["type"].(string))
 	}
 	taken := []string{
-		handlers.TypeNotification, handlers.TypeAlert, handlers.TypePing, handlers.TypeResourceAdd, handlers.TypeResourceUpdate,
+		handlers.TypeNotification, handlers.TypeAlert, handlers.TypePing, handlers.TypeResourceAdd,
+		handlers.TypeResourceUpdate,
 	}
 	require.ElementsMatch(t, taken, through)
 	for _, eventType := range through {
@@ -50,14 +51,19 @@ func TestTriggerLetsThroughWhatIsTaken(t *testing.T) {
 	for _, eventType := range append(taken, events.TypeOpened, events.TypeStorm, events.TypeResolved) {
 		// A row may name the second of two types by its end.
 		end := eventType[strings.LastIndex(eventType, "."):]
-		require.True(t, strings.Contains(documented, "`"+eventType+"`") || strings.Contains(documented, "`"+end+"`"), eventType)
+		require.True(
+			t,
+			strings.Contains(documented, "`"+eventType+"`") || strings.Contains(documented, "`"+end+"`"),
+			eventType,
+		)
 	}
 	for eventType := range events.Schemas() {
 		require.NotContains(t, through, eventType)
 	}
 }
 
-// TestTrialIgnoresWarningsAboutItself: the Trigger of the trial keeps back Events of Stormfold's own namespace, and nothing else.
+// TestTrialIgnoresWarningsAboutItself: the Trigger of the trial keeps back Events of Stormfold's own namespace, and
+// nothing else.
 func TestTrialIgnoresWarningsAboutItself(t *testing.T) {
 	trigger := find(t, render(t, filepath.Join(root, "deploy/trial")), "Trigger", "stormfold")
 	filters, _, err := unstructured.NestedSlice(trigger.Object, "spec", "filters")
@@ -67,7 +73,8 @@ func TestTrialIgnoresWarningsAboutItself(t *testing.T) {
 	require.Equal(t, map[string]any{"not": map[string]any{"prefix": map[string]any{"subject": subject}}}, filters[1])
 }
 
-// TestDocumentedAlertmanager: Alertmanager takes the configuration of docs/install.md, and it is the one that the text is about.
+// TestDocumentedAlertmanager: Alertmanager takes the configuration of docs/install.md, and it is the one that the text
+// is about.
 func TestDocumentedAlertmanager(t *testing.T) {
 	block := regexp.MustCompile("(?s)## Alertmanager\n.*?```yaml\n(.*?)```").FindStringSubmatch(file(t, "docs/install.md"))
 	require.Len(t, block, 2)

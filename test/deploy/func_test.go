@@ -30,8 +30,8 @@ type service struct {
 	} `json:"spec"`
 }
 
-// TestFuncDeploysTheSame: a cluster gets the same of func deploy as of deploy/function, with the differences that are listed
-// here.
+// TestFuncDeploysTheSame: a cluster gets the same of func deploy as of deploy/function, with the differences that are
+// listed here.
 func TestFuncDeploysTheSame(t *testing.T) {
 	t.Parallel()
 	want := read(t, find(t, render(t, filepath.Join(root, "deploy/function")), "Service", "stormfold"))
@@ -41,7 +41,8 @@ func TestFuncDeploysTheSame(t *testing.T) {
 	require.Len(t, deployed.Containers, 1)
 	ours, theirs := &template.Containers[0], &deployed.Containers[0]
 
-	// func makes pods listen on all addresses by ADDRESS and says when it built; ours listens by func-go's newer name of it.
+	// func makes pods listen on all addresses by ADDRESS and says when it built; ours listens by func-go's newer name of
+	// it.
 	drop(t, &ours.Env, "LISTEN_ADDRESS")
 	drop(t, &theirs.Env, "ADDRESS")
 	drop(t, &theirs.Env, "BUILT")
@@ -99,16 +100,19 @@ func drop(t *testing.T, env *[]corev1.EnvVar, name string) {
 	t.Fatalf("no variable %s", name)
 }
 
-// funcDeploy lets the real func CLI deploy func.yaml into a namespace of its own and returns the Service that it makes. It
-// would then wait until Knative has started it.
+// funcDeploy lets the real func CLI deploy func.yaml into a namespace of its own and returns the Service that it makes.
+// It would then wait until Knative has started it.
 func funcDeploy(t *testing.T, prefix string) unstructured.Unstructured {
 	t.Helper()
 	namespace := cluster.CreateNamespace(t, prefix)
 	cluster.ServiceAccountConfig(t, namespace, "stormfold")
 	core := cluster.Client.CoreV1()
-	_, err := core.Secrets(namespace).Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "stormfold-redis"}}, metav1.CreateOptions{})
+	_, err := core.Secrets(namespace).
+		Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "stormfold-redis"}}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	_, err = core.ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "stormfold-policies"}}, metav1.CreateOptions{})
+	_, err = core.ConfigMaps(namespace).
+		Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "stormfold-policies"}},
+			metav1.CreateOptions{})
 	require.NoError(t, err)
 
 	dir := t.TempDir()
@@ -119,12 +123,33 @@ func funcDeploy(t *testing.T, prefix string) unstructured.Unstructured {
 	require.NoError(t, err)
 	// With a digest func does not build.
 	image := "dev.local/stormfold@sha256:" + strings.Repeat("0", 64)
-	process := testbed.Start(t, "func", []string{"KUBECONFIG=" + cluster.Kubeconfig(t), "XDG_CONFIG_HOME=" + t.TempDir()}, binary,
-		"deploy", "--path", dir, "--namespace", namespace, "--image", image,
-		"--build=false", "--push=false")
+	process := testbed.Start(
+		t,
+		"func",
+		[]string{"KUBECONFIG=" + cluster.Kubeconfig(t), "XDG_CONFIG_HOME=" + t.TempDir()},
+		binary,
+		"deploy",
+		"--path",
+		dir,
+		"--namespace",
+		namespace,
+		"--image",
+		image,
+		"--build=false",
+		"--push=false",
+	)
 	var objects []unstructured.Unstructured
 	testbed.Eventually(t, time.Minute, "the Service that func makes", func(ctx context.Context) error {
-		out, err := cluster.RunKubectl(ctx, "", "get", "services.serving.knative.dev", "stormfold", "--namespace", namespace, "--output=json")
+		out, err := cluster.RunKubectl(
+			ctx,
+			"",
+			"get",
+			"services.serving.knative.dev",
+			"stormfold",
+			"--namespace",
+			namespace,
+			"--output=json",
+		)
 		if err == nil {
 			objects, err = decode(out)
 		}

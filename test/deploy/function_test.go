@@ -64,7 +64,8 @@ func startFunction(t *testing.T, redisURL string, env ...string) *function {
 	address := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
 	f.url = "http://" + address
 	f.Process = testbed.Start(t, "stormfold", append([]string{
-		"LISTEN_ADDRESS=" + address, "STORMFOLD_METRICS_ADDRESS=off", "STORMFOLD_REDIS_URL=" + redisURL, "STORMFOLD_POLICIES=" + policies,
+		"LISTEN_ADDRESS=" + address, "STORMFOLD_METRICS_ADDRESS=off", "STORMFOLD_REDIS_URL=" + redisURL,
+		"STORMFOLD_POLICIES=" + policies,
 		"STORMFOLD_NAMESPACE=" + f.namespace, "KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, f.namespace, "stormfold"),
 		"STORMFOLD_SWEEP_INTERVAL=1s",
 	}, env...), binary)
@@ -101,12 +102,14 @@ func (f *function) send(t *testing.T, n int, status string) {
 	var alerts []map[string]any
 	for i := range n {
 		alerts = append(alerts, map[string]any{
-			"status": status, "labels": map[string]string{"alertname": "Test", "pod": fmt.Sprintf("web-%d", i), "severity": "warning"},
+			"status": status, "labels": map[string]string{"alertname": "Test", "pod": fmt.Sprintf("web-%d", i),
+				"severity": "warning"},
 			"annotations": map[string]string{"summary": "a test"}, "startsAt": "2026-03-01T10:00:00Z",
 		})
 	}
 	body, err := json.Marshal(map[string]any{
-		"version": "4", "groupKey": "{}", "status": status, "receiver": "test", "externalURL": "http://test", "alerts": alerts,
+		"version": "4", "groupKey": "{}", "status": status, "receiver": "test", "externalURL": "http://test",
+		"alerts": alerts,
 	})
 	require.NoError(t, err)
 	id, now := uuid.NewString(), time.Now().UTC().Format(time.RFC3339Nano)

@@ -33,8 +33,8 @@ var programs = []string{"alertmanager-source", "dead-letters", "stormfold"}
 // imageDate is the creation date of the test's images.
 var imageDate = time.Date(2026, 3, 1, 10, 16, 0, 0, time.UTC)
 
-// TestImages: make image gives the same images from two copies of the sources in different places, for both architectures,
-// each with a static program that runs, as nobody, and the certificate authorities.
+// TestImages: make image gives the same images from two copies of the sources in different places, for both
+// architectures, each with a static program that runs, as nobody, and the certificate authorities.
 func TestImages(t *testing.T) {
 	t.Parallel()
 	digests := map[string]string{}

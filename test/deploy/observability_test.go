@@ -33,7 +33,8 @@ func TestMonitorsFindThePods(t *testing.T) {
 	const userPort = "user-port"
 	all := workloads(t, objects)
 	for name, want := range map[string]string{
-		"stormfold": "Service/stormfold", "stormfold-source": "Deployment/stormfold-source", "stormfold-dead-letters": "Deployment/stormfold-dead-letters",
+		"stormfold": "Service/stormfold", "stormfold-source": "Deployment/stormfold-source",
+		"stormfold-dead-letters": "Deployment/stormfold-dead-letters",
 	} {
 		var m podMonitor
 		require.NoError(t, convert(find(t, objects, "PodMonitor", name).Object, &m))
@@ -62,8 +63,16 @@ func TestMonitorsFindThePods(t *testing.T) {
 	require.NoError(t, convert(find(t, objects, "PodMonitor", "stormfold").Object, &m))
 	r := m.Spec.PodMetricsEndpoints[0].Relabelings[0]
 	anchored := regexp.MustCompile("^(?:" + r.Regex + ")$")
-	require.Equal(t, "10.0.0.1:9464", anchored.ReplaceAllString("10.0.0.1:8080", strings.ReplaceAll(r.Replacement, "$1", "${1}")))
-	require.Equal(t, "[fd00::1]:9464", anchored.ReplaceAllString("[fd00::1]:8080", strings.ReplaceAll(r.Replacement, "$1", "${1}")))
+	require.Equal(
+		t,
+		"10.0.0.1:9464",
+		anchored.ReplaceAllString("10.0.0.1:8080", strings.ReplaceAll(r.Replacement, "$1", "${1}")),
+	)
+	require.Equal(
+		t,
+		"[fd00::1]:9464",
+		anchored.ReplaceAllString("[fd00::1]:8080", strings.ReplaceAll(r.Replacement, "$1", "${1}")),
+	)
 }
 
 func names(ports []corev1.ContainerPort) (out []string) {

@@ -26,7 +26,11 @@ var people = map[string]struct {
 	},
 	"stormfold-incidents-view": {
 		"people who may view a namespace",
-		[]permission{{"stormfold.io", "incidents", "get"}, {"stormfold.io", "incidents", "list"}, {"stormfold.io", "incidents", "watch"}},
+		[]permission{
+			{"stormfold.io", "incidents", "get"},
+			{"stormfold.io", "incidents", "list"},
+			{"stormfold.io", "incidents", "watch"},
+		},
 	},
 	"stormfold-incidents-edit": {
 		"people who may edit a namespace: labels of their own, and tidying up",
@@ -59,7 +63,8 @@ func (a *asks) Allowed(_ context.Context, _, verb, subresource string) (bool, er
 	return true, nil
 }
 
-// needed is what the function looks for at its start: all that the projector does, and a test of the projector holds that.
+// needed is what the function looks for at its start: all that the projector does, and a test of the projector holds
+// that.
 func needed(t *testing.T) []permission {
 	t.Helper()
 	a := &asks{}
@@ -129,7 +134,9 @@ func TestRulesOfRolesCanFail(t *testing.T) {
 		planted := objects[0].Object
 		o := unstructured.Unstructured{Object: map[string]any{
 			"kind": "ClusterRole", "metadata": map[string]any{"name": planted["name"]},
-			"rules": []any{map[string]any{"apiGroups": planted["groups"], "resources": planted["resources"], "verbs": planted["verbs"]}},
+			"rules": []any{
+				map[string]any{"apiGroups": planted["groups"], "resources": planted["resources"], "verbs": planted["verbs"]},
+			},
 		}}
 		wrong, err := checkRole(o, function)
 		require.NoError(t, err)

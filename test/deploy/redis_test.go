@@ -124,8 +124,9 @@ func awaitOnDisk(t *testing.T, server *testbed.RedisServer) {
 	})
 }
 
-// TestRedisHA: the scripts of deploy/redis/ha make servers that lose their master and go on, take the lost one back as a
-// replica, and remember their roles when all of them are restarted. The function works through all of it under its ACL.
+// TestRedisHA: the scripts of deploy/redis/ha make servers that lose their master and go on, take the lost one back as
+// a replica, and remember their roles when all of them are restarted. The function works through all of it under its
+// ACL.
 func TestRedisHA(t *testing.T) {
 	t.Parallel()
 	s := testbed.Sentinel(t)
@@ -226,8 +227,8 @@ func restartAll(t *testing.T, s *testbed.RedisSentinel) {
 	testbed.Eventually(t, time.Minute, "the Sentinels", s.Complete)
 }
 
-// TestRedisOfTheTrialMakesWay: the trial's Redis and the highly available one are different objects, so that one can be applied
-// while the other is there: most fields of a StatefulSet cannot change.
+// TestRedisOfTheTrialMakesWay: the trial's Redis and the highly available one are different objects, so that one can be
+// applied while the other is there: most fields of a StatefulSet cannot change.
 func TestRedisOfTheTrialMakesWay(t *testing.T) {
 	t.Parallel()
 	of := func(dir string) (names []string) {

@@ -34,8 +34,8 @@ type kustomization struct {
 	Kind string `json:"kind"`
 }
 
-// pieces returns the directories of deploy/ that can be applied, by their name below it: as they are, and components in an
-// overlay that this makes for them.
+// pieces returns the directories of deploy/ that can be applied, by their name below it: as they are, and components in
+// an overlay that this makes for them.
 func pieces(t *testing.T) map[string]string {
 	t.Helper()
 	found, components := map[string]string{}, 0
@@ -86,7 +86,11 @@ func overlay(t *testing.T, namespace string, resources []string, components ...s
 	relative, err := filepath.Rel(dir, deploy)
 	require.NoError(t, err)
 	var b strings.Builder
-	fmt.Fprintf(&b, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: %s\nresources:\n", namespace)
+	fmt.Fprintf(
+		&b,
+		"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: %s\nresources:\n",
+		namespace,
+	)
 	for _, r := range resources {
 		fmt.Fprintf(&b, "- %s\n", filepath.Join(relative, r))
 	}
@@ -126,7 +130,10 @@ func decode(manifests string) ([]unstructured.Unstructured, error) {
 // find is the one object of a kind and name.
 func find(t *testing.T, objects []unstructured.Unstructured, kind, name string) unstructured.Unstructured {
 	t.Helper()
-	i := slices.IndexFunc(objects, func(o unstructured.Unstructured) bool { return o.GetKind() == kind && o.GetName() == name })
+	i := slices.IndexFunc(
+		objects,
+		func(o unstructured.Unstructured) bool { return o.GetKind() == kind && o.GetName() == name },
+	)
 	require.GreaterOrEqual(t, i, 0, "no %s %s", kind, name)
 	return objects[i]
 }

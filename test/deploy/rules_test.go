@@ -49,9 +49,12 @@ func workloads(t *testing.T, objects []unstructured.Unstructured) []workload {
 			// What the controller of StatefulSets does.
 			name, _, err := unstructured.NestedString(c.(map[string]any), "metadata", "name")
 			require.NoError(t, err)
-			w.template.Spec.Volumes = append(w.template.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
-				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name + "-0"},
-			}})
+			w.template.Spec.Volumes = append(
+				w.template.Spec.Volumes,
+				corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+					PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name + "-0"},
+				}},
+			)
 		}
 		out = append(out, w)
 	}
@@ -117,7 +120,10 @@ func checkContainer(pod *corev1.PodSecurityContext, c corev1.Container) (wrong [
 	refuse(s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem, "its root file system can be written")
 	refuse(s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation, "it may gain privileges")
 	refuse(s.Privileged != nil && *s.Privileged, "it is privileged")
-	refuse(s.Capabilities == nil || !slices.Contains(s.Capabilities.Drop, "ALL") || len(s.Capabilities.Add) > 0, "it keeps capabilities")
+	refuse(
+		s.Capabilities == nil || !slices.Contains(s.Capabilities.Drop, "ALL") || len(s.Capabilities.Add) > 0,
+		"it keeps capabilities",
+	)
 	refuse(seccomp == nil || seccomp.Type != corev1.SeccompProfileTypeRuntimeDefault, "no seccomp profile")
 	refuse(c.LivenessProbe == nil || c.ReadinessProbe == nil, "a probe is missing")
 
@@ -159,16 +165,37 @@ func TestRulesOfPodsCanFail(t *testing.T) {
 	}{
 		{"no limit of cpu", func(_, c map[string]any) { unstructured.RemoveNestedField(c, "resources", "limits", "cpu") }},
 		{"no limit of memory", func(_, c map[string]any) { unstructured.RemoveNestedField(c, "resources", "limits") }},
-		{"no request of memory", func(_, c map[string]any) { unstructured.RemoveNestedField(c, "resources", "requests", "memory") }},
-		{"it may run as root", func(_, c map[string]any) { unstructured.RemoveNestedField(c, "securityContext", "runAsNonRoot") }},
+		{"no request of memory", func(_, c map[string]any) {
+			unstructured.RemoveNestedField(c, "resources", "requests",
+				"memory")
+		}},
+		{"it may run as root", func(_, c map[string]any) {
+			unstructured.RemoveNestedField(c, "securityContext",
+				"runAsNonRoot")
+		}},
 		{"it may run as root", func(p, _ map[string]any) { p["securityContext"] = map[string]any{"runAsUser": int64(0)} }},
-		{"its root file system can be written", func(_, c map[string]any) { set(c, false, "securityContext", "readOnlyRootFilesystem") }},
+		{"its root file system can be written", func(_, c map[string]any) {
+			set(c, false, "securityContext",
+				"readOnlyRootFilesystem")
+		}},
 		{"it may gain privileges", func(_, c map[string]any) { set(c, true, "securityContext", "allowPrivilegeEscalation") }},
 		{"it is privileged", func(_, c map[string]any) { set(c, true, "securityContext", "privileged") }},
-		{"it keeps capabilities", func(_, c map[string]any) { unstructured.RemoveNestedField(c, "securityContext", "capabilities") }},
-		{"it keeps capabilities", func(_, c map[string]any) { set(c, []any{"NET_RAW"}, "securityContext", "capabilities", "add") }},
-		{"no seccomp profile", func(_, c map[string]any) { unstructured.RemoveNestedField(c, "securityContext", "seccompProfile") }},
-		{"no seccomp profile", func(_, c map[string]any) { set(c, "Unconfined", "securityContext", "seccompProfile", "type") }},
+		{"it keeps capabilities", func(_, c map[string]any) {
+			unstructured.RemoveNestedField(c, "securityContext",
+				"capabilities")
+		}},
+		{"it keeps capabilities", func(_, c map[string]any) {
+			set(c, []any{"NET_RAW"}, "securityContext", "capabilities",
+				"add")
+		}},
+		{"no seccomp profile", func(_, c map[string]any) {
+			unstructured.RemoveNestedField(c, "securityContext",
+				"seccompProfile")
+		}},
+		{"no seccomp profile", func(_, c map[string]any) {
+			set(c, "Unconfined", "securityContext", "seccompProfile",
+				"type")
+		}},
 		{"a probe is missing", func(_, c map[string]any) { delete(c, "readinessProbe") }},
 		{"the tag latest", func(_, c map[string]any) { c["image"] = "dev.local/c:latest" }},
 		{"no tag", func(_, c map[string]any) { c["image"] = "localhost:5000/c" }},
@@ -177,7 +204,10 @@ func TestRulesOfPodsCanFail(t *testing.T) {
 			p["volumes"] = []any{map[string]any{"name": "v", "hostPath": map[string]any{"path": "/"}}}
 		}},
 		// A fault in a container that is not the first.
-		{"no limit of cpu", func(p, _ map[string]any) { p["initContainers"] = []any{map[string]any{"name": "i", "image": "i:1"}} }},
+		{"no limit of cpu", func(p, _ map[string]any) {
+			p["initContainers"] = []any{map[string]any{"name": "i",
+				"image": "i:1"}}
+		}},
 	} {
 		objects, err := decode(good)
 		require.NoError(t, err)

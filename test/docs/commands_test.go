@@ -34,8 +34,8 @@ const (
 // endless are the commands that go on until they are stopped.
 var endless = []string{run, watch, "kubectl stormfold record night.jsonl --listen 127.0.0.1:9096"}
 
-// tour is the order of the sections with commands: installations come one after the other in one cluster. Those behind an
-// installation are tried on it.
+// tour is the order of the sections with commands: installations come one after the other in one cluster. Those behind
+// an installation are tried on it.
 var tour = []string{
 	"README.md#Try it",
 	"README.md#Choose a threshold from your own alerts",
@@ -136,8 +136,8 @@ func (b *bed) try(t *testing.T, s shell, c command) {
 	}
 }
 
-// follow starts a command that goes on, and awaits what it shows at once; the rest has to be there when the section ends, and what
-// else is done while it runs.
+// follow starts a command that goes on, and awaits what it shows at once; the rest has to be there when the section
+// ends, and what else is done while it runs.
 func (b *bed) follow(t *testing.T, s shell, c command) {
 	t.Helper()
 	process := s.start(t, c.text)
@@ -149,7 +149,8 @@ func (b *bed) follow(t *testing.T, s shell, c command) {
 			require.NoError(t, err)
 			return log
 		}
-		for deadline := time.Now().Add(within); !want.MatchString(printed()) && process.Running() && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(within); !want.MatchString(printed()) && process.Running() &&
+			time.Now().Before(deadline); {
 			time.Sleep(20 * time.Millisecond)
 		}
 		require.Regexp(t, want, printed(), "%s: %s", c.at, c.text)
@@ -163,7 +164,10 @@ func (b *bed) follow(t *testing.T, s shell, c command) {
 	t.Cleanup(func() {
 		prints(c.prints, 30*time.Second)
 		if c.text == watch {
-			prints([]string{"...", "kube-pod-crash-looping-lnqbpcklvf Storm Firing critical 15 15 1s Deployment/shop/checkout"}, 30*time.Second)
+			prints(
+				[]string{"...", "kube-pod-crash-looping-lnqbpcklvf Storm Firing critical 15 15 1s Deployment/shop/checkout"},
+				30*time.Second,
+			)
 		}
 		require.True(t, process.Running(), "%s has ended", c.text)
 	})
@@ -229,8 +233,16 @@ func (b *bed) resolveIncident(t *testing.T) {
 	_, err := cluster.RunKubectl(t.Context(), fmt.Sprintf(`{"apiVersion": "stormfold.io/v1alpha1", "kind": "Incident",
 		"metadata": {"name": %q, "namespace": "stormfold"}, "spec": {"policy": "nodes", "alertName": "KubeNodeNotReady"}}`, name), "create", "--filename=-")
 	require.NoError(t, err)
-	cluster.Kubectl(t, "--namespace=stormfold", "patch", "inc/"+name, "--subresource=status", "--type=merge", "--patch",
-		`{"status": {"conditions": [{"type": "Resolved", "status": "True", "reason": "AllResolved", "message": "over", "lastTransitionTime": "2026-03-01T10:16:00Z"}]}}`)
+	cluster.Kubectl(
+		t,
+		"--namespace=stormfold",
+		"patch",
+		"inc/"+name,
+		"--subresource=status",
+		"--type=merge",
+		"--patch",
+		`{"status": {"conditions": [{"type": "Resolved", "status": "True", "reason": "AllResolved", "message": "over", "lastTransitionTime": "2026-03-01T10:16:00Z"}]}}`,
+	)
 }
 
 func (b *bed) stopFunction(t *testing.T) {

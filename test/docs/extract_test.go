@@ -12,7 +12,14 @@ import (
 )
 
 // pages are those of which every command is run.
-var pages = []string{"README.md", "docs/install.md", "docs/events.md", "docs/incidents.md", "docs/stormctl.md", "docs/troubleshooting.md"}
+var pages = []string{
+	"README.md",
+	"docs/install.md",
+	"docs/events.md",
+	"docs/incidents.md",
+	"docs/stormctl.md",
+	"docs/troubleshooting.md",
+}
 
 // command is one of a page, with the output that the page shows.
 type command struct {
@@ -37,7 +44,14 @@ func extract(t *testing.T) map[string][]command {
 			switch {
 			case isFence && language == "":
 				language, block = fence+" ", nil
-				require.NotContains(t, []string{"sh ", "bash ", "shell "}, language, "%s:%d: commands stand in blocks of the language console", page, n+1)
+				require.NotContains(
+					t,
+					[]string{"sh ", "bash ", "shell "},
+					language,
+					"%s:%d: commands stand in blocks of the language console",
+					page,
+					n+1,
+				)
 			case isFence:
 				if language == "console " {
 					key := page + "#" + section
@@ -104,8 +118,8 @@ func pattern(line string) string {
 	return out.String() + regexp.QuoteMeta(line[last:])
 }
 
-// shown makes an expression of what a page shows: these lines, one after the other, at the beginning. Three dots stand for any
-// lines; more of them follow at the end where the program goes on.
+// shown makes an expression of what a page shows: these lines, one after the other, at the beginning. Three dots stand
+// for any lines; more of them follow at the end where the program goes on.
 func shown(lines []string, goesOn bool) *regexp.Regexp {
 	out := `(?s)\A`
 	for i, line := range lines {
@@ -128,7 +142,11 @@ func TestShown(t *testing.T) {
 	lines := []string{"sent 15 alerts in 37 ms", "...", "disk-full-abcdefghij  Alert  15  1m30s"}
 	require.Regexp(t, shown(lines, false), "sent 15 alerts in 4 ms\nx\ny\ndisk-full-2222222222 Alert   15 3s\n")
 	require.NotRegexp(t, shown(lines, false), "sent 16 alerts in 4 ms\nx\ny\ndisk-full-2222222222 Alert   15 3s\n")
-	require.NotRegexp(t, shown(lines, false), "sent 15 alerts in 4 ms\nx\ny\ndisk-full-2222222222 Alert   15 3s\nand more\n")
+	require.NotRegexp(
+		t,
+		shown(lines, false),
+		"sent 15 alerts in 4 ms\nx\ny\ndisk-full-2222222222 Alert   15 3s\nand more\n",
+	)
 	require.Equal(t, []command{{at: "x", text: "a \\\n  b", prints: []string{"c"}}, {at: "x", text: "d"}},
 		commands([]string{"$ a \\", "  b", "c", "$ d"}, "x"))
 }

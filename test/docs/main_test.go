@@ -1,6 +1,7 @@
-// Package docs runs the commands of the documentation exactly as printed, in a copy of the project, against real servers: those that
-// need a cluster against an API server that knows Knative's kinds. There are no nodes and none of Knative's controllers; what
-// they would do, the tests do in their place, or the command is in the list of those that cannot run here, with the reason.
+// Package docs runs the commands of the documentation exactly as printed, in a copy of the project, against real
+// servers: those that need a cluster against an API server that knows Knative's kinds. There are no nodes and none of
+// Knative's controllers; what they would do, the tests do in their place, or the command is in the list of those that
+// cannot run here, with the reason.
 package docs
 
 import (
@@ -82,9 +83,16 @@ func newBed(t *testing.T) *bed {
 		"LISTEN_ADDRESS=" + b.function, "DEV_WEBHOOK_ADDRESS=" + address(), "DEV_API_ADDRESS=" + address(),
 		"STORMFOLD_METRICS_ADDRESS=" + address(),
 		// Go's caches stay where they are, and packages that were compiled elsewhere count.
-		"GOCACHE=" + goEnv(t, "GOCACHE"), "GOMODCACHE=" + goEnv(t, "GOMODCACHE"), "GOPATH=" + goEnv(t, "GOPATH"), "GOFLAGS=-trimpath",
+		"GOCACHE=" + goEnv(
+			t,
+			"GOCACHE",
+		), "GOMODCACHE=" + goEnv(t, "GOMODCACHE"), "GOPATH=" + goEnv(t, "GOPATH"), "GOFLAGS=-trimpath",
 	}
-	b.env = append(b.bare[:len(b.bare):len(b.bare)], "KUBECONFIG="+cluster.KubeconfigPath, "STORMFOLD_REDIS_URL="+b.redis.URL)
+	b.env = append(
+		b.bare[:len(b.bare):len(b.bare)],
+		"KUBECONFIG="+cluster.KubeconfigPath,
+		"STORMFOLD_REDIS_URL="+b.redis.URL,
+	)
 	for _, name := range []string{"KUBECONFIG", "STORMFOLD_REDIS_URL"} {
 		t.Setenv(name, "") // So that it comes back after the test.
 		require.NoError(t, os.Unsetenv(name))

@@ -14,8 +14,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// routing sends everything to the source, at short intervals. Alertmanager waits for group_wait only when a group's first
-// alert has started less than that ago.
+// routing sends everything to the source, at short intervals. Alertmanager waits for group_wait only when a group's
+// first alert has started less than that ago.
 const routing = `
 route:
   receiver: stormfold
@@ -38,8 +38,8 @@ type pair struct {
 	webhook string // host:port to which they send.
 }
 
-// startPair starts two Alertmanagers. They need about 10 s to get to know each other, so this comes first in a test, and
-// join after all other work.
+// startPair starts two Alertmanagers. They need about 10 s to get to know each other, so this comes first in a test,
+// and join after all other work.
 func startPair(t *testing.T) *pair {
 	t.Helper()
 	p := &pair{t: t, webhook: fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))}

@@ -57,8 +57,8 @@ policies:
   flush: {min: 100ms, max: 1s}
 `
 
-// overlay is deploy/ in a namespace of its own. What differs is named by patches: deliveries are tried again after shorter
-// times, and the function is a Service of Kubernetes, since there is no Knative Serving here.
+// overlay is deploy/ in a namespace of its own. What differs is named by patches: deliveries are tried again after
+// shorter times, and the function is a Service of Kubernetes, since there is no Knative Serving here.
 const overlay = `
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization

@@ -1,6 +1,6 @@
-// Package e2e holds the tests of the whole way, on real servers throughout: two Alertmanagers as a pair, the source, Knative's
-// broker and Trigger as deploy/ has them, the function in four processes behind one address, Redis, and the API server that
-// holds the incidents in the end. Each test is an installation in a namespace of its own.
+// Package e2e holds the tests of the whole way, on real servers throughout: two Alertmanagers as a pair, the source,
+// Knative's broker and Trigger as deploy/ has them, the function in four processes behind one address, Redis, and the
+// API server that holds the incidents in the end. Each test is an installation in a namespace of its own.
 package e2e
 
 import (

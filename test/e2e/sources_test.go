@@ -18,8 +18,9 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// TestTickEndsAQuietStorm: a storm that nobody speaks of any more is ended by the tick of the PingSource, and by nothing
-// else: no alert comes, the processes that knew of the storm are gone, and the sweeps of the others are too far apart.
+// TestTickEndsAQuietStorm: a storm that nobody speaks of any more is ended by the tick of the PingSource, and by
+// nothing else: no alert comes, the processes that knew of the storm are gone, and the sweeps of the others are too far
+// apart.
 func TestTickEndsAQuietStorm(t *testing.T) {
 	t.Parallel()
 	with := options{quiet: "25s", env: []string{"STORMFOLD_SWEEP_INTERVAL=10m"}}
@@ -34,7 +35,8 @@ func TestTickEndsAQuietStorm(t *testing.T) {
 	i := install(t, without)
 	for n := range 6 {
 		i.send(strconv.Itoa(n), "io.prometheus.alertmanager.alert.v1", map[string]any{
-			"status": "firing", "labels": map[string]string{"alertname": "PodDown", "namespace": "shop", "pod": fmt.Sprintf("web-%d", n)},
+			"status": "firing", "labels": map[string]string{"alertname": "PodDown", "namespace": "shop",
+				"pod": fmt.Sprintf("web-%d", n)},
 			"startsAt": time.Now().Add(-time.Minute).UTC().Format(time.RFC3339),
 		})
 	}
@@ -108,7 +110,8 @@ func TestKubernetesEvents(t *testing.T) {
 	}
 	told := func(items []v1alpha1.Incident, reason string) (of []v1alpha1.Incident) {
 		for _, item := range items {
-			if item.Spec.AlertName == reason && item.Spec.GroupLabels["namespace"] == shop && item.Status.State != v1alpha1.StateAbsorbed {
+			if item.Spec.AlertName == reason && item.Spec.GroupLabels["namespace"] == shop &&
+				item.Status.State != v1alpha1.StateAbsorbed {
 				of = append(of, item)
 			}
 		}

@@ -37,7 +37,11 @@ func TestStorm(t *testing.T) {
 
 	alertmanagers.fire(all)
 	name := i.awaitStorm(15, 15, 0).Name
-	storm := told.Wait(t, "the reply", func(e cloudevents.Event) bool { return e.Type() == "io.stormfold.incident.storm.v1" })
+	storm := told.Wait(
+		t,
+		"the reply",
+		func(e cloudevents.Event) bool { return e.Type() == "io.stormfold.incident.storm.v1" },
+	)
 	assert.Equal(t, name, storm.Subject())
 	assert.Equal(t, "/stormfold/"+i.namespace, storm.Source())
 

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// apiFaults are answers of an API server that a real one gives only when it is in trouble itself: a proxy gives them to the
-// functions, and to nobody else.
+// apiFaults are answers of an API server that a real one gives only when it is in trouble itself: a proxy gives them to
+// the functions, and to nobody else.
 var apiFaults = []fault{
 	{
 		name: "API server answers 500", api: true,

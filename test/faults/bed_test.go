@@ -246,8 +246,8 @@ func (b *bed) list(ctx context.Context) ([]v1alpha1.Incident, error) {
 	return list.Items, nil
 }
 
-// settled waits until nothing is lost, doubled or wrong any more and nothing is due in Redis, and returns when the former
-// was first so. What still changes then is judged at the end: the verdict is that of a last look.
+// settled waits until nothing is lost, doubled or wrong any more and nothing is due in Redis, and returns when the
+// former was first so. What still changes then is judged at the end: the verdict is that of a last look.
 func (b *bed) settled(within time.Duration) (Verdict, time.Time) {
 	b.t.Helper()
 	var v Verdict
@@ -288,7 +288,8 @@ func (b *bed) nothingDue() error {
 		return err
 	}
 	for shard := range aggregator.Shards {
-		n, err := b.data.ZCount(b.t.Context(), fmt.Sprintf("{sf:%02d}:due", shard), "-inf", fmt.Sprint(now.UnixMilli())).Result()
+		n, err := b.data.ZCount(b.t.Context(), fmt.Sprintf("{sf:%02d}:due", shard), "-inf", fmt.Sprint(now.UnixMilli())).
+			Result()
 		if err != nil && err != redis.Nil {
 			return err
 		}

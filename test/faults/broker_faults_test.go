@@ -43,8 +43,8 @@ type broker struct {
 	letters *testbed.Process
 }
 
-// patience has the Broker give up after a second and a half in place of 17 minutes, and the function be a Service of Kubernetes, since
-// there is no Knative Serving here.
+// patience has the Broker give up after a second and a half in place of 17 minutes, and the function be a Service of
+// Kubernetes, since there is no Knative Serving here.
 const patience = `
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -71,7 +71,10 @@ func (b *bed) deliverByBroker() *broker {
 	require.NoError(b.t, err)
 	eventing, err = filepath.Rel(overlay, eventing)
 	require.NoError(b.t, err)
-	require.NoError(b.t, os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), fmt.Appendf(nil, patience, b.namespace, eventing), 0o644))
+	require.NoError(
+		b.t,
+		os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), fmt.Appendf(nil, patience, b.namespace, eventing), 0o644),
+	)
 	b.cluster.Apply(b.t, overlay)
 
 	binary, err := buildCommand("dead-letters", filepath.Join(b.t.TempDir(), "dead-letters"), raceFlag...)
@@ -120,7 +123,12 @@ func (k *broker) awaitLetters(words []Word) {
 // awaitTakes waits until the functions reach Redis again: each takes an event about nothing.
 func (b *bed) awaitTakes() {
 	b.t.Helper()
-	header := map[string]string{"Ce-Specversion": "1.0", "Ce-Type": "dev.knative.sources.ping", "Ce-Source": "/faults", "Ce-Id": "tick"}
+	header := map[string]string{
+		"Ce-Specversion": "1.0",
+		"Ce-Type":        "dev.knative.sources.ping",
+		"Ce-Source":      "/faults",
+		"Ce-Id":          "tick",
+	}
 	for _, p := range b.pods {
 		b.await(20*time.Second, func() error {
 			if code, text := b.sender.post(b.t.Context(), p.url, header, []byte("{}")); code/100 != 2 {

@@ -62,9 +62,9 @@ func (v *Verdict) wrong(format string, args ...any) {
 
 // Check compares the incidents in Kubernetes with the journal.
 //
-// Every alert of every taken event is in exactly one incident that is not absorbed, with its latest
-// status; only a truncated incident may count alerts that it does not list. An event that was not taken may count or not. An alert that
-// Redis forgot and that is over need not be in any.
+// Every alert of every taken event is in exactly one incident that is not absorbed, with its latest status; only a
+// truncated incident may count alerts that it does not list. An event that was not taken may count or not. An alert
+// that Redis forgot and that is over need not be in any.
 func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 	v := Verdict{Answers: j.Answers()}
 	v.Events, v.Refused = j.counts()
@@ -199,7 +199,12 @@ func (v *Verdict) groups(groups map[string]*standing) {
 }
 
 // alerts looks for every alert of the journal in the incidents.
-func (v *Verdict) alerts(alerts map[string]*alert, where map[string][]place, groups map[string]*standing, regrouped bool) {
+func (v *Verdict) alerts(
+	alerts map[string]*alert,
+	where map[string][]place,
+	groups map[string]*standing,
+	regrouped bool,
+) {
 	beyond := map[string]int{}
 	for _, g := range groups {
 		beyond[g.name] += g.beyond
@@ -234,8 +239,8 @@ func word(firing bool) string {
 	return "resolved"
 }
 
-// members reads status.upkeep.members, on purpose not with the code that wrote it: base64 of 8 bytes for each alert, its
-// fingerprint as a big-endian number, the firing ones first.
+// members reads status.upkeep.members, on purpose not with the code that wrote it: base64 of 8 bytes for each alert,
+// its fingerprint as a big-endian number, the firing ones first.
 func members(encoded string, firing int) (map[string]bool, error) {
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {

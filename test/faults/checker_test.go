@@ -74,12 +74,23 @@ func TestCheckerFindsPlantedFaults(t *testing.T) {
 		lost, doubled, wrong int
 	}{
 		{"all is well", []v1alpha1.Incident{good()}, 0, 0, 0},
-		{"what was refused may count", []v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3, 4, 6}, []uint64{5})}, 0, 0, 0},
+		{
+			"what was refused may count",
+			[]v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3, 4, 6}, []uint64{5})},
+			0,
+			0,
+			0,
+		},
 		{"absorbed incidents do not count", []v1alpha1.Incident{good(), absorbed("a")}, 0, 0, 0},
 		{"one that was over before the storm stays", []v1alpha1.Incident{
 			planted("a", storm, []uint64{1, 2, 3, 4}, nil), planted("b", single, nil, []uint64{5})}, 0, 0, 0},
 		{"an incident each, below the threshold", []v1alpha1.Incident{
-			planted("a", single, []uint64{1}, nil), planted("b", single, []uint64{2}, nil), planted("c", single, []uint64{3}, nil),
+			planted(
+				"a",
+				single,
+				[]uint64{1},
+				nil,
+			), planted("b", single, []uint64{2}, nil), planted("c", single, []uint64{3}, nil),
 			planted("d", single, []uint64{4}, nil), planted("e", single, nil, []uint64{5})}, 0, 0, 0},
 		{"counted beyond what is listed", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) {
 			*in = planted("a", storm, []uint64{1, 2}, nil)
@@ -101,7 +112,13 @@ func TestCheckerFindsPlantedFaults(t *testing.T) {
 			planted("a", storm, []uint64{1, 2}, []uint64{5}), planted("b", storm, []uint64{3, 4}, nil)}, 0, 1, 0},
 		{"a status is old", []v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3, 4, 5}, nil)}, 0, 0, 1},
 		{"resolved without a word", []v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3}, []uint64{4, 5})}, 0, 0, 1},
-		{"an alert that was never sent", []v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3, 4, 7}, []uint64{5})}, 0, 0, 1},
+		{
+			"an alert that was never sent",
+			[]v1alpha1.Incident{planted("a", storm, []uint64{1, 2, 3, 4, 7}, []uint64{5})},
+			0,
+			0,
+			1,
+		},
 		{"the counts are not those of the list", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) {
 			in.Status.Alerts.Total, in.Status.Alerts.Resolved = 6, 2
 		})}, 0, 0, 1},
@@ -112,7 +129,13 @@ func TestCheckerFindsPlantedFaults(t *testing.T) {
 		{"another group's alerts", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) {
 			in.Spec.GroupLabels["namespace"] = "other"
 		})}, 0, 0, 5},
-		{"half a list", []v1alpha1.Incident{edited(func(in *v1alpha1.Incident) { in.Status.Upkeep.Members = "AAAA" })}, 5, 0, 2},
+		{
+			"half a list",
+			[]v1alpha1.Incident{edited(func(in *v1alpha1.Incident) { in.Status.Upkeep.Members = "AAAA" })},
+			5,
+			0,
+			2,
+		},
 		{"absorbed by nothing", []v1alpha1.Incident{good(), absorbed("z")}, 0, 0, 1},
 	}
 	for _, c := range cases {
@@ -166,7 +189,11 @@ func TestCheckerOnSources(t *testing.T) {
 		words[0].Source = source
 		return words
 	}
-	firing, over := []v1alpha1.Incident{planted("a", v1alpha1.TypeAlert, []uint64{1}, nil)}, []v1alpha1.Incident{planted("a", v1alpha1.TypeAlert, nil, []uint64{1})}
+	firing, over := []v1alpha1.Incident{
+		planted("a", v1alpha1.TypeAlert, []uint64{1}, nil),
+	}, []v1alpha1.Incident{
+		planted("a", v1alpha1.TypeAlert, nil, []uint64{1}),
+	}
 	wrong := func(want int, incidents []v1alpha1.Incident) {
 		t.Helper()
 		v := Check(j, incidents)

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// clockFaults are wrong clocks, of functions and of senders: windows and deadlines are Redis' business, and the order of
-// words that of their senders' times.
+// clockFaults are wrong clocks, of functions and of senders: windows and deadlines are Redis' business, and the order
+// of words that of their senders' times.
 var clockFaults = []fault{
 	{
 		name: "clocks 7 minutes ahead and behind", long: true, every: 30 * time.Millisecond, pods: 3, build: skewed,
@@ -53,7 +53,14 @@ func clocksAreOff(b *bed) {
 	for n, p := range b.pods {
 		log, err := p.Log()
 		assert.NoError(b.t, err)
-		assert.InDelta(b.t, 7*(n-1), time.Since(lastLogged(b.t, log)).Minutes()*-1, 3, "minutes by which the clock of function %d is ahead", n)
+		assert.InDelta(
+			b.t,
+			7*(n-1),
+			time.Since(lastLogged(b.t, log)).Minutes()*-1,
+			3,
+			"minutes by which the clock of function %d is ahead",
+			n,
+		)
 	}
 }
 
@@ -71,8 +78,8 @@ func lastLogged(t testing.TB, log string) time.Time {
 // skewVariable holds the seconds by which the clock of a program made by skewed is ahead.
 const skewVariable = "STORMFOLD_TESTBED_SKEW"
 
-// skewed is the function with a wrong clock: the same code, on a standard library whose time.Now adds some seconds to the
-// wall clock and nothing to the monotonic one, as on a machine whose clock is wrong.
+// skewed is the function with a wrong clock: the same code, on a standard library whose time.Now adds some seconds to
+// the wall clock and nothing to the monotonic one, as on a machine whose clock is wrong.
 var skewed = sync.OnceValues(func() (string, error) {
 	dir := filepath.Dir(program)
 	root, err := exec.Command("go", "env", "GOROOT").Output()

@@ -61,7 +61,8 @@ func (b *bed) slots(master *testbed.RedisServer) []int {
 	return out
 }
 
-// migrate moves a slot so slowly that events meet it half way: their keys are at two masters then, and no script can run.
+// migrate moves a slot so slowly that events meet it half way: their keys are at two masters then, and no script can
+// run.
 func (b *bed) migrate(slot int, from, to *testbed.RedisServer) {
 	b.t.Helper()
 	m, err := b.ring.Migrate(b.t.Context(), slot, from, to)
@@ -76,8 +77,8 @@ func (b *bed) migrate(slot int, from, to *testbed.RedisServer) {
 	assert.NoError(b.t, m.Finish(b.t.Context()))
 }
 
-// loseShards kills a master that has some of our shards, after its replica has missed what it took at last, and waits until the
-// replica has taken its place and it has taken the replica's.
+// loseShards kills a master that has some of our shards, after its replica has missed what it took at last, and waits
+// until the replica has taken its place and it has taken the replica's.
 func (b *bed) loseShards(answer string) {
 	b.t.Helper()
 	b.slots(b.ring.Masters[0])

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRedisRefusesUs: a function that Redis does not let in ends with an error that says so and what to look at, without the
-// password. Once it is let in, it starts and works.
+// TestRedisRefusesUs: a function that Redis does not let in ends with an error that says so and what to look at,
+// without the password. Once it is let in, it starts and works.
 func TestRedisRefusesUs(t *testing.T) {
 	const password = "correct-horse-battery"
 	cases := []struct {
@@ -23,7 +23,13 @@ func TestRedisRefusesUs(t *testing.T) {
 		{"wrong password", "stormfold", []any{"resetpass", ">another"}, []any{">" + password}, "WRONGPASS"},
 		{"no such user", "somebody", nil, []any{"on", ">" + password, "~*", "+@all"}, "WRONGPASS"},
 		{"user switched off", "stormfold", []any{"off", ">" + password, "~*", "+@all"}, []any{"on"}, "WRONGPASS"},
-		{"no permission for scripts", "stormfold", []any{"on", ">" + password, "~*", "+@all", "-@scripting"}, []any{"+@all"}, "NOPERM"},
+		{
+			"no permission for scripts",
+			"stormfold",
+			[]any{"on", ">" + password, "~*", "+@all", "-@scripting"},
+			[]any{"+@all"},
+			"NOPERM",
+		},
 		{"no permission for anything", "stormfold", []any{"on", ">" + password, "-@all"}, []any{"~*", "+@all"}, "NOPERM"},
 	}
 	for _, c := range cases {

@@ -20,7 +20,8 @@ var crowdFaults = []fault{
 		during: func(b *bed) { b.all(func(p *pod) { assert.NoError(b.t, p.Kill()); assert.NoError(b.t, p.start()) }) },
 	},
 	{
-		name: "50 functions start at once, Redis emptied", long: true, forgets: true, pods: crowd, every: 60 * time.Millisecond, build: plain,
+		name: "50 functions start at once, Redis emptied", long: true, forgets: true, pods: crowd,
+		every: 60 * time.Millisecond, build: plain,
 		during: func(b *bed) {
 			b.all(func(p *pod) { assert.NoError(b.t, p.Kill()) })
 			assert.NoError(b.t, b.redis.Client().FlushAll(b.t.Context()).Err())
@@ -40,7 +41,9 @@ func (b *bed) all(do func(*pod)) {
 }
 
 // plain is the function without the race detector.
-var plain = sync.OnceValues(func() (string, error) { return build(filepath.Join(filepath.Dir(program), "stormfold-plain")) })
+var plain = sync.OnceValues(
+	func() (string, error) { return build(filepath.Join(filepath.Dir(program), "stormfold-plain")) },
+)
 
 // build builds the function with further arguments of go build.
 func build(to string, args ...string) (string, error) { return buildCommand("stormfold", to, args...) }

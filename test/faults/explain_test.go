@@ -29,7 +29,11 @@ func (b *bed) explain() {
 		b.t.Log(err)
 	}
 	v := Check(b.journal, items)
-	files := map[string]string{"incidents.yaml": string(raw), "problems": strings.Join(v.Problems, "\n"), "redis": b.dump()}
+	files := map[string]string{
+		"incidents.yaml": string(raw),
+		"problems":       strings.Join(v.Problems, "\n"),
+		"redis":          b.dump(),
+	}
 	for i, p := range b.pods {
 		log, err := p.Log()
 		if err != nil {

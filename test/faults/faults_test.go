@@ -19,8 +19,8 @@ type fault struct {
 	name string
 	// long ones run only with STORMFOLD_TESTBED_FAULTS=all.
 	long bool
-	// forgets is true when Redis itself forgets what it acknowledged: the senders repeat before the verdict. These are long
-	// ones: what comes right only with the import's second look takes 90 s.
+	// forgets is true when Redis itself forgets what it acknowledged: the senders repeat before the verdict. These are
+	// long ones: what comes right only with the import's second look takes 90 s.
 	forgets bool
 	// redis are settings of the Redis server on top of those of deploy/redis/trial, lines of redis.conf.
 	redis []string
@@ -56,8 +56,8 @@ type fault struct {
 	every time.Duration
 	// before runs when the functions are ready and nothing was sent.
 	before func(*bed)
-	// during is the fault. It begins when a third of the events was sent, and events are sent as long as it lasts. It returns when
-	// everything works again.
+	// during is the fault. It begins when a third of the events was sent, and events are sent as long as it lasts. It
+	// returns when everything works again.
 	during func(*bed)
 	// after checks the incidents when no more work is due.
 	after func(*bed)
@@ -92,8 +92,24 @@ func ownFaults() []fault { return slices.Concat(apiServerFaults, brokerFaults) }
 
 // sharedFaults leave the API server to the others.
 func sharedFaults() []fault {
-	return slices.Concat(redisFaults, sentinelFaults, clusterFaults, networkFaults, kubeFaults, apiFaults, flowFaults, writerFaults, sizeFaults, crowdFaults, clockFaults,
-		namespaceFaults, podFaults, patienceFaults, sourceFaults, policyFaults)
+	return slices.Concat(
+		redisFaults,
+		sentinelFaults,
+		clusterFaults,
+		networkFaults,
+		kubeFaults,
+		apiFaults,
+		flowFaults,
+		writerFaults,
+		sizeFaults,
+		crowdFaults,
+		clockFaults,
+		namespaceFaults,
+		podFaults,
+		patienceFaults,
+		sourceFaults,
+		policyFaults,
+	)
 }
 
 func (f fault) run(t *testing.T, c *testbed.Cluster) {
@@ -138,7 +154,8 @@ func (f fault) run(t *testing.T, c *testbed.Cluster) {
 	}
 	require.Zero(t, b.sender.gaveUp.Load(), "events that were given up")
 	for answer := range maps.Keys(v.Answers) {
-		fine := strings.HasPrefix(answer, "2") || answer == "no answer" || strings.HasPrefix(answer, "503 ") && answer != "503 internal"
+		fine := strings.HasPrefix(answer, "2") || answer == "no answer" ||
+			strings.HasPrefix(answer, "503 ") && answer != "503 internal"
 		require.True(t, fine, "answer %q", answer)
 	}
 	for _, answer := range f.expect {

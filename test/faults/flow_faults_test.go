@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// flowFaults are the API server's own priority and fairness at work: the functions have a level of the smallest size, and
-// somebody else holds its seats.
+// flowFaults are the API server's own priority and fairness at work: the functions have a level of the smallest size,
+// and somebody else holds its seats.
 var flowFaults = []fault{
 	{
 		name: "throttled by priority and fairness: rejected", long: true,
@@ -34,9 +34,14 @@ var flowFaults = []fault{
 	{
 		name: "throttled by priority and fairness: a short queue, one seat", long: true, every: 30 * time.Millisecond,
 		before: func(b *bed) {
-			b.level(flowcontrolv1.LimitResponse{Type: flowcontrolv1.LimitResponseTypeQueue, Queuing: &flowcontrolv1.QueuingConfiguration{
-				Queues: 1, HandSize: 1, QueueLengthLimit: 2,
-			}})
+			b.level(
+				flowcontrolv1.LimitResponse{
+					Type: flowcontrolv1.LimitResponseTypeQueue,
+					Queuing: &flowcontrolv1.QueuingConfiguration{
+						Queues: 1, HandSize: 1, QueueLengthLimit: 2,
+					},
+				},
+			)
 		},
 		during: func(b *bed) {
 			release := b.holdSeats(1)
@@ -49,8 +54,8 @@ var flowFaults = []fault{
 	},
 }
 
-// level puts the ServiceAccounts of the bed's namespace on a level of their own, as small as there is, and awaits that the
-// API server knows it.
+// level puts the ServiceAccounts of the bed's namespace on a level of their own, as small as there is, and awaits that
+// the API server knows it.
 func (b *bed) level(response flowcontrolv1.LimitResponse) {
 	b.t.Helper()
 	api := b.cluster.Client.FlowcontrolV1()
@@ -71,10 +76,13 @@ func (b *bed) level(response flowcontrolv1.LimitResponse) {
 			MatchingPrecedence:         100,
 			Rules: []flowcontrolv1.PolicyRulesWithSubjects{{
 				Subjects: []flowcontrolv1.Subject{{
-					Kind: flowcontrolv1.SubjectKindServiceAccount, ServiceAccount: &flowcontrolv1.ServiceAccountSubject{Namespace: b.namespace, Name: "*"},
+					Kind:           flowcontrolv1.SubjectKindServiceAccount,
+					ServiceAccount: &flowcontrolv1.ServiceAccountSubject{Namespace: b.namespace, Name: "*"},
 				}},
 				ResourceRules: []flowcontrolv1.ResourcePolicyRule{{
-					Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"*"}, ClusterScope: true,
+					Verbs: []string{
+						"*",
+					}, APIGroups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"*"}, ClusterScope: true,
 				}},
 			}},
 		},
@@ -128,7 +136,8 @@ func (b *bed) awaitRejected(reason string, n int) {
 	})
 }
 
-// holdSeats takes the level's seats but so many, by requests whose bodies do not come, until it is told to release them.
+// holdSeats takes the level's seats but so many, by requests whose bodies do not come, until it is told to release
+// them.
 func (b *bed) holdSeats(but int) (release func()) {
 	b.t.Helper()
 	n := b.flow("apiserver_flowcontrol_nominal_limit_seats", "") - but
@@ -178,7 +187,12 @@ func (b *bed) ask(ctx context.Context, method string, body io.Reader) {
 	if !assert.NoError(b.t, err) {
 		return
 	}
-	r, err := http.NewRequestWithContext(ctx, method, b.other.Host+"/apis/stormfold.io/v1alpha1/namespaces/"+b.namespace+"/incidents", body)
+	r, err := http.NewRequestWithContext(
+		ctx,
+		method,
+		b.other.Host+"/apis/stormfold.io/v1alpha1/namespaces/"+b.namespace+"/incidents",
+		body,
+	)
 	if !assert.NoError(b.t, err) {
 		return
 	}

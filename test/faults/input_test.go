@@ -58,9 +58,9 @@ policies:
   flush: {min: 500ms, max: 5s}
 `
 
-// TestInput: 10,000 mutated events and all the nastiness that comes to mind, against one real function behind real HTTP. It
-// goes on running in bounded memory, answers what is bad 4xx with a sentence, counts what is fine, and the groups that are
-// none of the mutations' business stay exact.
+// TestInput: 10,000 mutated events and all the nastiness that comes to mind, against one real function behind real
+// HTTP. It goes on running in bounded memory, answers what is bad 4xx with a sentence, counts what is fine, and the
+// groups that are none of the mutations' business stay exact.
 func TestInput(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, shared, fault{})
@@ -68,14 +68,24 @@ func TestInput(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(inputPolicies), 0o644))
 	metrics := "127.0.0.1:" + strconv.Itoa(testbed.Port(t))
 	// On a machine that does many things at once Redis takes its time, which is not what this is about.
-	b.addPods(1, "STORMFOLD_REDIS_TIMEOUT=20s", "STORMFOLD_REQUEST_TIMEOUT=25s", "STORMFOLD_POLICIES="+path, "STORMFOLD_METRICS_ADDRESS="+metrics,
-		"STORMFOLD_KUBE_QPS=1000", "STORMFOLD_KUBE_BURST=1000")
+	b.addPods(
+		1,
+		"STORMFOLD_REDIS_TIMEOUT=20s",
+		"STORMFOLD_REQUEST_TIMEOUT=25s",
+		"STORMFOLD_POLICIES="+path,
+		"STORMFOLD_METRICS_ADDRESS="+metrics,
+		"STORMFOLD_KUBE_QPS=1000",
+		"STORMFOLD_KUBE_BURST=1000",
+	)
 	b.awaitReady()
 	require.False(t, t.Failed())
 	process := b.pods[0].Process
 	in := &input{bed: b, answers: map[int]int{}, client: &http.Client{
 		// A body that is refused unread may break the connection under the answer; asking first avoids that.
-		Transport: &http.Transport{MaxIdleConnsPerHost: deliveries, ExpectContinueTimeout: 10 * time.Second}, Timeout: time.Minute,
+		Transport: &http.Transport{
+			MaxIdleConnsPerHost:   deliveries,
+			ExpectContinueTimeout: 10 * time.Second,
+		}, Timeout: time.Minute,
 	}}
 	t.Cleanup(in.client.CloseIdleConnections)
 
@@ -164,7 +174,15 @@ func (in *input) send(r request) (int, string) {
 		sentence := len(text) > 10 && len(text) < 1000 && !strings.ContainsAny(text, "\n\r\x00")
 		assert.True(in.t, sentence, "the answer %d %.1200q to %.300q %v", response.StatusCode, text, r.body, r.header)
 	default:
-		assert.Fail(in.t, "neither taken nor refused for good", "the answer %d %.500q to %.2000q %v", response.StatusCode, text, r.body, r.header)
+		assert.Fail(
+			in.t,
+			"neither taken nor refused for good",
+			"the answer %d %.500q to %.2000q %v",
+			response.StatusCode,
+			text,
+			r.body,
+			r.header,
+		)
 	}
 	return response.StatusCode, text
 }
@@ -264,7 +282,9 @@ func (in *input) standing(name string, alerts int) (storm v1alpha1.Incident) {
 	return storm
 }
 
-var ours = regexp.MustCompile(`^\{sf:(0\d|1[0-5])\}:(due|groups|epoch|server|format|g:[0-9a-f]{16}(:(alerts|recent|objects|open|todo|waiting))?)$`)
+var ours = regexp.MustCompile(
+	`^\{sf:(0\d|1[0-5])\}:(due|groups|epoch|server|format|g:[0-9a-f]{16}(:(alerts|recent|objects|open|todo|waiting))?)$`,
+)
 
 // redis checks that no key is there but ours, and returns how many there are and the memory they use.
 func (in *input) redis(t *testing.T) (keys int, used int64) {

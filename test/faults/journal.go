@@ -1,12 +1,12 @@
 // Package faults holds the tests of the promise that nothing is lost: the whole function on real servers, while those
 // servers, the network between them, or the function itself fail.
 //
-// A test sends alerts the way a Trigger does and keeps a journal of every event and of its answers (journal.go, load.go).
-// When the fault is over and no more work is due, the checker compares the incidents in Kubernetes with the journal
-// (checker.go); anything but 0 lost, 0 doubled and 0 wrong fails. At the end one table shows all of them.
+// A test sends alerts the way a Trigger does and keeps a journal of every event and of its answers (journal.go,
+// load.go). When the fault is over and no more work is due, the checker compares the incidents in Kubernetes with the
+// journal (checker.go); anything but 0 lost, 0 doubled and 0 wrong fails. At the end one table shows all of them.
 //
-// STORMFOLD_TESTBED_FAULTS=all runs the long faults too, and STORMFOLD_TESTBED_FAULTS_TABLE names the document into which
-// the table is written: see make faults.
+// STORMFOLD_TESTBED_FAULTS=all runs the long faults too, and STORMFOLD_TESTBED_FAULTS_TABLE names the document into
+// which the table is written: see make faults.
 package faults
 
 import (
@@ -33,8 +33,8 @@ type Word struct {
 	At time.Time
 }
 
-// newer tells whether a word counts more than another one about the same alert: the later one, and of two at the same time
-// the resolution.
+// newer tells whether a word counts more than another one about the same alert: the later one, and of two at the same
+// time the resolution.
 func (w Word) newer(than Word) bool {
 	if w.At.Equal(than.At) {
 		return !w.Firing && than.Firing
@@ -64,8 +64,8 @@ type event struct {
 // NewJournal is an empty journal.
 func NewJournal() *Journal { return &Journal{answers: map[string]int{}} }
 
-// Sending notes an event before it is sent for the first time, and returns the function that notes each answer to it. An
-// answer is a code, 0 for none, with what it said.
+// Sending notes an event before it is sent for the first time, and returns the function that notes each answer to it.
+// An answer is a code, 0 for none, with what it said.
 func (j *Journal) Sending(words ...Word) (answered func(code int, text string)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -97,7 +97,8 @@ func (j *Journal) Forgot() {
 	j.forgot = true
 }
 
-// Regrouped notes that policies change: an alert that ended and fires again may be over in one group and fire in another.
+// Regrouped notes that policies change: an alert that ended and fires again may be over in one group and fire in
+// another.
 func (j *Journal) Regrouped() { j.regrouped = true }
 
 // answerKey is how answers are counted: by code, and a refusal for now by its reason too.

@@ -17,7 +17,10 @@ var kubeFaults = []fault{
 	{
 		name: "RBAC removed",
 		during: func(b *bed) {
-			assert.NoError(b.t, b.cluster.Client.RbacV1().RoleBindings(b.namespace).Delete(b.t.Context(), bindingName, metav1.DeleteOptions{}))
+			assert.NoError(
+				b.t,
+				b.cluster.Client.RbacV1().RoleBindings(b.namespace).Delete(b.t.Context(), bindingName, metav1.DeleteOptions{}),
+			)
 			b.awaitLog("is forbidden")
 			b.awaitAnswers(taken, 20)
 			b.bind()
@@ -92,8 +95,8 @@ func (b *bed) awaitLog(text string) {
 	})
 }
 
-// quota allows n incidents in the bed's namespace. Admission reads the limit from its status, which a controller would write,
-// and none runs here.
+// quota allows n incidents in the bed's namespace. Admission reads the limit from its status, which a controller would
+// write, and none runs here.
 func (b *bed) quota(n int64) {
 	b.t.Helper()
 	const name = corev1.ResourceName("count/incidents.stormfold.io")

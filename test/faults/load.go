@@ -34,8 +34,8 @@ type Load struct {
 	Every time.Duration
 	// Tries is how often an event is tried until it is given up.
 	Tries int
-	// Replicas is the number of replicas of Prometheus that report each alert, whose labels then name the replica and the exporter too;
-	// 0 is one that names nothing.
+	// Replicas is the number of replicas of Prometheus that report each alert, whose labels then name the replica and the
+	// exporter too; 0 is one that names nothing.
 	Replicas int
 	// Skew is how far the clock of a sender is off: every event is from one whose clock is ahead, or behind, or right.
 	Skew time.Duration
@@ -77,7 +77,8 @@ type subject struct {
 
 func (s *sender) subject(name string, n int) subject {
 	labels := map[string]string{
-		"alertname": name, "namespace": s.Namespace, "pod": fmt.Sprintf("web-%d", n), "severity": []string{"critical", "warning"}[n%2],
+		"alertname": name, "namespace": s.Namespace, "pod": fmt.Sprintf("web-%d", n), "severity": []string{"critical",
+			"warning"}[n%2],
 	}
 	if s.Replicas > 0 {
 		labels["job"] = exporter
@@ -158,8 +159,8 @@ func distinct(reports []planned) int {
 	return len(reports)
 }
 
-// run sends the whole plan, and then repeats what fires until over is closed. It returns when every event was taken, refused
-// permanently, or given up. It calls reached with the number of the event that comes next, before it.
+// run sends the whole plan, and then repeats what fires until over is closed. It returns when every event was taken,
+// refused permanently, or given up. It calls reached with the number of the event that comes next, before it.
 func (s *sender) run(ctx context.Context, over <-chan struct{}, reached func(n, of int)) {
 	random := rand.New(rand.NewPCG(s.Seed, 2))
 	slots := make(chan struct{}, deliveries)
@@ -216,7 +217,8 @@ func (s *sender) again(w Word) planned {
 	return planned{subject: subject{w.Group, w.Fingerprint, labels}, firing: w.Firing, source: map[string]string{}}
 }
 
-// repeat sends the latest state of every alert once more, as new notifications, and returns when all are accepted or given up.
+// repeat sends the latest state of every alert once more, as new notifications, and returns when all are accepted or
+// given up.
 func (s *sender) repeat(ctx context.Context) {
 	var all sync.WaitGroup
 	slots := make(chan struct{}, deliveries)
@@ -253,7 +255,9 @@ func (s *sender) prepare(e []planned) (map[string]string, []byte, func(int, stri
 			s.body[source] = a
 		}
 		if p.firing && !s.ended[source].IsZero() {
-			a["startsAt"] = now.Format(time.RFC3339Nano) // It fires again; an earlier start would be about the firing that is over.
+			a["startsAt"] = now.Format(
+				time.RFC3339Nano,
+			) // It fires again; an earlier start would be about the firing that is over.
 		}
 		said := map[string]any{"status": word(p.firing), "endsAt": "0001-01-01T00:00:00Z"}
 		if p.firing {

@@ -115,7 +115,9 @@ func (r *rows) print() error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	out.WriteString("\n\\* Redis itself forgot what it had acknowledged; judged after the senders repeated their notifications once.\n")
+	out.WriteString(
+		"\n\\* Redis itself forgot what it had acknowledged; judged after the senders repeated their notifications once.\n",
+	)
 	fmt.Print("\n", out.String())
 	if path := os.Getenv("STORMFOLD_TESTBED_FAULTS_TABLE"); path != "" {
 		return insertTable(path, out.String())

@@ -55,10 +55,14 @@ type mutator struct{ *rand.Rand }
 
 // words are what a mutation puts into an event.
 var words = []string{
-	`{`, `}`, `[`, `]`, `"`, `,`, `:`, `\`, `null`, `true`, `-0`, `1e999`, `99999999999999999999999`, `0.1`, `NaN`, `""`, `{}`, `[]`,
-	`\u0000`, `\u001f`, `\ud800`, `\u2028`, "\x00", "\x1f", "\xff\xfe", "\xc0\xaf", "\u202e", `{sf:00}:due`, `{sf:07}:g:0123456789abcdef`,
-	`"labels":{}`, `"status":"resolved"`, `"status":null`, `"alerts":[]`, `"fingerprint":"0123456789abcdef"`, `"version":5`,
-	`2026-13-45T99:99:99Z`, `0001-01-01T00:00:00Z`, `9999-12-31T23:59:59Z`, strings.Repeat("[", 80), strings.Repeat("9", 400),
+	`{`, `}`, `[`, `]`, `"`, `,`, `:`, `\`, `null`, `true`, `-0`, `1e999`, `99999999999999999999999`, `0.1`, `NaN`, `""`,
+	`{}`, `[]`,
+	`\u0000`, `\u001f`, `\ud800`, `\u2028`, "\x00", "\x1f", "\xff\xfe", "\xc0\xaf", "\u202e", `{sf:00}:due`,
+	`{sf:07}:g:0123456789abcdef`,
+	`"labels":{}`, `"status":"resolved"`, `"status":null`, `"alerts":[]`, `"fingerprint":"0123456789abcdef"`,
+	`"version":5`,
+	`2026-13-45T99:99:99Z`, `0001-01-01T00:00:00Z`, `9999-12-31T23:59:59Z`, strings.Repeat("[", 80), strings.Repeat("9",
+		400),
 	strings.Repeat("x", 5000), `../../../../`, `"); redis.call('FLUSHALL') --`, `%s%n`, `${jndi:ldap://x}`,
 }
 
@@ -83,8 +87,15 @@ func (m *mutator) request(of base, source string, n int) request {
 	if m.IntN(4) == 0 {
 		field = `"data_base64":"` + base64.StdEncoding.EncodeToString(data) + `"`
 	}
-	envelope := fmt.Appendf(nil, `{"specversion":"1.0","id":%q,"type":%q,"source":%q,"time":%q,"datacontenttype":"application/json",%s}`,
-		id, of.kind, "/"+source, now, field)
+	envelope := fmt.Appendf(
+		nil,
+		`{"specversion":"1.0","id":%q,"type":%q,"source":%q,"time":%q,"datacontenttype":"application/json",%s}`,
+		id,
+		of.kind,
+		"/"+source,
+		now,
+		field,
+	)
 	if !whole {
 		envelope = m.bytes(envelope)
 	}

@@ -19,7 +19,8 @@ import (
 var namespaceFaults = []fault{
 	{
 		// With the namespace go objects that Redis knows as written. They come back with their group's next change.
-		name: "namespace deleted and made again, then a change of every alert", apart: true, long: true, every: 40 * time.Millisecond,
+		name: "namespace deleted and made again, then a change of every alert", apart: true, long: true,
+		every: 40 * time.Millisecond,
 		during: func(b *bed) {
 			b.awaitIncidents()
 			b.terminateNamespace()
@@ -46,8 +47,8 @@ func (b *bed) awaitIncidents() {
 	})
 }
 
-// terminateNamespace deletes the namespace: from then on nothing can be made in it. What else happens then is the business
-// of a controller, and none runs here: the test does it.
+// terminateNamespace deletes the namespace: from then on nothing can be made in it. What else happens then is the
+// business of a controller, and none runs here: the test does it.
 func (b *bed) terminateNamespace() {
 	b.t.Helper()
 	assert.NoError(b.t, b.cluster.Client.CoreV1().Namespaces().Delete(b.t.Context(), b.namespace, metav1.DeleteOptions{}))

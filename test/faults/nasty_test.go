@@ -50,7 +50,9 @@ func (n nasty) request() (request, []Word) {
 			"status": "firing", "labels": labels, "annotations": n.annotations, "startsAt": now.Format(time.RFC3339Nano),
 		})
 		words = append(words, Word{
-			Fingerprint: fingerprintOf(labels), Group: asShown(labels["namespace"]) + "/" + asShown(labels["alertname"]), Firing: true, At: now,
+			Fingerprint: fingerprintOf(
+				labels,
+			), Group: asShown(labels["namespace"]) + "/" + asShown(labels["alertname"]), Firing: true, At: now,
 		})
 	}
 	if n.body == nil {
@@ -76,24 +78,39 @@ func asShown(value string) string {
 
 // strange are texts that are valid in a label's value, and must stay what they are.
 var strange = []string{
-	"{sf:00}:g:0123456789abcdef", "{sf:00}:due", "{sf:00}", "#", "-", "%", "*", "a#b", "f\x1fm\x1f1\x1f1", "\x1f", "\x1f\x1f\x1f\x1f\x1f\x1f", "\x00",
-	"\x01\x02\x7f", "nul\x00nul", "\r\n\r\nHTTP/1.1 200 OK", "\u2028\u2029", "\u202egnp.exe", "\U0001f4a5 \U0001f525", "é̶̡",
-	`"); redis.call('FLUSHALL') --`, "'; DROP TABLE incidents; --", "{{ .Values.x }}", "$(reboot)", "../../../../etc/passwd", "a/b", "A.B-C_D",
-	strings.Repeat("x", 4096), strings.Repeat("語", 1365), " ", "\t", "null", "true", "0", "1e999", "=", "a=b", ",", "\\", `\u0000`, "ns\xef\xbf\xbdx",
+	"{sf:00}:g:0123456789abcdef", "{sf:00}:due", "{sf:00}", "#", "-", "%", "*", "a#b", "f\x1fm\x1f1\x1f1", "\x1f",
+	"\x1f\x1f\x1f\x1f\x1f\x1f", "\x00",
+	"\x01\x02\x7f", "nul\x00nul", "\r\n\r\nHTTP/1.1 200 OK", "\u2028\u2029", "\u202egnp.exe", "\U0001f4a5 \U0001f525",
+	"é̶̡",
+	`"); redis.call('FLUSHALL') --`, "'; DROP TABLE incidents; --", "{{ .Values.x }}", "$(reboot)",
+	"../../../../etc/passwd", "a/b", "A.B-C_D",
+	strings.Repeat(
+		"x",
+		4096,
+	), strings.Repeat("語", 1365), " ", "\t", "null", "true", "0", "1e999", "=", "a=b", ",", "\\", `\u0000`,
+	"ns\xef\xbf\xbdx",
 	".", "..", "-a", "kube-system", strings.Repeat("-", 100),
 }
 
 // nastiness are the cases. Their groups are those of the policy "known", and of namespaces that begin like prefix.
 func nastiness(prefix string) []nasty {
 	one := func(more map[string]string) map[string]string {
-		labels := map[string]string{"known": "yes", "alertname": "Nasty", "namespace": prefix + uuid.NewString(), "pod": "web-0"}
+		labels := map[string]string{
+			"known":     "yes",
+			"alertname": "Nasty",
+			"namespace": prefix + uuid.NewString(),
+			"pod":       "web-0",
+		}
 		for name, value := range more {
 			labels[name] = value
 		}
 		return labels
 	}
 	sound := func(n int) string {
-		return fmt.Sprintf(`{"status":"firing","labels":{"alertname":"Sound","namespace":"mutated","n":"%d"},"startsAt":"2026-03-01T10:15:30Z"}`, n)
+		return fmt.Sprintf(
+			`{"status":"firing","labels":{"alertname":"Sound","namespace":"mutated","n":"%d"},"startsAt":"2026-03-01T10:15:30Z"}`,
+			n,
+		)
 	}
 	doc := func(alert string) []byte { return []byte(`{"version":"4","alerts":[` + alert + `]}`) }
 	with := func(field string) []byte {
@@ -101,7 +118,8 @@ func nastiness(prefix string) []nasty {
 	}
 	var out []nasty
 	for i, text := range strange {
-		for _, label := range []string{"alertname", "namespace", "pod", "severity", "cluster", "instance", "deployment", "job"} {
+		for _, label := range []string{"alertname", "namespace", "pod", "severity", "cluster", "instance", "deployment",
+			"job"} {
 			labels := one(map[string]string{label: text})
 			if label == "namespace" {
 				labels["alertname"] = fmt.Sprintf("%s%d", prefix, i)
@@ -111,11 +129,27 @@ func nastiness(prefix string) []nasty {
 		out = append(out, nasty{name: fmt.Sprintf("annotation %.40q", text), want: 200, alerts: []map[string]string{one(nil)},
 			annotations: map[string]string{"summary": text, "description": text, "runbook_url": text, text: text}})
 	}
-	for _, name := range []string{"{sf:00}:g:0123456789abcdef", "{sf:00}:due", "é", "a b", "=", "\"", "a.b/c", strings.Repeat("n", 256)} {
-		out = append(out, nasty{name: fmt.Sprintf("label name %.40q", name), want: 200, alerts: []map[string]string{one(map[string]string{name: name})}})
+	for _, name := range []string{"{sf:00}:g:0123456789abcdef", "{sf:00}:due", "é", "a b", "=", "\"", "a.b/c",
+		strings.Repeat("n", 256)} {
+		out = append(
+			out,
+			nasty{
+				name:   fmt.Sprintf("label name %.40q", name),
+				want:   200,
+				alerts: []map[string]string{one(map[string]string{name: name})},
+			},
+		)
 	}
-	for _, name := range []string{"", "\x00", "a\x1fb", "\n", "\x7f", strings.Repeat("n", 257)} { // Left out, and still part of the identity.
-		out = append(out, nasty{name: fmt.Sprintf("label name %.40q", name), want: 200, alerts: []map[string]string{one(map[string]string{name: "x"})}})
+	for _, name := range []string{"", "\x00", "a\x1fb", "\n", "\x7f", strings.Repeat("n",
+		257)} { // Left out, and still part of the identity.
+		out = append(
+			out,
+			nasty{
+				name:   fmt.Sprintf("label name %.40q", name),
+				want:   200,
+				alerts: []map[string]string{one(map[string]string{name: "x"})},
+			},
+		)
 	}
 	many := func(n int) map[string]string {
 		labels := one(nil)
@@ -132,18 +166,28 @@ func nastiness(prefix string) []nasty {
 	}
 	thousands := make([]map[string]string, 2000)
 	for i := range thousands {
-		thousands[i] = map[string]string{"known": "yes", "alertname": "Thousands", "namespace": prefix, "pod": fmt.Sprint("web-", i)}
+		thousands[i] = map[string]string{
+			"known":     "yes",
+			"alertname": "Thousands",
+			"namespace": prefix,
+			"pod":       fmt.Sprint("web-", i),
+		}
 	}
 	tenThousand := make([]string, 10_001)
 	for i := range tenThousand {
 		tenThousand[i] = sound(i)
 	}
-	out = append(out,
+	out = append(
+		out,
 		nasty{name: "128 labels", want: 200, alerts: []map[string]string{many(128)}},
 		nasty{name: "128 labels of 4 KiB", want: 200, alerts: []map[string]string{full}},
 		nasty{name: "129 labels", want: 200, alerts: []map[string]string{many(129)}},
 		nasty{name: "100,000 labels", want: 200, alerts: []map[string]string{many(100_000)}},
-		nasty{name: "4 KiB and a byte", want: 200, alerts: []map[string]string{one(map[string]string{"pod": strings.Repeat("x", 4097)})}},
+		nasty{
+			name:   "4 KiB and a byte",
+			want:   200,
+			alerts: []map[string]string{one(map[string]string{"pod": strings.Repeat("x", 4097)})},
+		},
 		nasty{name: "1 MiB annotation", want: 200, alerts: []map[string]string{one(nil)},
 			annotations: map[string]string{"summary": strings.Repeat("語", 1<<20/3), "other": strings.Repeat("x", 1<<20)}},
 		nasty{name: "2,000 alerts", want: 200, alerts: thousands},
@@ -156,30 +200,85 @@ func nastiness(prefix string) []nasty {
 			body: with(`"status":"firing","x":` + strings.Repeat(`{"x":`, 1000) + "1" + strings.Repeat("}", 1000))},
 		nasty{name: "a gzip bomb", want: 400, body: bomb(64 << 20), header: map[string]string{"Content-Encoding": "gzip"}},
 		nasty{name: "a gzip bomb in structured mode", want: 400, body: bomb(64 << 20),
-			header: map[string]string{"Content-Encoding": "gzip", "Content-Type": "application/cloudevents+json", "Ce-Specversion": ""}},
+			header: map[string]string{
+				"Content-Encoding": "gzip",
+				"Content-Type":     "application/cloudevents+json",
+				"Ce-Specversion":   "",
+			}},
 		nasty{name: "no id", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Id": ""}},
 		nasty{name: "no type", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Type": ""}},
 		nasty{name: "no source", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Source": ""}},
 		nasty{name: "no specversion", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Specversion": ""}},
-		nasty{name: "another specversion", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Specversion": "9.9"}},
+		nasty{
+			name:   "another specversion",
+			want:   400,
+			body:   doc(sound(0)),
+			header: map[string]string{"Ce-Specversion": "9.9"},
+		},
 		nasty{name: "no time", want: 200, body: doc(sound(0)), header: map[string]string{"Ce-Time": ""}},
-		nasty{name: "no such time", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Time": "2026-02-30T00:00:00Z"}},
-		nasty{name: "a time far ahead", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Time": "9999-12-31T23:59:59Z"}},
-		nasty{name: "a time before 1970", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Time": "1969-12-31T23:59:59Z"}},
-		nasty{name: "no time of arrival", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Knativearrivaltime": "soon"}},
-		nasty{name: "an unknown type", want: 400, body: doc(sound(0)), header: map[string]string{"Ce-Type": "io.stormfold.incident.opened.v1"}},
+		nasty{
+			name:   "no such time",
+			want:   400,
+			body:   doc(sound(0)),
+			header: map[string]string{"Ce-Time": "2026-02-30T00:00:00Z"},
+		},
+		nasty{
+			name:   "a time far ahead",
+			want:   400,
+			body:   doc(sound(0)),
+			header: map[string]string{"Ce-Time": "9999-12-31T23:59:59Z"},
+		},
+		nasty{
+			name:   "a time before 1970",
+			want:   400,
+			body:   doc(sound(0)),
+			header: map[string]string{"Ce-Time": "1969-12-31T23:59:59Z"},
+		},
+		nasty{
+			name:   "no time of arrival",
+			want:   400,
+			body:   doc(sound(0)),
+			header: map[string]string{"Ce-Knativearrivaltime": "soon"},
+		},
+		nasty{
+			name:   "an unknown type",
+			want:   400,
+			body:   doc(sound(0)),
+			header: map[string]string{"Ce-Type": "io.stormfold.incident.opened.v1"},
+		},
 		nasty{name: "a batch", want: 400, body: []byte(`[]`),
 			header: map[string]string{"Content-Type": "application/cloudevents-batch+json", "Ce-Specversion": ""}},
-		nasty{name: "a large id", want: 400, body: []byte(`{`), header: map[string]string{"Ce-Id": strings.Repeat("i", 100_000)}},
-		nasty{name: "an id of bytes", want: 400, body: []byte(`{`), header: map[string]string{"Ce-Id": "\xff\xfe%00%0A\u2028"}},
+		nasty{
+			name:   "a large id",
+			want:   400,
+			body:   []byte(`{`),
+			header: map[string]string{"Ce-Id": strings.Repeat("i", 100_000)},
+		},
+		nasty{
+			name:   "an id of bytes",
+			want:   400,
+			body:   []byte(`{`),
+			header: map[string]string{"Ce-Id": "\xff\xfe%00%0A\u2028"},
+		},
 	)
-	for _, contentType := range []string{"text/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "%%%", "application/octet-stream"} {
-		out = append(out, nasty{name: "content type " + contentType, want: 400, body: doc(sound(0)), header: map[string]string{"Content-Type": contentType}})
+	for _, contentType := range []string{"text/xml", "application/x-www-form-urlencoded",
+		"multipart/form-data; boundary=x", "%%%", "application/octet-stream"} {
+		out = append(
+			out,
+			nasty{
+				name:   "content type " + contentType,
+				want:   400,
+				body:   doc(sound(0)),
+				header: map[string]string{"Content-Type": contentType},
+			},
+		)
 	}
 	for _, body := range []string{
-		"", " ", "null", "[]", "{}", `"x"`, "0", "true", "{", `{"alerts"`, `{"alerts":null}`, `{"alerts":{}}`, `{"alerts":[null]}`, `{"alerts":[[]]}`,
+		"", " ", "null", "[]", "{}", `"x"`, "0", "true", "{", `{"alerts"`, `{"alerts":null}`, `{"alerts":{}}`,
+		`{"alerts":[null]}`, `{"alerts":[[]]}`,
 		`{"alerts":"x"}`, `{"version":"5","alerts":[` + sound(0) + `]}`, "\xef\xbb\xbf{}", "\xff\xfe{\x00}\x00",
-		string(doc(sound(0))) + "x", string(doc(sound(0))) + string(doc(sound(0))), strings.Replace(string(doc(sound(0))), "mutated", "mut\xffated", 1),
+		string(doc(sound(0))) + "x", string(doc(sound(0))) + string(doc(sound(0))), strings.Replace(string(doc(sound(0))),
+			"mutated", "mut\xffated", 1),
 	} {
 		out = append(out, nasty{name: fmt.Sprintf("body %.60q", body), want: 400, body: []byte(body)})
 	}
@@ -190,10 +289,14 @@ func nastiness(prefix string) []nasty {
 	}
 	for _, field := range []string{
 		`"status":"firing","fingerprint":"{sf:00}:due"`, `"status":"firing","fingerprint":"0123\u001f6789abcdef"`,
-		`"status":"firing","fingerprint":"0123456789abcdef0"`, `"status":"firing","fingerprint":16`, `"status":"firing","endsAt":"soon"`,
-		`"status":"firing","endsAt":1e9`, `"status":"firing","annotations":[]`, `"status":"firing","annotations":{"a":{}}`, `"status":"firing","generatorURL":{}`,
-		`"status":"resolved","status":"firing"`, `"status":"firing","labels":{"a":"b"}`, `"status":"firing","fingerprint":"ABCDEF0123456789"`,
-		`"status":"firing","annotations":null`, `"status":"firing","unknown":1e999`, `"status":"firing","generatorURL":"` + strings.Repeat("u", 1<<20) + `"`,
+		`"status":"firing","fingerprint":"0123456789abcdef0"`, `"status":"firing","fingerprint":16`,
+		`"status":"firing","endsAt":"soon"`,
+		`"status":"firing","endsAt":1e9`, `"status":"firing","annotations":[]`, `"status":"firing","annotations":{"a":{}}`,
+		`"status":"firing","generatorURL":{}`,
+		`"status":"resolved","status":"firing"`, `"status":"firing","labels":{"a":"b"}`,
+		`"status":"firing","fingerprint":"ABCDEF0123456789"`,
+		`"status":"firing","annotations":null`, `"status":"firing","unknown":1e999`, `"status":"firing","generatorURL":"` +
+			strings.Repeat("u", 1<<20) + `"`,
 		`"status":"firing","annotations":{"summary":"\ud800"}`, `"status":"firing","endsAt":"9999-12-31T23:59:59Z"`,
 	} {
 		out = append(out, nasty{name: field[:min(60, len(field))], want: 200, body: with(field)})

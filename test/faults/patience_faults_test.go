@@ -14,9 +14,10 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// patienceFaults last longer than those who deliver go on with one delivery. Two hours without Redis are 24 notifications of an
-// Alertmanager with a group_interval of 5 minutes; here a notification is given up after 10 s, the least that Alertmanager allows,
-// and three of each group are given up one after the other: what is true after three is true after 24.
+// patienceFaults last longer than those who deliver go on with one delivery. Two hours without Redis are 24
+// notifications of an Alertmanager with a group_interval of 5 minutes; here a notification is given up after 10 s, the
+// least that Alertmanager allows, and three of each group are given up one after the other: what is true after three is
+// true after 24.
 var patienceFaults = []fault{
 	func() fault {
 		var r *reporting
@@ -28,7 +29,11 @@ var patienceFaults = []fault{
 					urls = append(urls, p.url)
 				}
 				// The time-outs of deploy/source/direct in short: the function's own is 5 s here.
-				r = b.report("K_SINK="+testbed.Balance(b.t, urls...).URL, "STORMFOLD_SOURCE_SINK_TIMEOUT=6s", "STORMFOLD_SOURCE_REQUEST_TIMEOUT=8s")
+				r = b.report(
+					"K_SINK="+testbed.Balance(b.t, urls...).URL,
+					"STORMFOLD_SOURCE_SINK_TIMEOUT=6s",
+					"STORMFOLD_SOURCE_REQUEST_TIMEOUT=8s",
+				)
 				r.beforeOutage()
 				assert.NoError(b.t, b.redis.Kill())
 				r.inOutage(false)
@@ -51,8 +56,9 @@ func (r *reporting) beforeOutage() {
 	r.awaitClean()
 }
 
-// inOutage has alerts fire and end while nothing can be reported. The final state of each is certain, except for those that both
-// begin and end here: if neither is reported, they must not be firing. It returns all that has to be reported.
+// inOutage has alerts fire and end while nothing can be reported. The final state of each is certain, except for those
+// that both begin and end here: if neither is reported, they must not be firing. It returns all that has to be
+// reported.
 func (r *reporting) inOutage(both bool) []Word {
 	r.t.Helper()
 	// In groups that were reported, and in others.

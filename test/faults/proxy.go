@@ -52,14 +52,14 @@ func (p *Proxy) Latency(d time.Duration) error {
 		p.begin(downstream, "latency", &toxics.LatencyToxic{Latency: d.Milliseconds()}))
 }
 
-// Reset breaks, by RST, every connection that carries something in that direction, until Restore. What it carried is lost:
-// upstream a request, downstream the answer to one that the server has carried out.
+// Reset breaks, by RST, every connection that carries something in that direction, until Restore. What it carried is
+// lost: upstream a request, downstream the answer to one that the server has carried out.
 func (p *Proxy) Reset(direction string) error {
 	return p.begin(direction, "reset_peer", &toxics.ResetToxic{})
 }
 
-// HalfOpen makes every existing connection half-open, as when a node disappears: neither side notices, nothing passes, and
-// new connections work.
+// HalfOpen makes every existing connection half-open, as when a node disappears: neither side notices, nothing passes,
+// and new connections work.
 func (p *Proxy) HalfOpen() error {
 	p.deaf++
 	for _, direction := range []string{upstream, downstream} {
@@ -97,7 +97,9 @@ func (p *Proxy) begin(direction, kind string, settings toxics.Toxic) error {
 
 // add adds a toxic of that kind. Toxicity is the share of the connections that it works on.
 func (p *Proxy) add(name, direction, kind string, toxicity float32, settings toxics.Toxic) (toxics.Toxic, error) {
-	raw, err := json.Marshal(toxics.ToxicWrapper{Toxic: settings, Name: name, Type: kind, Stream: direction, Toxicity: toxicity})
+	raw, err := json.Marshal(
+		toxics.ToxicWrapper{Toxic: settings, Name: name, Type: kind, Stream: direction, Toxicity: toxicity},
+	)
 	if err != nil {
 		return nil, err
 	}

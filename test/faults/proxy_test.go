@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestProxy holds the faults of a connection to what their names say: a setting that Toxiproxy does not know would be none.
+// TestProxy holds the faults of a connection to what their names say: a setting that Toxiproxy does not know would be
+// none.
 func TestProxy(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

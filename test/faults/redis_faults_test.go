@@ -107,7 +107,11 @@ var redisFaults = []fault{
 	{
 		name: "SCRIPT FLUSH",
 		during: func(b *bed) {
-			b.repeatedly(100, 15*time.Millisecond, func() { assert.NoError(b.t, b.redis.Client().ScriptFlush(b.t.Context()).Err()) })
+			b.repeatedly(
+				100,
+				15*time.Millisecond,
+				func() { assert.NoError(b.t, b.redis.Client().ScriptFlush(b.t.Context()).Err()) },
+			)
 		},
 	},
 	{
@@ -158,7 +162,8 @@ var redisFaults = []fault{
 // foreignKeys is how many keys fill and edge may write, and more.
 const foreignKeys = 100_000
 
-// fill uses up Redis' memory with data of somebody else, and then lowers its bound, so that nothing fits whatever the buffers of connections give back.
+// fill uses up Redis' memory with data of somebody else, and then lowers its bound, so that nothing fits whatever the
+// buffers of connections give back.
 func (b *bed) fill() {
 	ctx := b.t.Context()
 	c := b.redis.Client()

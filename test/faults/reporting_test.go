@@ -21,8 +21,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// reporting is a real Alertmanager with the source behind it. What it was told is the truth that the journal has; the events that
-// the journal counts are its notifications.
+// reporting is a real Alertmanager with the source behind it. What it was told is the truth that the journal has; the
+// events that the journal counts are its notifications.
 type reporting struct {
 	*bed
 	alertmanager *testbed.AlertmanagerServer
@@ -52,7 +52,8 @@ const (
 func (b *bed) report(environ ...string) *reporting {
 	b.t.Helper()
 	r := &reporting{
-		bed: b, seen: map[[sha256.Size]byte]func(int, string){}, last: map[string]answer{}, started: map[string]time.Time{}, tried: map[told]bool{},
+		bed: b, seen: map[[sha256.Size]byte]func(int, string){}, last: map[string]answer{}, started: map[string]time.Time{},
+		tried: map[told]bool{},
 	}
 	binary, err := buildCommand("alertmanager-source", filepath.Join(b.t.TempDir(), "alertmanager-source"), raceFlag...)
 	require.NoError(b.t, err)
@@ -129,7 +130,8 @@ func (r *reporting) note(w http.ResponseWriter, q *http.Request, to http.Handler
 	_, _ = w.Write(got.Body.Bytes()) // Alertmanager may have gone.
 }
 
-// tell tells Alertmanager that alerts fire, or that they are over, and returns what the latest report about each has to be.
+// tell tells Alertmanager that alerts fire, or that they are over, and returns what the latest report about each has to
+// be.
 func (r *reporting) tell(firing bool, alerts ...subject) []Word {
 	r.t.Helper()
 	now := time.Now().UTC()
@@ -144,7 +146,8 @@ func (r *reporting) tell(firing bool, alerts ...subject) []Word {
 			ends = now.Add(time.Hour) // Without it Alertmanager resolves an alert that is not sent for five minutes.
 		}
 		posted = append(posted, map[string]any{
-			"labels": a.labels, "startsAt": r.started[a.fingerprint].Format(time.RFC3339Nano), "endsAt": ends.Format(time.RFC3339Nano),
+			"labels": a.labels, "startsAt": r.started[a.fingerprint].Format(time.RFC3339Nano),
+			"endsAt": ends.Format(time.RFC3339Nano),
 		})
 		words = append(words, Word{Fingerprint: a.fingerprint, Group: a.group, Firing: firing, At: now})
 	}
@@ -196,8 +199,8 @@ func (r *reporting) awaitTried(firing bool, alerts []subject) {
 	})
 }
 
-// awaitToldAll waits until Alertmanager has nothing more to say: no notification comes for several intervals, and each group's last
-// one was taken, or is given up.
+// awaitToldAll waits until Alertmanager has nothing more to say: no notification comes for several intervals, and each
+// group's last one was taken, or is given up.
 func (r *reporting) awaitToldAll() {
 	r.t.Helper()
 	r.await(40*time.Second, func() error {

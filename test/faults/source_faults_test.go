@@ -29,7 +29,8 @@ var sourceFaults = []fault{
 	},
 }
 
-// move moves the exporter: what fires by the old one ends, and fires by the new one, said in one event or in two, in either order.
+// move moves the exporter: what fires by the old one ends, and fires by the new one, said in one event or in two, in
+// either order.
 func (b *bed) move(instance string) {
 	s := b.sender
 	s.mu.Lock()

@@ -37,5 +37,6 @@ func (s *sender) labels(p planned) map[string]string {
 	return labels
 }
 
-// exporter is the job of one that reports on all objects of the API, so that the instance is not what an alert is about.
+// exporter is the job of one that reports on all objects of the API, so that the instance is not what an alert is
+// about.
 const exporter = "kube-state-metrics"

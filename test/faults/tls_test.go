@@ -10,8 +10,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// TestRedisIsNotTrusted: a function that cannot trust its Redis ends with an error that says what to look at. Once it has the
-// authority, it starts and works.
+// TestRedisIsNotTrusted: a function that cannot trust its Redis ends with an error that says what to look at. Once it
+// has the authority, it starts and works.
 func TestRedisIsNotTrusted(t *testing.T) {
 	for name, file := range map[string]string{"no authority": "/dev/null", "another authority": testbed.TLS(t).CA} {
 		t.Run(name, func(t *testing.T) {
@@ -29,8 +29,8 @@ func TestRedisIsNotTrusted(t *testing.T) {
 	}
 }
 
-// TestRedisSpeaksTLSAndWeDoNot: also the other way round. The function waits, since the server might come up as it should be,
-// and says what to look at.
+// TestRedisSpeaksTLSAndWeDoNot: also the other way round. The function waits, since the server might come up as it
+// should be, and says what to look at.
 func TestRedisSpeaksTLSAndWeDoNot(t *testing.T) {
 	for name, scheme := range map[string]string{"plain function": "redis", "plain server": "rediss"} {
 		t.Run(name, func(t *testing.T) {

@@ -56,8 +56,8 @@ type writer struct {
 	writes atomic.Int64
 }
 
-// secondWriter starts one: it edits labels and annotations of all objects, and the status of storms, with the revision kept,
-// with one that is older, and with one from the future.
+// secondWriter starts one: it edits labels and annotations of all objects, and the status of storms, with the revision
+// kept, with one that is older, and with one from the future.
 func (b *bed) secondWriter() *writer {
 	b.t.Helper()
 	ctx, done := context.WithCancel(b.t.Context())
@@ -79,7 +79,12 @@ func (b *bed) secondWriter() *writer {
 }
 
 func (w *writer) edit(ctx context.Context, in *v1alpha1.Incident) {
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{"team":"t%d"},"annotations":{"note":"n%d"}}}`, rand.IntN(1000), rand.IntN(1000))
+	patch := fmt.Appendf(
+		nil,
+		`{"metadata":{"labels":{"team":"t%d"},"annotations":{"note":"n%d"}}}`,
+		rand.IntN(1000),
+		rand.IntN(1000),
+	)
 	raw, err := w.cluster.Client.Discovery().RESTClient().Patch(types.MergePatchType).
 		AbsPath("/apis/stormfold.io/v1alpha1/namespaces", in.Namespace, "incidents", in.Name).Body(patch).DoRaw(ctx)
 	if err == nil {
@@ -121,7 +126,9 @@ func (w *writer) stop() {
 // everyStorm lets one more alert of every storm's group fire; rounds tell several calls apart.
 func (b *bed) everyStorm(round int) {
 	for g := range b.sender.Storms {
-		header, body, answered := b.sender.prepare([]planned{{subject: b.sender.subject(fmt.Sprintf("Storm%d", g), 1000+round), firing: true}})
+		header, body, answered := b.sender.prepare(
+			[]planned{{subject: b.sender.subject(fmt.Sprintf("Storm%d", g), 1000+round), firing: true}},
+		)
 		b.sender.deliver(b.t.Context(), header, body, answered)
 	}
 }

@@ -63,7 +63,8 @@ func (s *scene) pods(name string, n int, status string) []map[string]any {
 	return out
 }
 
-// again are alerts that resolved and now begin to fire again: in a later millisecond, the unit in which times are compared.
+// again are alerts that resolved and now begin to fire again: in a later millisecond, the unit in which times are
+// compared.
 func again(alerts ...map[string]any) []map[string]any {
 	time.Sleep(2 * time.Millisecond)
 	for _, a := range alerts {

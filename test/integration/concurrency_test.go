@@ -33,9 +33,9 @@ const (
 	crowdWorkers = 32
 )
 
-// TestConcurrency: eight functions on one Redis and one API server get 2,000 alerts of five groups in random order, each
-// one to three times, then resolutions among late firing notifications. There is one storm a group, its counts are exact, its
-// revision never goes back, and the writes stay within the flush interval's bound.
+// TestConcurrency: eight functions on one Redis and one API server get 2,000 alerts of five groups in random order,
+// each one to three times, then resolutions among late firing notifications. There is one storm a group, its counts are
+// exact, its revision never goes back, and the writes stay within the flush interval's bound.
 func TestConcurrency(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed(t), 0))
 	pods := make([]*pod, crowdPods)
@@ -66,7 +66,11 @@ func TestConcurrency(t *testing.T) {
 
 	// All end, and what was said before comes again.
 	began = time.Now()
-	c.deliver(append(append(c.words("resolved", 150, crowdAlerts), c.sample(firing, 300)...), c.sample(resolved, 100)...), 1, 2)
+	c.deliver(
+		append(append(c.words("resolved", 150, crowdAlerts), c.sample(firing, 300)...), c.sample(resolved, 100)...),
+		1,
+		2,
+	)
 	bound += c.await(0, crowdAlerts, began)
 
 	storms := map[string]v1alpha1.Incident{}
@@ -158,8 +162,8 @@ func (c *crowd) sample(words []word, n int) []word {
 	return out
 }
 
-// deliver sends each word at least and at most so many times, each time to any pod, in any order, and expects every one to
-// be taken.
+// deliver sends each word at least and at most so many times, each time to any pod, in any order, and expects every one
+// to be taken.
 func (c *crowd) deliver(words []word, least, most int) {
 	c.scene.t.Helper()
 	type delivery struct {
@@ -250,7 +254,13 @@ func (c *crowd) await(firing, resolved int32, since time.Time) int {
 		require.False(c.scene.t, i.Status.Truncated)
 	}
 	took := time.Since(since)
-	c.scene.t.Logf("%d/%d: sent in %s, written after %s", firing, resolved, sent.Round(time.Millisecond), took.Round(time.Millisecond))
+	c.scene.t.Logf(
+		"%d/%d: sent in %s, written after %s",
+		firing,
+		resolved,
+		sent.Round(time.Millisecond),
+		took.Round(time.Millisecond),
+	)
 	return crowdGroups * flushes(took)
 }
 
@@ -265,8 +275,8 @@ func flushes(d time.Duration) int {
 	return n
 }
 
-// watchIncidents watches the scene's incidents as the administrator from now on. The returned function ends that and tells the
-// revisions of every incident in the order in which they were written, a create counting as revision 0.
+// watchIncidents watches the scene's incidents as the administrator from now on. The returned function ends that and
+// tells the revisions of every incident in the order in which they were written, a create counting as revision 0.
 func watchIncidents(t *testing.T, s *scene) func() map[string][]int64 {
 	t.Helper()
 	client, err := dynamic.NewForConfig(cluster.Config)
@@ -340,8 +350,8 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-// TestRollingRestart: all pods are replaced, one after the other, while alerts come in. Whoever sends them asks again when an
-// answer is missing or no 2xx, as a Trigger does; what was answered 2xx is in the incident.
+// TestRollingRestart: all pods are replaced, one after the other, while alerts come in. Whoever sends them asks again
+// when an answer is missing or no 2xx, as a Trigger does; what was answered 2xx is in the incident.
 func TestRollingRestart(t *testing.T) {
 	const kept = 3
 	pods := make([]*pod, kept)

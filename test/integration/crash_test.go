@@ -90,8 +90,11 @@ func (b *bench) say(status aggregator.Status, from, to int) aggregator.Folded {
 			Fingerprint: set.Fingerprint().String(), Status: status, Labels: labels, StartsAt: b.now, NotifiedAt: b.now,
 		})
 	}
-	folded, err := b.fold.Fold(b.t.Context(), aggregator.Split(config.Policies{List: []config.Policy{b.policy}}, aggregator.Batch{Alerts: alerts}),
-		func(aggregator.Group) string { return "stormfold" })
+	folded, err := b.fold.Fold(
+		b.t.Context(),
+		aggregator.Split(config.Policies{List: []config.Policy{b.policy}}, aggregator.Batch{Alerts: alerts}),
+		func(aggregator.Group) string { return "stormfold" },
+	)
 	require.NoError(b.t, err)
 	return folded[0]
 }
@@ -207,8 +210,8 @@ func (b *bench) checkOneStorm(alerts int32, absorbed int) {
 	require.Zero(b.t, absorbed)
 }
 
-// Redis is emptied while a create is on its way: for a while there are two incidents, then the second look finds the one
-// that came late, the older stays, and the other is absorbed.
+// Redis is emptied while a create is on its way: for a while there are two incidents, then the second look finds the
+// one that came late, the older stays, and the other is absorbed.
 func TestRedisIsEmptiedWhileACreateIsOnItsWay(t *testing.T) {
 	b := newBench(t)
 	f := b.say(aggregator.Firing, 0, 6)

@@ -27,7 +27,8 @@ func TestFuncCLI(t *testing.T) {
 	tree := copyTree(t)
 	address := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
 	env := []string{
-		"FUNC_ADDRESS=" + address, "STORMFOLD_METRICS_ADDRESS=off", "STORMFOLD_NAMESPACE=stormfold", "STORMFOLD_REDIS_URL=" + redis.URL,
+		"FUNC_ADDRESS=" + address, "STORMFOLD_METRICS_ADDRESS=off", "STORMFOLD_NAMESPACE=stormfold", "STORMFOLD_REDIS_URL=" +
+			redis.URL,
 		"KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold"), "XDG_CONFIG_HOME=" + t.TempDir(),
 	}
 	before := time.Now()
@@ -53,7 +54,11 @@ func TestFuncCLI(t *testing.T) {
 	out, err := invoke.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "type: io.stormfold.incident.opened.v1")
-	list, err := incidents.List(t.Context(), "stormfold", metav1.ListOptions{LabelSelector: v1alpha1.LabelAlertName + "=FuncInvoke"})
+	list, err := incidents.List(
+		t.Context(),
+		"stormfold",
+		metav1.ListOptions{LabelSelector: v1alpha1.LabelAlertName + "=FuncInvoke"},
+	)
 	require.NoError(t, err)
 	require.Len(t, list.Items, 1)
 	require.Contains(t, string(out), "subject: "+list.Items[0].Name)

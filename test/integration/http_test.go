@@ -87,7 +87,8 @@ func TestRefusals(t *testing.T) {
 		{"half a document", ceHeader(typeAlert), good[:len(good)/2], 400, "data: it is not JSON"},
 		{"empty body", ceHeader(typeAlert), nil, 400, "data: it is empty"},
 		{"a list", ceHeader(typeAlert), []byte(`[]`), 400, "data: "},
-		{"invalid UTF-8", ceHeader(typeAlert), bytes.Replace(good, []byte("web-0"), []byte("web-\xff"), 1), 400, "data: it is not valid UTF-8"},
+		{"invalid UTF-8", ceHeader(typeAlert), bytes.Replace(good, []byte("web-0"), []byte("web-\xff"), 1), 400,
+			"data: it is not valid UTF-8"},
 		{"XML", ceHeader(typeAlert, "Content-Type", "application/xml"), good, 400, "datacontenttype: "},
 		{"no ce-id", ceHeader(typeAlert, "Ce-Id", ""), good, 400, "id: "},
 		{"no ce-source", ceHeader(typeAlert, "Ce-Source", ""), good, 400, "source: "},
@@ -95,15 +96,18 @@ func TestRefusals(t *testing.T) {
 		{"no ce-specversion", ceHeader(typeAlert, "Ce-Specversion", ""), good, 400, "not a CloudEvent"},
 		{"a specversion of the future", ceHeader(typeAlert, "Ce-Specversion", "9.0"), good, 400, "CloudEvent"},
 		{"ce-time no time", ceHeader(typeAlert, "Ce-Time", "yesterday"), good, 400, "time"},
-		{"ce-time 11 minutes ahead", ceHeader(typeAlert, "Ce-Time", time.Now().Add(11*time.Minute).UTC().Format(time.RFC3339)), good, 400, "time: "},
+		{"ce-time 11 minutes ahead", ceHeader(typeAlert, "Ce-Time",
+			time.Now().Add(11*time.Minute).UTC().Format(time.RFC3339)), good, 400, "time: "},
 		{"a plain webhook", map[string]string{"Content-Type": "application/json"}, good, 400, "not a CloudEvent"},
 		{"structured, no JSON", ceJSON, structured(`nothing`), 400, "CloudEvent"},
-		{"structured, no id", ceJSON, structured(`{"specversion":"1.0","type":"` + typeAlert + `","source":"/test","data":{}}`), 400, "id: "},
+		{"structured, no id", ceJSON, structured(`{"specversion":"1.0","type":"` + typeAlert +
+			`","source":"/test","data":{}}`), 400, "id: "},
 		{"body over 4 MiB", ceHeader(typeAlert), bytes.Repeat([]byte(" "), 4<<20+1), 413, "larger than 4194304 bytes"},
 		{"no alerts", ceHeader(typeNotification), []byte(`{"version":"4","alerts":[]}`), 400, "alerts: "},
 		{"no labels", ceHeader(typeNotification), edited("labels", nil), 400, "alerts[0].labels: "},
 		{"labels no object", ceHeader(typeNotification), edited("labels", []string{"a"}), 400, "alerts[0].labels: "},
-		{"startsAt no time", ceHeader(typeNotification), edited("startsAt", "yesterday"), 400, `alerts[0].startsAt: "yesterday"`},
+		{"startsAt no time", ceHeader(typeNotification), edited("startsAt", "yesterday"), 400,
+			`alerts[0].startsAt: "yesterday"`},
 		{"another status", ceHeader(typeNotification), edited("status", "pending"), 400, `alerts[0].status: "pending"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,7 +137,13 @@ func TestReplies(t *testing.T) {
 	post := func(data any) (*http.Response, map[string]any) {
 		body, err := json.Marshal(data)
 		require.NoError(t, err)
-		response, text := exchange(t, http.MethodPost, s.pod.url, ceHeader(typeNotification, "Ce-Traceparent", traceparent), body)
+		response, text := exchange(
+			t,
+			http.MethodPost,
+			s.pod.url,
+			ceHeader(typeNotification, "Ce-Traceparent", traceparent),
+			body,
+		)
 		require.Equal(t, 2, response.StatusCode/100, text)
 		if response.Header.Get("Ce-Type") == "" {
 			require.Empty(t, text)
@@ -215,7 +225,14 @@ func TestModes(t *testing.T) {
 	alert := (&scene{t: t, namespace: "NAMESPACE"}).alert("PodDown", "web-0", "firing")
 	delete(alert, "fingerprint") // It would be that of another namespace.
 	event := func(eventType string, data any) map[string]any {
-		return map[string]any{"specversion": "1.0", "id": uuid.NewString(), "source": "/test", "type": eventType, "time": at, "data": data}
+		return map[string]any{
+			"specversion": "1.0",
+			"id":          uuid.NewString(),
+			"source":      "/test",
+			"type":        eventType,
+			"time":        at,
+			"data":        data,
+		}
 	}
 	structured := map[string]string{"Content-Type": "application/cloudevents+json"}
 	for _, c := range []struct {
@@ -258,7 +275,8 @@ func TestNormalKubernetesEvent(t *testing.T) {
 	s.awaitOne(1, 1, 0)
 }
 
-// TestTick: a PingSource's event starts work that is due, here a group whose pod has died before its flush interval was over.
+// TestTick: a PingSource's event starts work that is due, here a group whose pod has died before its flush interval was
+// over.
 func TestTick(t *testing.T) {
 	const never = "STORMFOLD_SWEEP_INTERVAL=10m"
 	dying, ticked := startPod(t, never), startPod(t, never)
@@ -270,7 +288,13 @@ func TestTick(t *testing.T) {
 	t.Logf("%d of 9 alerts are written without it", s.list()[0].Status.Alerts.Total)
 	s.pod = ticked
 	tick := func() {
-		response, text := exchange(t, http.MethodPost, ticked.url, ceHeader("dev.knative.sources.ping"), []byte(`{"anything":"goes"}`))
+		response, text := exchange(
+			t,
+			http.MethodPost,
+			ticked.url,
+			ceHeader("dev.knative.sources.ping"),
+			[]byte(`{"anything":"goes"}`),
+		)
 		require.Equal(t, 2, response.StatusCode/100, text)
 		require.Empty(t, response.Header.Get("Ce-Type"))
 	}
@@ -281,7 +305,13 @@ func TestTick(t *testing.T) {
 		}
 		return nil
 	})
-	response, text := exchange(t, http.MethodPost, ticked.url, ceHeader("dev.knative.sources.ping", "Content-Type", ""), nil)
+	response, text := exchange(
+		t,
+		http.MethodPost,
+		ticked.url,
+		ceHeader("dev.knative.sources.ping", "Content-Type", ""),
+		nil,
+	)
 	require.Equal(t, 2, response.StatusCode/100, text)
 }
 
@@ -316,7 +346,8 @@ func TestHealth(t *testing.T) {
 	s.notify(s.alert("Early", "web-0", "firing"))
 	s.awaitOne(1, 1, 0)
 
-	// A Redis that goes later makes events be refused, not the pod be restarted or taken out: it would come back no sooner.
+	// A Redis that goes later makes events be refused, not the pod be restarted or taken out: it would come back no
+	// sooner.
 	require.NoError(t, server.Stop())
 	a = s.post(typeAlert, s.alert("Late", "web-0", "firing"))
 	require.Equal(t, http.StatusServiceUnavailable, a.code, a.body)
@@ -338,14 +369,19 @@ func TestStartRefused(t *testing.T) {
 		{"no duration", []string{"STORMFOLD_KUBE_TIMEOUT=soon"}, []string{`STORMFOLD_KUBE_TIMEOUT: "soon"`, "5s"}},
 		{"no number", []string{"STORMFOLD_KUBE_QPS=fast"}, []string{`STORMFOLD_KUBE_QPS: "fast"`, "1000"}},
 		{"no such word", []string{"STORMFOLD_LOG_LEVEL=loud"}, []string{`STORMFOLD_LOG_LEVEL: "loud"`, "warn"}},
-		{"no namespace", []string{"STORMFOLD_NAMESPACE=Storm_Fold"}, []string{`STORMFOLD_NAMESPACE: "Storm_Fold"`, "stormfold"}},
-		{"no Redis URL", []string{"STORMFOLD_REDIS_URL=http://127.0.0.1"}, []string{`STORMFOLD_REDIS_URL: "http://127.0.0.1"`, "redis://"}},
+		{"no namespace", []string{"STORMFOLD_NAMESPACE=Storm_Fold"}, []string{`STORMFOLD_NAMESPACE: "Storm_Fold"`,
+			"stormfold"}},
+		{"no Redis URL", []string{"STORMFOLD_REDIS_URL=http://127.0.0.1"}, []string{`STORMFOLD_REDIS_URL: "http://127.0.0.1"`,
+			"redis://"}},
 		{"no such setting", []string{"STORMFOLD_REDIS_ADDR=x"}, []string{"STORMFOLD_REDIS_ADDR: there is no such setting"}},
-		{"two at once", []string{"STORMFOLD_LEASE=1s", "STORMFOLD_LOG_LEVEL=loud"}, []string{`STORMFOLD_LEASE: "1s"`, `STORMFOLD_LOG_LEVEL: "loud"`}},
+		{"two at once", []string{"STORMFOLD_LEASE=1s", "STORMFOLD_LOG_LEVEL=loud"}, []string{`STORMFOLD_LEASE: "1s"`,
+			`STORMFOLD_LOG_LEVEL: "loud"`}},
 		{"no policies file", []string{"STORMFOLD_POLICIES=/no/such/file"}, []string{"STORMFOLD_POLICIES", "/no/such/file"}},
-		{"a broken policies file", []string{"STORMFOLD_POLICIES=" + broken}, []string{"STORMFOLD_POLICIES", "threshold", "many"}},
+		{"a broken policies file", []string{"STORMFOLD_POLICIES=" + broken}, []string{"STORMFOLD_POLICIES", "threshold",
+			"many"}},
 		{"no kubeconfig", []string{"KUBECONFIG=/no/such/file"}, []string{`KUBECONFIG: "/no/such/file"`}},
-		{"a taken metrics port", []string{"STORMFOLD_METRICS_ADDRESS=" + taken}, []string{`STORMFOLD_METRICS_ADDRESS: "` + taken + `"`}},
+		{"a taken metrics port", []string{"STORMFOLD_METRICS_ADDRESS=" + taken}, []string{`STORMFOLD_METRICS_ADDRESS: "` +
+			taken + `"`}},
 		{"no permission", []string{"KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, "stormfold", "without-a-role")},
 			[]string{"may not list incidents in namespace stormfold", "deploy/rbac"}},
 		{"a namespace without a role", []string{"STORMFOLD_NAMESPACE=elsewhere"},
@@ -355,7 +391,11 @@ func TestStartRefused(t *testing.T) {
 	}
 	t.Run("no definition", func(t *testing.T) {
 		bare := testbed.ControlPlane(t)
-		refusesToStart(t, []string{"KUBECONFIG=" + bare.KubeconfigPath}, []string{"does not serve incidents.stormfold.io", "deploy/crd"})
+		refusesToStart(
+			t,
+			[]string{"KUBECONFIG=" + bare.KubeconfigPath},
+			[]string{"does not serve incidents.stormfold.io", "deploy/crd"},
+		)
 	})
 }
 

@@ -36,7 +36,10 @@ policies:
 func quickPolicy(t testing.TB, quiet, maxDuration, cooldown, retention string) string {
 	window := min(mustDuration(t, quiet), time.Minute) // No longer than quiet.
 	path := filepath.Join(t.TempDir(), "policies.yaml")
-	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, quick, model.Duration(window), quiet, maxDuration, cooldown, retention), 0o644))
+	require.NoError(
+		t,
+		os.WriteFile(path, fmt.Appendf(nil, quick, model.Duration(window), quiet, maxDuration, cooldown, retention), 0o644),
+	)
 	return "STORMFOLD_POLICIES=" + path
 }
 
@@ -101,7 +104,11 @@ func TestPromotionInPlace(t *testing.T) {
 			continue
 		}
 		require.Equal(t, oldest.Name, i.Status.AbsorbedBy)
-		require.Equal(t, v1alpha1.ReasonAbsorbed, meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionResolved).Reason)
+		require.Equal(
+			t,
+			v1alpha1.ReasonAbsorbed,
+			meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionResolved).Reason,
+		)
 	}
 }
 
@@ -118,7 +125,11 @@ func TestResolutionAndReopening(t *testing.T) {
 	i = s.awaitOne(6, 1, 5)
 	require.Equal(t, before.UID, i.UID)
 	require.EqualValues(t, 1, i.Status.Reopened)
-	require.Equal(t, v1alpha1.ReasonReopened, meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionResolved).Reason)
+	require.Equal(
+		t,
+		v1alpha1.ReasonReopened,
+		meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionResolved).Reason,
+	)
 	require.Nil(t, i.Status.ResolvedAt)
 }
 
@@ -152,13 +163,17 @@ func TestMaxDuration(t *testing.T) {
 	})
 }
 
-// An incident that someone made fire again is not deleted when its retention is over: its group takes it back, and ends it.
+// An incident that someone made fire again is not deleted when its retention is over: its group takes it back, and ends
+// it.
 func TestAReopenedObjectIsNotDeleted(t *testing.T) {
 	s := newScene(t, startPod(t, quickPolicy(t, "2s", "1h", "1s", "4s"), "STORMFOLD_SWEEP_INTERVAL=1s"))
 	s.notify(s.pods("PodDown", 6, "firing")...)
 	s.awaitOne(6, 6, 0)
 	i := s.ended(v1alpha1.ReasonQuiet)
-	i.Status.State, i.Status.Alerts, i.Status.Upkeep.Firing = v1alpha1.StateFiring, v1alpha1.AlertCounts{Total: 6, Firing: 6}, 6
+	i.Status.State, i.Status.Alerts, i.Status.Upkeep.Firing = v1alpha1.StateFiring, v1alpha1.AlertCounts{
+		Total:  6,
+		Firing: 6,
+	}, 6
 	edited, err := incidents.UpdateStatus(t.Context(), &i)
 	require.NoError(t, err)
 	after := s.await(func(items []v1alpha1.Incident) error {
@@ -261,7 +276,10 @@ func TestAnotherPodCarriesOn(t *testing.T) {
 // On SIGTERM a pod writes what it still remembers before it ends.
 func TestATerminatedPodWritesWhatItRemembers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policies.yaml")
-	require.NoError(t, os.WriteFile(path, []byte("policies: [{name: slow, groupBy: [namespace], flush: {min: 1m, max: 1m}}]"), 0o644))
+	require.NoError(
+		t,
+		os.WriteFile(path, []byte("policies: [{name: slow, groupBy: [namespace], flush: {min: 1m, max: 1m}}]"), 0o644),
+	)
 	p := startPod(t, "STORMFOLD_POLICIES="+path)
 	s := newScene(t, p)
 	s.notify(s.pods("PodDown", 6, "firing")...)
@@ -276,13 +294,21 @@ func TestATerminatedPodWritesWhatItRemembers(t *testing.T) {
 func TestAKubernetesEventIsAnAlert(t *testing.T) {
 	s := newScene(t, startPod(t, quickPolicy(t, "1h", "1h", "1m", "1h")))
 	a := s.post("dev.knative.apiserver.resource.add", map[string]any{
-		"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "BackOff", "message": "Back-off restarting failed container",
+		"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "BackOff",
+		"message":        "Back-off restarting failed container",
 		"metadata":       map[string]any{"name": "web-0.1", "namespace": s.namespace, "uid": "1"},
 		"involvedObject": map[string]any{"kind": "Pod", "namespace": s.namespace, "name": "web-0"},
-		"firstTimestamp": time.Now().UTC().Format(time.RFC3339), "lastTimestamp": time.Now().UTC().Format(time.RFC3339), "count": 3,
+		"firstTimestamp": time.Now().
+			UTC().
+			Format(time.RFC3339),
+		"lastTimestamp": time.Now().UTC().Format(time.RFC3339), "count": 3,
 	})
 	require.Equal(t, 2, a.code/100, a.body)
 	i := s.awaitOne(1, 1, 0)
 	require.Equal(t, "BackOff", i.Spec.AlertName)
-	require.Equal(t, []v1alpha1.Resource{{Kind: "Pod", Namespace: s.namespace, Name: "web-0", Firing: true}}, i.Status.Resources)
+	require.Equal(
+		t,
+		[]v1alpha1.Resource{{Kind: "Pod", Namespace: s.namespace, Name: "web-0", Firing: true}},
+		i.Status.Resources,
+	)
 }

@@ -1,5 +1,5 @@
-// Package integration holds the tests of the whole function: a process of its own, called over HTTP as its runtime serves
-// it, with a real Redis, a real API server, and the token of the ServiceAccount in deploy/.
+// Package integration holds the tests of the whole function: a process of its own, called over HTTP as its runtime
+// serves it, with a real Redis, a real API server, and the token of the ServiceAccount in deploy/.
 package integration
 
 import (
@@ -41,7 +41,8 @@ func TestMain(m *testing.M) {
 			return err
 		}
 		atExit = append(atExit, redis.Close)
-		if err := c.ApplyPaths(context.Background(), filepath.Join(root, "deploy/namespace"), filepath.Join(root, "deploy/crd"),
+		if err := c.ApplyPaths(context.Background(), filepath.Join(root, "deploy/namespace"), filepath.Join(root,
+			"deploy/crd"),
 			filepath.Join(root, "deploy/rbac")); err != nil {
 			return err
 		}
@@ -90,7 +91,9 @@ func launchPod(t testing.TB, env ...string) *pod {
 	listen, metrics := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t)), fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
 	all := append([]string{
 		"LISTEN_ADDRESS=" + listen, "STORMFOLD_METRICS_ADDRESS=" + metrics, "STORMFOLD_REDIS_URL=" + redis.URL,
-		"STORMFOLD_POLICIES=" + testbed.OnePolicyFile(t), "STORMFOLD_NAMESPACE=stormfold", "KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold"),
+		"STORMFOLD_POLICIES=" + testbed.OnePolicyFile(
+			t,
+		), "STORMFOLD_NAMESPACE=stormfold", "KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold"),
 	}, env...)
 	process := testbed.Start(t, "stormfold", all, binary)
 	t.Cleanup(func() {

@@ -24,12 +24,19 @@ func keeping(t *testing.T) *testbed.RedisServer {
 	return testbed.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
 }
 
-// passing starts a pod whose alerts do not wait for Redis, and awaits its first sweep, which compares all shards with Kubernetes. Its
-// time-outs are short, its lease and sweep as short as they may be.
+// passing starts a pod whose alerts do not wait for Redis, and awaits its first sweep, which compares all shards with
+// Kubernetes. Its time-outs are short, its lease and sweep as short as they may be.
 func passing(t *testing.T, rdb *testbed.RedisServer, env ...string) *pod {
 	t.Helper()
 	policies := filepath.Join(t.TempDir(), "policies.yaml")
-	require.NoError(t, os.WriteFile(policies, []byte("policies:\n  - {name: default, onRedisFailure: passthrough, flush: {min: 100ms}}\n"), 0o600))
+	require.NoError(
+		t,
+		os.WriteFile(
+			policies,
+			[]byte("policies:\n  - {name: default, onRedisFailure: passthrough, flush: {min: 100ms}}\n"),
+			0o600,
+		),
+	)
 	p := startPod(t, append([]string{
 		"STORMFOLD_REDIS_URL=" + rdb.URL, "STORMFOLD_POLICIES=" + policies, "STORMFOLD_REDIS_TIMEOUT=300ms",
 		"STORMFOLD_REQUEST_TIMEOUT=8s", "STORMFOLD_LEASE=5s", "STORMFOLD_SWEEP_INTERVAL=1s",
@@ -95,8 +102,8 @@ func (s *scene) awaitStates(states ...v1alpha1.State) []v1alpha1.Incident {
 	})
 }
 
-// stays expects that exactly these incidents, by name, are there from now on: until well after the lease of a fold that ran
-// late is over, and every pod has swept.
+// stays expects that exactly these incidents, by name, are there from now on: until well after the lease of a fold that
+// ran late is over, and every pod has swept.
 func (s *scene) stays(names ...string) {
 	s.t.Helper()
 	for end := time.Now().Add(7 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -138,8 +145,8 @@ var redisFailures = []redisFailure{
 	},
 }
 
-// An alert whose event Redis cannot take still has an incident, one for any number of deliveries; when Redis is back the
-// same object goes on, and is resolved.
+// An alert whose event Redis cannot take still has an incident, one for any number of deliveries; when Redis is back
+// the same object goes on, and is resolved.
 func TestPassthrough(t *testing.T) {
 	for _, failure := range redisFailures {
 		t.Run(failure.name, func(t *testing.T) {
@@ -151,7 +158,11 @@ func TestPassthrough(t *testing.T) {
 			s.refused(l)
 			first := s.awaitOne(1, 1, 0)
 			require.Equal(t, v1alpha1.TypeAlert, first.Status.Type)
-			require.Equal(t, []v1alpha1.Resource{{Kind: "Pod", Namespace: s.namespace, Name: "db-0", Firing: true}}, first.Status.Resources)
+			require.Equal(
+				t,
+				[]v1alpha1.Resource{{Kind: "Pod", Namespace: s.namespace, Name: "db-0", Firing: true}},
+				first.Status.Resources,
+			)
 			require.Equal(t, "pod db-0 is in trouble", first.Status.Exemplar.Summary)
 			for range 3 {
 				s.refused(l)
@@ -197,8 +208,8 @@ func TestPassthroughWithTwoPods(t *testing.T) {
 	}
 }
 
-// The pod that wrote the incident is killed. Another one, which may have been there or may be new, goes on with it; also when
-// the alert is not reported before its end.
+// The pod that wrote the incident is killed. Another one, which may have been there or may be new, goes on with it;
+// also when the alert is not reported before its end.
 func TestPassthroughByAPodThatDies(t *testing.T) {
 	for _, failure := range redisFailures {
 		t.Run(failure.name, func(t *testing.T) {
@@ -222,8 +233,8 @@ func TestPassthroughByAPodThatDies(t *testing.T) {
 	}
 }
 
-// The pod that wrote the incident is killed, and its event never comes again. The pod that was there all the time takes the incident
-// over, so that the end of its alert ends it.
+// The pod that wrote the incident is killed, and its event never comes again. The pod that was there all the time takes
+// the incident over, so that the end of its alert ends it.
 func TestPassthroughWithoutARedelivery(t *testing.T) {
 	rdb := keeping(t)
 	a, b := passing(t, rdb), passing(t, rdb)
@@ -248,8 +259,8 @@ func TestPassthroughWithoutARedelivery(t *testing.T) {
 	require.Equal(t, first.UID, items[0].UID)
 }
 
-// Enough alerts for a storm: each has its incident while Redis is away, all are absorbed by the storm when it is back; also when
-// their group imports the incidents before it receives the event.
+// Enough alerts for a storm: each has its incident while Redis is away, all are absorbed by the storm when it is back;
+// also when their group imports the incidents before it receives the event.
 func TestPassthroughOfAStorm(t *testing.T) {
 	for _, failure := range redisFailures {
 		t.Run(failure.name, func(t *testing.T) { testPassthroughOfAStorm(t, failure, false) })
@@ -281,7 +292,10 @@ func testPassthroughOfAStorm(t *testing.T, failure redisFailure, knownFirst bool
 	absorbed := slices.Repeat([]v1alpha1.State{v1alpha1.StateAbsorbed}, 7)
 	check := func(want v1alpha1.AlertCounts, state v1alpha1.State) {
 		s.await(func(items []v1alpha1.Incident) error {
-			storms := slices.DeleteFunc(slices.Clone(items), func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateAbsorbed })
+			storms := slices.DeleteFunc(
+				slices.Clone(items),
+				func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateAbsorbed },
+			)
 			if len(storms) != 1 || storms[0].Status.Type != v1alpha1.TypeStorm || storms[0].Status.State != state ||
 				storms[0].Status.Alerts != want || len(items)-1 < len(absorbed) {
 				return fmt.Errorf("want one storm %+v, have %s", want, summary(items))
@@ -294,8 +308,8 @@ func testPassthroughOfAStorm(t *testing.T, failure redisFailure, knownFirst bool
 	check(v1alpha1.AlertCounts{Total: 8, Resolved: 8}, v1alpha1.StateResolved)
 }
 
-// While an open incident has the alert, or an open storm of its group stands, nothing is written; nor for an alert that is over, nor
-// under a policy that waits. The limit of one event holds.
+// While an open incident has the alert, or an open storm of its group stands, nothing is written; nor for an alert that
+// is over, nor under a policy that waits. The limit of one event holds.
 func TestPassthroughWritesNoMoreThanItMust(t *testing.T) {
 	rdb := keeping(t)
 	p := passing(t, rdb)

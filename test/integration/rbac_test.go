@@ -204,7 +204,8 @@ func TestKubectl(t *testing.T) {
 
 	t.Run("field selectors", func(t *testing.T) {
 		for selector, want := range map[string]string{
-			"status.type=Storm": storm, "status.type!=Storm": single, "status.severity=critical": storm, "status.severity=warning": single,
+			"status.type=Storm": storm, "status.type!=Storm": single, "status.severity=critical": storm,
+			"status.severity=warning":               single,
 			"status.state=Firing,status.type=Alert": single, "status.state=Resolved": "",
 		} {
 			names := strings.Fields(get("inc", "--field-selector", selector, "-o", "name"))
@@ -228,7 +229,11 @@ func TestKubectl(t *testing.T) {
 		}()
 		s.notify(s.pods("PodDown", 6, "resolved")...)
 		require.NoError(t, <-waited)
-		require.Equal(t, storm, strings.TrimSpace(get("inc", "--field-selector=status.state=Resolved", "-o", "jsonpath={.items[*].metadata.name}")))
+		require.Equal(
+			t,
+			storm,
+			strings.TrimSpace(get("inc", "--field-selector=status.state=Resolved", "-o", "jsonpath={.items[*].metadata.name}")),
+		)
 	})
 
 	t.Run("explain", func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// A dead letter is never silent: whatever is refused permanently is counted, and the log names the event and the reason, whether it
-// got as far as the function or not.
+// A dead letter is never silent: whatever is refused permanently is counted, and the log names the event and the
+// reason, whether it got as far as the function or not.
 func TestEveryDeadLetterIsHeardOf(t *testing.T) {
 	p := startPod(t)
 	s := newScene(t, p)
@@ -45,7 +45,10 @@ func TestEveryDeadLetterIsHeardOf(t *testing.T) {
 			body := []byte(`{"status":"firing","startsAt":"2026-01-01T00:00:00Z","labels":{"alertname":"A"}}`)
 			return ceHeader(typeAlert, "Ce-Id", id, "Ce-Time", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)), body
 		}, `stormfold_events_total{result="invalid",type="` + typeAlert + `"}`, "invalid", false},
-		{"too large for the guard", func(id string) (map[string]string, []byte) { return ceHeader(typeAlert, "Ce-Id", id), tooLarge },
+		{"too large for the guard", func(id string) (map[string]string, []byte) {
+			return ceHeader(typeAlert, "Ce-Id", id),
+				tooLarge
+		},
 			`stormfold_requests_refused_total{reason="too_large"}`, "too_large", false},
 		{"no source", func(id string) (map[string]string, []byte) {
 			return ceHeader(typeAlert, "Ce-Id", id, "Ce-Source", ""), []byte("{}")
@@ -88,7 +91,10 @@ func TestEventsWaitForReplicas(t *testing.T) {
 	host, port, err := net.SplitHostPort(master.Addr)
 	require.NoError(t, err)
 	replica := testbed.Redis(t, "--replicaof", host, port)
-	s := newScene(t, startPod(t, "STORMFOLD_REDIS_URL="+master.URL, "STORMFOLD_REDIS_WAIT_REPLICAS=1", "STORMFOLD_REDIS_TIMEOUT=600ms"))
+	s := newScene(
+		t,
+		startPod(t, "STORMFOLD_REDIS_URL="+master.URL, "STORMFOLD_REDIS_WAIT_REPLICAS=1", "STORMFOLD_REDIS_TIMEOUT=600ms"),
+	)
 	s.accepted(newLetter(t, s.alert("DiskFull", "db-0", "firing"))) // The first copy may take a while.
 	s.awaitOne(1, 1, 0)
 

@@ -222,8 +222,8 @@ func TestSourceStopsAfterWhatItAccepted(t *testing.T) {
 	s.awaitOne(500, 500, 0)
 }
 
-// TestAlertmanagerPair: two Alertmanagers that have lost sight of each other both send all there is, and it is one incident
-// with exact counts.
+// TestAlertmanagerPair: two Alertmanagers that have lost sight of each other both send all there is, and it is one
+// incident with exact counts.
 func TestAlertmanagerPair(t *testing.T) {
 	for name, c := range map[string]struct {
 		alerts int
@@ -303,7 +303,13 @@ func (s *scene) toAlertmanagers(pair *testbed.AlertmanagerPair, alerts []map[str
 	body, err := json.Marshal(alerts)
 	require.NoError(s.t, err)
 	for _, member := range pair.Members {
-		response, text := exchange(s.t, http.MethodPost, member.URL+"/api/v2/alerts", map[string]string{"Content-Type": "application/json"}, body)
+		response, text := exchange(
+			s.t,
+			http.MethodPost,
+			member.URL+"/api/v2/alerts",
+			map[string]string{"Content-Type": "application/json"},
+			body,
+		)
 		require.Equal(s.t, http.StatusOK, response.StatusCode, text)
 	}
 }

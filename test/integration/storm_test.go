@@ -26,7 +26,11 @@ func TestStorm(t *testing.T) {
 		i := s.awaitOne(5, 5, 0)
 		require.Equal(t, v1alpha1.TypeStorm, i.Status.Type)
 		require.Equal(t, v1alpha1.StateFiring, i.Status.State)
-		require.Equal(t, []v1alpha1.Resource{{Kind: "Pod", Namespace: s.namespace, Name: "web-0", Firing: true}}, i.Status.Resources)
+		require.Equal(
+			t,
+			[]v1alpha1.Resource{{Kind: "Pod", Namespace: s.namespace, Name: "web-0", Firing: true}},
+			i.Status.Resources,
+		)
 		require.EqualValues(t, 1, i.Status.ResourceCount)
 		require.Equal(t, "default", i.Spec.Policy)
 		require.Equal(t, "ContainerDown", i.Spec.AlertName)
@@ -72,7 +76,10 @@ func TestStorm(t *testing.T) {
 		// Ten alerts about five pods, each event delivered three times.
 		var alerts []map[string]any
 		for i := range 10 {
-			alerts = append(alerts, s.alert("ContainerDown", fmt.Sprintf("web-%d", i%5), "firing", "container", fmt.Sprintf("c%d", i)))
+			alerts = append(
+				alerts,
+				s.alert("ContainerDown", fmt.Sprintf("web-%d", i%5), "firing", "container", fmt.Sprintf("c%d", i)),
+			)
 		}
 		for range 3 {
 			s.notify(alerts...)

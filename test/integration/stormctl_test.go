@@ -17,8 +17,9 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// TestStormctl sends a storm and two lone alerts to the function, with real servers and by their clocks, and the same documents
-// through the replay: both have the same incidents. Then stormctl explains an alert of the storm, and draws it.
+// TestStormctl sends a storm and two lone alerts to the function, with real servers and by their clocks, and the same
+// documents through the replay: both have the same incidents. Then stormctl explains an alert of the storm, and draws
+// it.
 func TestStormctl(t *testing.T) {
 	policies := testbed.OnePolicyFile(t)
 	s := newScene(t, startPod(t, "STORMFOLD_POLICIES="+policies))
@@ -41,7 +42,9 @@ func TestStormctl(t *testing.T) {
 	var recording bytes.Buffer
 	send := func(alerts ...map[string]any) {
 		t.Helper()
-		document, err := json.Marshal(map[string]any{"time": time.Now().UTC().Format(time.RFC3339Nano), "data": notification(alerts...)})
+		document, err := json.Marshal(
+			map[string]any{"time": time.Now().UTC().Format(time.RFC3339Nano), "data": notification(alerts...)},
+		)
 		require.NoError(t, err)
 		recording.Write(append(document, '\n'))
 		s.notify(alerts...)
@@ -61,7 +64,8 @@ func TestStormctl(t *testing.T) {
 					storm = i
 				}
 				real = append(real, shown{
-					i.Spec.Policy, i.Spec.AlertName, string(i.Status.Type), string(i.Status.State), int(i.Status.Alerts.Total), int(i.Status.ResourceCount),
+					i.Spec.Policy, i.Spec.AlertName, string(i.Status.Type), string(i.Status.State), int(i.Status.Alerts.Total),
+					int(i.Status.ResourceCount),
 				})
 			}
 			if len(items) != 3 || storm.Status.Alerts.Firing != firing {
@@ -90,7 +94,10 @@ func TestStormctl(t *testing.T) {
 	var replayed struct {
 		Runs []struct{ Incidents []shown }
 	}
-	require.NoError(t, json.Unmarshal(run("replay", file, "--policies", policies, "--until", "1m", "-o", "json"), &replayed))
+	require.NoError(
+		t,
+		json.Unmarshal(run("replay", file, "--policies", policies, "--until", "1m", "-o", "json"), &replayed),
+	)
 	require.ElementsMatch(t, real, replayed.Runs[0].Incidents)
 
 	var explained struct {
@@ -111,10 +118,18 @@ func TestStormctl(t *testing.T) {
 		require.Equal(t, "storm", explained.Redis.State)
 		require.Equal(t, []int{15, 10}, []int{explained.Redis.Total, explained.Redis.Firing})
 		require.Equal(t, status, explained.Redis.Alert.Status)
-		require.Equal(t, []string{storm.Name, storm.Name, storm.Name}, []string{explained.Redis.Storm, explained.Redis.Alert.Incident, explained.Incident.Name})
+		require.Equal(
+			t,
+			[]string{storm.Name, storm.Name, storm.Name},
+			[]string{explained.Redis.Storm, explained.Redis.Alert.Incident, explained.Incident.Name},
+		)
 		require.Equal(t, status == "firing", explained.Incident.Firing)
 	}
-	require.Contains(t, string(run(slices.Concat([]string{"explain", "alertname=Other"}, look)...)), "No incident in namespace stormfold shows the alert.")
+	require.Contains(
+		t,
+		string(run(slices.Concat([]string{"explain", "alertname=Other"}, look)...)),
+		"No incident in namespace stormfold shows the alert.",
+	)
 
 	for _, args := range [][]string{{}, {storm.Name}} {
 		drawn := string(run(slices.Concat([]string{"tree", "--kubeconfig", kubeconfig, "-n", "stormfold"}, args)...))

@@ -19,7 +19,11 @@ import (
 
 // tracesTo are the variables for a process that sends its spans soon.
 func tracesTo(url string) []string {
-	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + url, "OTEL_BSP_SCHEDULE_DELAY=10", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip"}
+	return []string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + url,
+		"OTEL_BSP_SCHEDULE_DELAY=10",
+		"OTEL_EXPORTER_OTLP_COMPRESSION=gzip",
+	}
 }
 
 // parentOf is a traceparent of a trace of its own, with the ids of trace and span.
@@ -75,7 +79,8 @@ func TestTraces(t *testing.T) {
 	}{
 		{"extension", trace1, parent1, []string{"Ce-Traceparent", attribute, "Traceparent", header}},
 		{"header", trace2, parent2, []string{"Traceparent", header}},
-		{"header, for the extension is malformed", trace3, parent3, []string{"Traceparent", other, "Ce-Traceparent", "00-xyz"}},
+		{"header, for the extension is malformed", trace3, parent3, []string{"Traceparent", other, "Ce-Traceparent",
+			"00-xyz"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t, p)
@@ -104,10 +109,14 @@ func attributesOf(span testbed.Span) string {
 	return out.String()
 }
 
-// TestTracesFromTheWebhook: one trace, from the request of Alertmanager to the incident. What is left is delivered at SIGTERM.
+// TestTracesFromTheWebhook: one trace, from the request of Alertmanager to the incident. What is left is delivered at
+// SIGTERM.
 func TestTracesFromTheWebhook(t *testing.T) {
 	collector := testbed.Traces(t)
-	late := []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + collector.URL + "/v1/traces", "OTEL_BSP_SCHEDULE_DELAY=3600000"}
+	late := []string{
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + collector.URL + "/v1/traces",
+		"OTEL_BSP_SCHEDULE_DELAY=3600000",
+	}
 	p := startPod(t, late...)
 	s := newScene(t, p)
 	src := startSource(t, p.url, late...)
@@ -140,7 +149,14 @@ func TestADeadCollector(t *testing.T) {
 		"silent": "http://" + silent.Addr().String(), "gone": fmt.Sprintf("http://127.0.0.1:%d", testbed.Port(t)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := startPod(t, append(tracesTo(url), "OTEL_BSP_MAX_QUEUE_SIZE=4", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4", "OTEL_EXPORTER_OTLP_TIMEOUT=3600000")...)
+			p := startPod(
+				t,
+				append(
+					tracesTo(url),
+					"OTEL_BSP_MAX_QUEUE_SIZE=4",
+					"OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4",
+					"OTEL_EXPORTER_OTLP_TIMEOUT=3600000",
+				)...)
 			s := newScene(t, p)
 			for _, code := range s.atOnce(s.pods("PodDown", 30, "firing")...) {
 				require.Equal(t, 2, code/100)

@@ -16,9 +16,9 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// BenchmarkUpkeep measures what one flush of a storm costs the API server, for each place that the packed alerts can have: a
-// field of the status, an annotation, or the status of an object of their own. A status write ignores metadata, so that an
-// annotation needs a write of the object before it.
+// BenchmarkUpkeep measures what one flush of a storm costs the API server, for each place that the packed alerts can
+// have: a field of the status, an annotation, or the status of an object of their own. A status write ignores metadata,
+// so that an annotation needs a write of the object before it.
 //
 //	go test ./test/integration -run '^$' -bench Upkeep -benchtime 100x
 func BenchmarkUpkeep(b *testing.B) {
@@ -46,7 +46,12 @@ func BenchmarkUpkeep(b *testing.B) {
 			},
 		} {
 			b.Run(fmt.Sprintf("%s-%d", place, alerts), func(b *testing.B) {
-				u := &upkeepBench{b: b, objects: objects, name: fmt.Sprintf("upkeep-%s-%d", place, alerts), versions: map[string]string{}}
+				u := &upkeepBench{
+					b:        b,
+					objects:  objects,
+					name:     fmt.Sprintf("upkeep-%s-%d", place, alerts),
+					versions: map[string]string{},
+				}
 				u.create(u.name)
 				u.create(u.name + "-upkeep")
 				u.bytes = 0

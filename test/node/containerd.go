@@ -79,7 +79,8 @@ func (n *node) startContainerd(ctx context.Context) error {
 
 // ctr runs containerd's client in the namespace of Kubernetes.
 func (n *node) ctr(ctx context.Context, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, n.plan.Programs["ctr"], append([]string{"--namespace", "k8s.io"}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, n.plan.Programs["ctr"], append([]string{"--namespace", "k8s.io"}, args...)...).
+		CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, out)
 	}

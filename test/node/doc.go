@@ -1,5 +1,6 @@
-// Command node runs a Kubernetes node on this machine, with Knative Serving and Eventing as pods, installs Stormfold on it as
-// the documentation says, and goes through a round of storms and faults. It asserts counts and states, never times.
+// Command node runs a Kubernetes node on this machine, with Knative Serving and Eventing as pods, installs Stormfold on
+// it as the documentation says, and goes through a round of storms and faults. It asserts counts and states, never
+// times.
 //
 //	go run ./test/node                       # one round
 //	go run ./test/node -round production     # a round about deploy/production, a Redis that fails over, timers

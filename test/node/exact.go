@@ -25,7 +25,11 @@ func direct(name string, alerts, senders int) load {
 // result is what a table says of a load that was exact.
 func result(v faults.Verdict) string {
 	answers := slices.Sorted(maps.Keys(v.Answers))
-	return fmt.Sprintf("%d events taken (answers: %s), each alert in exactly one incident", v.Events, strings.Join(answers, ", "))
+	return fmt.Sprintf(
+		"%d events taken (answers: %s), each alert in exactly one incident",
+		v.Events,
+		strings.Join(answers, ", "),
+	)
 }
 
 // onlyTaken fails when an answer was neither 2xx nor one of the codes.
@@ -67,9 +71,19 @@ func (n *node) run(ctx context.Context, l load, at func(context.Context) error) 
 
 // viaBroker is a load that goes to the Broker.
 func (n *node) viaBroker(ctx context.Context, name string, alerts int) (load, error) {
-	address, err := n.kubectl(ctx, "--namespace", eventing.namespace, "get", "service", "broker-ingress", "--output", "jsonpath={.spec.clusterIP}")
+	address, err := n.kubectl(
+		ctx,
+		"--namespace",
+		eventing.namespace,
+		"get",
+		"service",
+		"broker-ingress",
+		"--output",
+		"jsonpath={.spec.clusterIP}",
+	)
 	return load{
-		name: name, alerts: alerts, groups: 16, senders: 50, every: 10 * time.Millisecond, url: "http://" + address + "/stormfold/stormfold",
+		name: name, alerts: alerts, groups: 16, senders: 50, every: 10 * time.Millisecond, url: "http://" + address +
+			"/stormfold/stormfold",
 		host: "broker-ingress.knative-eventing.svc.cluster.local",
 	}, err
 }
@@ -94,7 +108,8 @@ func (n *node) incidents(ctx context.Context, alertname string) ([]v1alpha1.Inci
 	return found, nil
 }
 
-// exact waits until the incidents of a load are those of its journal: every accepted alert in exactly one, by its members.
+// exact waits until the incidents of a load are those of its journal: every accepted alert in exactly one, by its
+// members.
 func (n *node) exact(ctx context.Context, l load, j *faults.Journal) (faults.Verdict, error) {
 	var verdict faults.Verdict
 	err := eventually(ctx, 3*time.Minute, "exact incidents", func(ctx context.Context) error {

@@ -21,7 +21,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// servingPods and eventingPods are the programs that run in pods, by the last part of the package that their manifests name.
+// servingPods and eventingPods are the programs that run in pods, by the last part of the package that their manifests
+// name.
 var (
 	servingPods = map[string]string{
 		"activator": "serving-activator", "autoscaler": "serving-autoscaler", "controller": "serving-controller",
@@ -36,7 +37,17 @@ var (
 	nodePrograms = []string{
 		"etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kubelet", "kube-proxy", "kube-scheduler", "func",
 	}
-	systemPrograms = []string{"containerd", "ctr", "runc", "/usr/lib/cni/bridge", "nft", "ip", "busybox", "redis-server", "redis-cli"}
+	systemPrograms = []string{
+		"containerd",
+		"ctr",
+		"runc",
+		"/usr/lib/cni/bridge",
+		"nft",
+		"ip",
+		"busybox",
+		"redis-server",
+		"redis-cli",
+	}
 )
 
 // toolbox is the image with a shell: the pause container's, and that of the pod from which the round sends.
@@ -69,7 +80,8 @@ func prepare(ctx context.Context, dir string) (plan, error) {
 		return p, fmt.Errorf("find the project: %w", err)
 	}
 	p.Project = strings.TrimSpace(string(root))
-	if out, err := exec.CommandContext(ctx, "make", "-C", p.Project, "image", "IMAGE_PLATFORMS=linux/"+runtime.GOARCH).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "make", "-C", p.Project, "image",
+		"IMAGE_PLATFORMS=linux/"+runtime.GOARCH).CombinedOutput(); err != nil {
 		return p, fmt.Errorf("make image: %w\n%s", err, out)
 	}
 	for _, name := range []string{"stormfold", "alertmanager-source", "dead-letters"} {
@@ -135,14 +147,18 @@ func shell(busybox string, applets ...string) []file {
 }
 
 func toolboxImage(busybox string) image {
-	return image{name: toolbox, entrypoint: []string{"/bin/busybox", "sleep", "2000000000"}, files: shell(busybox, "sh", "cat", "wget", "timeout")}
+	return image{
+		name:       toolbox,
+		entrypoint: []string{"/bin/busybox", "sleep", "2000000000"},
+		files:      shell(busybox, "sh", "cat", "wget", "timeout"),
+	}
 }
 
 // library finds the files that ldd lists.
 var library = regexp.MustCompile(`/\S+`)
 
-// redisImage is the image that deploy/redis names, of this machine's Redis and the libraries that it needs. Where that is 7.0, it
-// does not know the rule +client|setinfo of deploy/redis/acl: the server is started without that one.
+// redisImage is the image that deploy/redis names, of this machine's Redis and the libraries that it needs. Where that
+// is 7.0, it does not know the rule +client|setinfo of deploy/redis/acl: the server is started without that one.
 func redisImage(p plan) (image, error) {
 	manifest, err := os.ReadFile(filepath.Join(p.Project, "deploy/redis/trial/statefulset.yaml"))
 	if err != nil {
@@ -152,7 +168,10 @@ func redisImage(p plan) (image, error) {
 	if name == nil {
 		return image{}, fmt.Errorf("deploy/redis/trial names no image of Redis")
 	}
-	i := image{name: "docker.io/library/" + string(name[1]), files: shell(p.Programs["busybox"], "sh", "cat", "grep", "sed", "mv", "sleep")}
+	i := image{
+		name:  "docker.io/library/" + string(name[1]),
+		files: shell(p.Programs["busybox"], "sh", "cat", "grep", "sed", "mv", "sleep"),
+	}
 	libraries := map[string]bool{}
 	for program, path := range map[string]string{
 		"redis-server.real": p.Programs["redis-server"], "redis-cli": p.Programs["redis-cli"], "getent": "/usr/bin/getent",
@@ -235,12 +254,14 @@ func (i image) write(path string) error {
 	}
 	var out bytes.Buffer
 	w = tar.NewWriter(&out)
-	for _, f := range []file{{name: digest(config) + ".json", content: string(config)}, {name: layerName}, {name: "manifest.json", content: string(manifest)}} {
+	for _, f := range []file{{name: digest(config) + ".json", content: string(config)}, {name: layerName},
+		{name: "manifest.json", content: string(manifest)}} {
 		content := []byte(f.content)
 		if f.name == layerName {
 			content = layer.Bytes()
 		}
-		if err := w.WriteHeader(&tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg}); err != nil {
+		if err := w.WriteHeader(&tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(content)),
+			Typeflag: tar.TypeReg}); err != nil {
 			return err
 		}
 		if _, err := w.Write(content); err != nil {

@@ -33,10 +33,14 @@ const (
 	ingressName  = "node-ingress"
 )
 
-var ingresses = schema.GroupVersionResource{Group: "networking.internal.knative.dev", Version: "v1alpha1", Resource: "ingresses"}
+var ingresses = schema.GroupVersionResource{
+	Group:    "networking.internal.knative.dev",
+	Version:  "v1alpha1",
+	Resource: "ingresses",
+}
 
-// ingress is the networking layer of Serving for one node: it says of every Ingress that it is ready, and forwards requests by their
-// Host. It knows no TLS and no paths.
+// ingress is the networking layer of Serving for one node: it says of every Ingress that it is ready, and forwards
+// requests by their Host. It knows no TLS and no paths.
 type ingress struct {
 	node   *node
 	slices discoverylisters.EndpointSliceLister
@@ -53,11 +57,13 @@ type split struct {
 	AppendHeaders    map[string]string
 }
 
-// startIngress starts the networking layer and makes the Service by which pods find it. Serving's kinds have to be known.
+// startIngress starts the networking layer and makes the Service by which pods find it. Serving's kinds have to be
+// known.
 func (n *node) startIngress(ctx context.Context) error {
 	err := n.apply(ctx,
 		map[string]any{
-			"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": ingressName, "namespace": serving.namespace},
+			"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": ingressName,
+				"namespace": serving.namespace},
 			"spec": map[string]any{"ports": []any{map[string]any{"name": "http", "port": 80}}},
 		},
 		map[string]any{
@@ -163,7 +169,8 @@ func (i *ingress) ready(ctx context.Context, u *unstructured.Unstructured) error
 		"domainInternal": ingressName + "." + serving.namespace + ".svc.cluster.local",
 	}}}
 	u.Object["status"] = map[string]any{
-		"observedGeneration": u.GetGeneration(), "conditions": conditions, "publicLoadBalancer": balancer, "privateLoadBalancer": balancer,
+		"observedGeneration": u.GetGeneration(), "conditions": conditions, "publicLoadBalancer": balancer,
+		"privateLoadBalancer": balancer,
 	}
 	_, err := i.node.dynamic.Resource(ingresses).Namespace(u.GetNamespace()).UpdateStatus(ctx, u, metav1.UpdateOptions{})
 	return err
@@ -174,7 +181,12 @@ func (i *ingress) proxy() http.Handler {
 	dialer := &net.Dialer{Timeout: 2 * time.Second}
 	return &httputil.ReverseProxy{
 		FlushInterval: -1,
-		Transport:     &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 1000, IdleConnTimeout: 30 * time.Second, DisableCompression: true},
+		Transport: &http.Transport{
+			DialContext:         dialer.DialContext,
+			MaxIdleConnsPerHost: 1000,
+			IdleConnTimeout:     30 * time.Second,
+			DisableCompression:  true,
+		},
 		Rewrite: func(r *httputil.ProxyRequest) {
 			address, headers, err := i.route(r.In.Host)
 			if err != nil { // The transport cannot dial it: the sender has 502 and the reason is in the log.
@@ -207,7 +219,8 @@ func (i *ingress) route(host string) (string, map[string]string, error) {
 		if x -= s.Percent; x >= 0 {
 			continue
 		}
-		list, err := i.slices.EndpointSlices(s.ServiceNamespace).List(labels.Set{discoveryv1.LabelServiceName: s.ServiceName}.AsSelector())
+		list, err := i.slices.EndpointSlices(s.ServiceNamespace).
+			List(labels.Set{discoveryv1.LabelServiceName: s.ServiceName}.AsSelector())
 		if err != nil {
 			return "", nil, err
 		}

@@ -12,7 +12,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// component is Serving or Eventing: the steps in which its manifests are applied, by module, and the Deployments to wait for.
+// component is Serving or Eventing: the steps in which its manifests are applied, by module, and the Deployments to
+// wait for.
 type component struct {
 	module      string
 	namespace   string
@@ -27,7 +28,8 @@ var (
 		steps: [][]string{
 			{"config/core/100-namespace.yaml", "config/core/200-serviceaccount.yaml", "config/core/200-roles"},
 			{
-				"config/core/300-resources", "knative.dev/networking!config/certificate.yaml", "knative.dev/networking!config/domain-claim.yaml",
+				"config/core/300-resources", "knative.dev/networking!config/certificate.yaml",
+				"knative.dev/networking!config/domain-claim.yaml",
 				"knative.dev/networking!config/ingress.yaml", "knative.dev/networking!config/serverlessservice.yaml",
 				"knative.dev/caching!config/image.yaml",
 			},
@@ -62,7 +64,8 @@ var (
 			},
 		},
 		deployments: []string{
-			"eventing-webhook", "eventing-controller", "imc-controller", "imc-dispatcher", "mt-broker-controller", "mt-broker-ingress",
+			"eventing-webhook", "eventing-controller", "imc-controller", "imc-dispatcher", "mt-broker-controller",
+			"mt-broker-ingress",
 			"mt-broker-filter",
 		},
 	}
@@ -111,7 +114,8 @@ func (n *node) install(ctx context.Context, c component) error {
 // rolledOut waits until the pods of workloads are there.
 func (n *node) rolledOut(ctx context.Context, namespace, kind string, names ...string) error {
 	for _, name := range names {
-		if _, err := n.kubectl(ctx, "--namespace", namespace, "rollout", "status", kind+"/"+name, "--timeout=4m"); err != nil {
+		if _, err := n.kubectl(ctx, "--namespace", namespace, "rollout", "status", kind+"/"+name,
+			"--timeout=4m"); err != nil {
 			return err
 		}
 	}
@@ -124,7 +128,15 @@ func (n *node) apply(ctx context.Context, objects ...map[string]any) error {
 	if err != nil {
 		return err
 	}
-	_, err = n.cluster.RunKubectl(ctx, string(list), "apply", "--server-side", "--force-conflicts", "--validate=false", "--filename=-")
+	_, err = n.cluster.RunKubectl(
+		ctx,
+		string(list),
+		"apply",
+		"--server-side",
+		"--force-conflicts",
+		"--validate=false",
+		"--filename=-",
+	)
 	return err
 }
 

@@ -35,8 +35,8 @@ type load struct {
 // tries is how often an event is sent until it counts as given up; half a second lies between two tries.
 const tries = 240
 
-// send sends all alerts of a load, each until it is taken, and notes events and answers in a journal. It calls reached, when that
-// is not nil, with the number of events that have been taken so far.
+// send sends all alerts of a load, each until it is taken, and notes events and answers in a journal. It calls reached,
+// when that is not nil, with the number of events that have been taken so far.
 func (l load) send(ctx context.Context, j *faults.Journal, reached func(taken int)) error {
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: l.senders}}
 	defer client.CloseIdleConnections()
@@ -86,11 +86,15 @@ func (l load) deliver(ctx context.Context, client *http.Client, j *faults.Journa
 		return err
 	}
 	header := http.Header{
-		"Content-Type": {"application/json"}, "Ce-Specversion": {"1.0"}, "Ce-Id": {uuid.NewString()}, "Ce-Source": {"/test/node"},
+		"Content-Type": {
+			"application/json",
+		}, "Ce-Specversion": {"1.0"}, "Ce-Id": {uuid.NewString()}, "Ce-Source": {"/test/node"},
 		"Ce-Type": {"io.prometheus.alertmanager.alert.v1"}, "Ce-Time": {at.Format(time.RFC3339Nano)},
 	}
 	answered := j.Sending(faults.Word{
-		Fingerprint: labels.Fingerprint().String(), Source: labels.Fingerprint().String(), Group: namespace + "/" + l.name, Firing: true, At: at,
+		Fingerprint: labels.Fingerprint().
+			String(),
+		Source: labels.Fingerprint().String(), Group: namespace + "/" + l.name, Firing: true, At: at,
 	})
 	var last string
 	for range tries {

@@ -44,7 +44,8 @@ func missing() error {
 	return nil
 }
 
-// noOtherKubelet fails when pods run on this machine: the cgroups of pods are the machine's, and a kubelet ends what it does not know.
+// noOtherKubelet fails when pods run on this machine: the cgroups of pods are the machine's, and a kubelet ends what it
+// does not know.
 func noOtherKubelet() error {
 	var lists []string
 	for _, pattern := range []string{"/*/*", "/*/*/*"} { // Of guaranteed pods, and of the others.
@@ -97,7 +98,8 @@ func setUpMachine(dir string) error {
 			return err
 		}
 	}
-	if err := syscall.Mount("overlay", "/var", "overlay", 0, "lowerdir=/var,upperdir="+upper+",workdir="+work); err != nil {
+	if err := syscall.Mount("overlay", "/var", "overlay", 0,
+		"lowerdir=/var,upperdir="+upper+",workdir="+work); err != nil {
 		return fmt.Errorf("mount /var: %w", err)
 	}
 	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_SHARED, ""); err != nil {

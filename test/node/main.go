@@ -141,7 +141,11 @@ func first(planFile string) int {
 		fmt.Fprintln(os.Stderr, "node:", err)
 		return 1
 	}
-	child, err := os.StartProcess(self, []string{self, "round", planFile}, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	child, err := os.StartProcess(
+		self,
+		[]string{self, "round", planFile},
+		&os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}},
+	)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "node:", err)
 		return 1

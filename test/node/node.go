@@ -84,9 +84,17 @@ func startNode(ctx context.Context, p plan) (*node, error) {
 		return nil, err
 	}
 	var err error
-	n.cluster, err = testbed.StartControlPlane(p.Dir, "--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address="+nodeIP,
-		"--endpoint-reconciler-type=lease", "--authorization-mode=Node", "--kubelet-preferred-address-types=InternalIP",
-		"--kubelet-client-certificate="+n.file("admin.crt"), "--kubelet-client-key="+n.file("admin.key"))
+	n.cluster, err = testbed.StartControlPlane(
+		p.Dir,
+		"--bind-address=0.0.0.0",
+		"--secure-port=6443",
+		"--advertise-address="+nodeIP,
+		"--endpoint-reconciler-type=lease",
+		"--authorization-mode=Node",
+		"--kubelet-preferred-address-types=InternalIP",
+		"--kubelet-client-certificate="+n.file("admin.crt"),
+		"--kubelet-client-key="+n.file("admin.key"),
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +105,8 @@ func startNode(ctx context.Context, p plan) (*node, error) {
 		return nil, err
 	}
 	fill := strings.NewReplacer("DIR", p.Dir, "NODE", nodeIP)
-	for name, content := range map[string]string{"kubelet.yaml": kubeletConfig, "proxy.yaml": proxyConfig, "Corefile": dnsConfig} {
+	for name, content := range map[string]string{"kubelet.yaml": kubeletConfig, "proxy.yaml": proxyConfig,
+		"Corefile": dnsConfig} {
 		if err := os.WriteFile(n.file(name), []byte(fill.Replace(content)), 0o644); err != nil {
 			return nil, err
 		}
@@ -106,7 +115,8 @@ func startNode(ctx context.Context, p plan) (*node, error) {
 	for name, args := range map[string][]string{
 		"kube-scheduler": {kubeconfig, "--bind-address=127.0.0.1", "--leader-elect=false"},
 		"kubelet": {
-			kubeconfig, "--config=" + n.file("kubelet.yaml"), "--root-dir=" + n.file("kubelet"), "--hostname-override=" + nodeName,
+			kubeconfig, "--config=" + n.file("kubelet.yaml"), "--root-dir=" + n.file("kubelet"), "--hostname-override=" +
+				nodeName,
 			"--node-ip=" + nodeIP,
 		},
 		"kube-proxy": {"--config=" + n.file("proxy.yaml"), "--hostname-override=" + nodeName},

@@ -21,8 +21,9 @@ import (
 
 // policies enforces the cluster's NetworkPolicies by a table of nft, written again whenever it changes.
 //
-// What the node itself sends (kubelet's probes, the ingress, the API server) is not filtered, as in most implementations; what pods
-// send to the node is. The node's port 53 counts as a pod of kube-system, since CoreDNS runs there as a process.
+// What the node itself sends (kubelet's probes, the ingress, the API server) is not filtered, as in most
+// implementations; what pods send to the node is. The node's port 53 counts as a pod of kube-system, since CoreDNS runs
+// there as a process.
 type policies struct {
 	nft     string
 	objects informers.SharedInformerFactory
@@ -167,7 +168,8 @@ func (p policies) pods() ([]*corev1.Pod, error) {
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(pod *corev1.Pod) bool {
-		return pod.Status.PodIP == "" || pod.Spec.HostNetwork || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		return pod.Status.PodIP == "" || pod.Spec.HostNetwork || pod.Status.Phase == corev1.PodSucceeded ||
+			pod.Status.Phase == corev1.PodFailed
 	})
 	slices.SortFunc(all, func(a, b *corev1.Pod) int { return strings.Compare(a.Status.PodIP, b.Status.PodIP) })
 	return slices.CompactFunc(all, func(a, b *corev1.Pod) bool { return a.Status.PodIP == b.Status.PodIP }), nil
@@ -175,7 +177,10 @@ func (p policies) pods() ([]*corev1.Pod, error) {
 
 // rules are those of one entry of a policy: every peer with every port.
 func (p policies) rules(
-	pods []*corev1.Pod, namespace, address string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort,
+	pods []*corev1.Pod,
+	namespace, address string,
+	peers []networkingv1.NetworkPolicyPeer,
+	ports []networkingv1.NetworkPolicyPort,
 ) []string {
 	who := []string{""}
 	if len(peers) > 0 {

@@ -15,7 +15,8 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// productionOverlay is deploy/production and deploy/redis/ha on one node: its servers may share it, and ask for little of it.
+// productionOverlay is deploy/production and deploy/redis/ha on one node: its servers may share it, and ask for little
+// of it.
 const productionOverlay = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
@@ -28,8 +29,8 @@ patches:
     - {op: replace, path: /spec/template/spec/containers/0/resources/requests, value: {cpu: 5m, memory: 32Mi}}
 `
 
-// funcService replaces the Service of deploy/function by the one that `func deploy` makes. Without a registry func cannot build:
-// it is given an image, and the Service gets the one that the node has.
+// funcService replaces the Service of deploy/function by the one that `func deploy` makes. Without a registry func
+// cannot build: it is given an image, and the Service gets the one that the node has.
 func funcService(ctx context.Context, n *node) (string, error) {
 	if _, err := n.kubectl(ctx, "--namespace", namespace, "delete", "ksvc/stormfold"); err != nil {
 		return "", err
@@ -46,9 +47,11 @@ func funcService(ctx context.Context, n *node) (string, error) {
 		return "", err
 	}
 	process, err := testbed.StartProcess(testbed.Command{
-		Name: "func", Path: n.plan.Programs["func"], Dir: dir, Env: []string{"KUBECONFIG=" + n.cluster.KubeconfigPath, "XDG_CONFIG_HOME=" + dir},
+		Name: "func", Path: n.plan.Programs["func"], Dir: dir, Env: []string{"KUBECONFIG=" + n.cluster.KubeconfigPath,
+			"XDG_CONFIG_HOME=" + dir},
 		Args: []string{
-			"deploy", "--path", dir, "--namespace", namespace, "--image", "dev.local/stormfold@sha256:" + strings.Repeat("0", 64),
+			"deploy", "--path", dir, "--namespace", namespace, "--image", "dev.local/stormfold@sha256:" + strings.Repeat("0",
+				64),
 			"--build=false", "--push=false",
 		},
 	})
@@ -93,7 +96,8 @@ func (n *node) move(ctx context.Context) error {
 		"wait --for=delete pod --selector " + functionPods + " --timeout=5m",
 		"delete statefulset/stormfold-redis-trial service/stormfold-redis-trial secret/stormfold-redis",
 		"create secret generic stormfold-source-token --from-literal=token=secret",
-		"create secret generic stormfold-redis --from-literal=password=" + redis + " --from-literal=sentinel-password=" + sentinel +
+		"create secret generic stormfold-redis --from-literal=password=" + redis + " --from-literal=sentinel-password=" +
+			sentinel +
 			" --from-literal=replication-password=" + replication + " --from-literal=url=redis://:" + sentinel + "@" + hosts +
 			"&master_name=stormfold&username=stormfold&password=" + redis,
 	} {
@@ -116,8 +120,14 @@ func (n *node) move(ctx context.Context) error {
 	if _, err := n.kubectl(ctx, "apply", "-k", dir); err != nil {
 		return err
 	}
-	return n.ready(ctx, "statefulset/stormfold-redis", "statefulset/stormfold-redis-sentinel", "ksvc/stormfold", "trigger/stormfold",
-		"deployment/stormfold-source")
+	return n.ready(
+		ctx,
+		"statefulset/stormfold-redis",
+		"statefulset/stormfold-redis-sentinel",
+		"ksvc/stormfold",
+		"trigger/stormfold",
+		"deployment/stormfold-source",
+	)
 }
 
 // volumes makes those that the StatefulSets of deploy/redis/ha claim.
@@ -134,7 +144,9 @@ func (n *node) volumes(ctx context.Context) error {
 		objects = append(objects, map[string]any{
 			"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": fmt.Sprintf("volume-%d", i)},
 			"spec": map[string]any{
-				"capacity": map[string]any{"storage": "20Gi"}, "accessModes": []any{"ReadWriteOnce"}, "hostPath": map[string]any{"path": dir},
+				"capacity": map[string]any{
+					"storage": "20Gi",
+				}, "accessModes": []any{"ReadWriteOnce"}, "hostPath": map[string]any{"path": dir},
 			},
 		})
 	}
@@ -165,7 +177,8 @@ func (n *node) failover(ctx context.Context) error {
 	if _, err := n.kubectl(ctx, "cordon", nodeName); err != nil {
 		return err
 	}
-	if _, err := n.kubectl(ctx, "--namespace", namespace, "delete", "pod", before, "--grace-period=0", "--force"); err != nil {
+	if _, err := n.kubectl(ctx, "--namespace", namespace, "delete", "pod", before, "--grace-period=0",
+		"--force"); err != nil {
 		return err
 	}
 	err = eventually(ctx, 3*time.Minute, "another master", func(ctx context.Context) error {
@@ -203,12 +216,20 @@ func failover(ctx context.Context, n *node) (string, error) {
 
 func failoverWaiting(ctx context.Context, n *node) (string, error) {
 	const patch = `[{"op":"add","path":"/spec/template/spec/containers/0/env/-","value":{"name":"STORMFOLD_REDIS_WAIT_REPLICAS","value":"1"}}]`
-	if _, err := n.kubectl(ctx, "--namespace", namespace, "patch", "ksvc/stormfold", "--type=json", "--patch", patch); err != nil {
+	if _, err := n.kubectl(ctx, "--namespace", namespace, "patch", "ksvc/stormfold", "--type=json", "--patch",
+		patch); err != nil {
 		return "", err
 	}
 	err := eventually(ctx, 4*time.Minute, "a revision that waits for replicas", func(ctx context.Context) error {
-		out, err := n.kubectl(ctx, "--namespace", namespace, "get", "ksvc/stormfold", "--output",
-			"jsonpath={.status.latestReadyRevisionName} {.status.latestCreatedRevisionName} {.metadata.generation} {.status.observedGeneration}")
+		out, err := n.kubectl(
+			ctx,
+			"--namespace",
+			namespace,
+			"get",
+			"ksvc/stormfold",
+			"--output",
+			"jsonpath={.status.latestReadyRevisionName} {.status.latestCreatedRevisionName} {.metadata.generation} {.status.observedGeneration}",
+		)
 		f := strings.Fields(out)
 		if err == nil && (len(f) != 4 || f[0] != f[1] || f[2] != f[3]) {
 			err = errors.New(out)

@@ -47,7 +47,15 @@ func install(ctx context.Context, n *node) (string, error) {
 		return "", err
 	}
 	// The pods that a SinkBinding replaces are gone by now, with their counts of restarts; the kubelet's Events are not.
-	out, err := n.kubectl(ctx, "--namespace", namespace, "get", "events", "--field-selector=reason=BackOff", "--output=name")
+	out, err := n.kubectl(
+		ctx,
+		"--namespace",
+		namespace,
+		"get",
+		"events",
+		"--field-selector=reason=BackOff",
+		"--output=name",
+	)
 	if err != nil {
 		return "", err
 	}
@@ -111,7 +119,8 @@ func webhookStorm(ctx context.Context, n *node) (string, error) {
 }
 
 func reachability(ctx context.Context, n *node) (string, error) {
-	const source, redis = "http://stormfold-source.stormfold.svc/healthz", "http://stormfold-redis-trial.stormfold.svc:6379/"
+	const source, redis = "http://stormfold-source.stormfold.svc/healthz",
+		"http://stormfold-redis-trial.stormfold.svc:6379/"
 	for _, c := range []struct {
 		from, url string
 		want      bool
@@ -190,7 +199,15 @@ func podDeleted(ctx context.Context, n *node) (string, error) {
 
 func rollingUpdate(ctx context.Context, n *node) (string, error) {
 	revision := func() (string, error) {
-		return n.kubectl(ctx, "--namespace", namespace, "get", "ksvc/stormfold", "--output", "jsonpath={.status.latestReadyRevisionName}")
+		return n.kubectl(
+			ctx,
+			"--namespace",
+			namespace,
+			"get",
+			"ksvc/stormfold",
+			"--output",
+			"jsonpath={.status.latestReadyRevisionName}",
+		)
 	}
 	before, err := revision()
 	if err != nil {
@@ -199,7 +216,8 @@ func rollingUpdate(ctx context.Context, n *node) (string, error) {
 	l := direct("RollingUpdate", 4000, 50)
 	l.every = 5 * time.Millisecond
 	verdict, err := n.run(ctx, l, func(ctx context.Context) error {
-		if err := n.patch(ctx, "ksvc/stormfold", `{"spec":{"template":{"metadata":{"annotations":{"node.test/update":"1"}}}}}`); err != nil {
+		if err := n.patch(ctx, "ksvc/stormfold",
+			`{"spec":{"template":{"metadata":{"annotations":{"node.test/update":"1"}}}}}`); err != nil {
 			return err
 		}
 		return eventually(ctx, 4*time.Minute, "another ready revision", func(context.Context) error {
@@ -213,35 +231,42 @@ func rollingUpdate(ctx context.Context, n *node) (string, error) {
 	return result(verdict), err
 }
 
-// warningEvents: a Warning Event makes an incident, unless it is about Stormfold's own objects, of which there were many by now.
+// warningEvents: a Warning Event makes an incident, unless it is about Stormfold's own objects, of which there were
+// many by now.
 func warningEvents(ctx context.Context, n *node) (string, error) {
 	event := map[string]any{
-		"apiVersion": "v1", "kind": "Event", "metadata": map[string]any{"name": "client.1", "namespace": "elsewhere"}, "type": "Warning",
+		"apiVersion": "v1", "kind": "Event", "metadata": map[string]any{"name": "client.1", "namespace": "elsewhere"},
+		"type":   "Warning",
 		"reason": "NodeTest", "message": "a round is on its way", "lastTimestamp": time.Now().UTC().Format(time.RFC3339),
 		"involvedObject": map[string]any{"apiVersion": "v1", "kind": "Pod", "name": "client", "namespace": "elsewhere"},
 	}
 	if err := n.apply(ctx, event); err != nil {
 		return "", err
 	}
-	return "about others an incident, about itself none", eventually(ctx, time.Minute, "the incident of a Warning Event", func(ctx context.Context) error {
-		found, err := n.incidents(ctx, "")
-		if err != nil {
-			return err
-		}
-		other := false
-		for _, in := range found {
-			switch in.Spec.GroupLabels["namespace"] {
-			case "elsewhere":
-				other = true
-			case namespace:
-				return fmt.Errorf("%s is about Stormfold itself", in.Name)
+	return "about others an incident, about itself none", eventually(
+		ctx,
+		time.Minute,
+		"the incident of a Warning Event",
+		func(ctx context.Context) error {
+			found, err := n.incidents(ctx, "")
+			if err != nil {
+				return err
 			}
-		}
-		if !other {
-			return errors.New("there is none yet")
-		}
-		return nil
-	})
+			other := false
+			for _, in := range found {
+				switch in.Spec.GroupLabels["namespace"] {
+				case "elsewhere":
+					other = true
+				case namespace:
+					return fmt.Errorf("%s is about Stormfold itself", in.Name)
+				}
+			}
+			if !other {
+				return errors.New("there is none yet")
+			}
+			return nil
+		},
+	)
 }
 
 func burstFromZero(ctx context.Context, n *node) (string, error) {

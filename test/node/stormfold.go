@@ -32,9 +32,18 @@ func (n *node) installTrial(ctx context.Context) error {
 	if _, err := n.kubectl(ctx, "apply", "-k", n.deploy("trial")); err != nil {
 		return err
 	}
-	return n.ready(ctx, "statefulset/stormfold-redis-trial", "ksvc/stormfold", "broker/stormfold", "trigger/stormfold", "pingsource/stormfold-tick",
-		"sinkbinding/stormfold-source", "deployment/stormfold-source", "deployment/stormfold-dead-letters",
-		"apiserversource/stormfold-kubernetes-events")
+	return n.ready(
+		ctx,
+		"statefulset/stormfold-redis-trial",
+		"ksvc/stormfold",
+		"broker/stormfold",
+		"trigger/stormfold",
+		"pingsource/stormfold-tick",
+		"sinkbinding/stormfold-source",
+		"deployment/stormfold-source",
+		"deployment/stormfold-dead-letters",
+		"apiserversource/stormfold-kubernetes-events",
+	)
 }
 
 // ready waits until objects of Stormfold's namespace are ready.
@@ -54,8 +63,15 @@ func (n *node) ready(ctx context.Context, objects ...string) error {
 
 // generations are those of everything that works in the namespace.
 func (n *node) generations(ctx context.Context) (string, error) {
-	return n.kubectl(ctx, "--namespace", namespace, "get", "ksvc,deployment,statefulset,trigger,broker,pingsource,apiserversource,sinkbinding,networkpolicy",
-		"--output", "custom-columns=KIND:.kind,NAME:.metadata.name,GENERATION:.metadata.generation")
+	return n.kubectl(
+		ctx,
+		"--namespace",
+		namespace,
+		"get",
+		"ksvc,deployment,statefulset,trigger,broker,pingsource,apiserversource,sinkbinding,networkpolicy",
+		"--output",
+		"custom-columns=KIND:.kind,NAME:.metadata.name,GENERATION:.metadata.generation",
+	)
 }
 
 // patch changes an object of the namespace by a JSON merge patch.
@@ -114,7 +130,8 @@ func (n *node) kill(ctx context.Context, selector, container string) error {
 	return fmt.Errorf("no container %s of %s runs", container, selector)
 }
 
-// startClient starts the pod from which Alertmanager's webhook is called: the network policies let its namespace reach the source.
+// startClient starts the pod from which Alertmanager's webhook is called: the network policies let its namespace reach
+// the source.
 func (n *node) startClient(ctx context.Context) error {
 	pod := func(namespace string) map[string]any {
 		return map[string]any{
@@ -127,13 +144,18 @@ func (n *node) startClient(ctx context.Context) error {
 	}
 	var objects []map[string]any
 	for _, name := range []string{"monitoring", "elsewhere"} {
-		objects = append(objects, map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}}, pod(name))
+		objects = append(
+			objects,
+			map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}},
+			pod(name),
+		)
 	}
 	if err := n.apply(ctx, objects...); err != nil {
 		return err
 	}
 	for _, name := range []string{"monitoring", "elsewhere"} {
-		if _, err := n.kubectl(ctx, "--namespace", name, "wait", "--for=condition=Ready", "pod/client", "--timeout=2m"); err != nil {
+		if _, err := n.kubectl(ctx, "--namespace", name, "wait", "--for=condition=Ready", "pod/client",
+			"--timeout=2m"); err != nil {
 			return err
 		}
 	}
@@ -150,18 +172,37 @@ func (n *node) webhook(ctx context.Context, alertname string, alerts int, firing
 	for i := range alerts {
 		list = append(list, map[string]any{
 			"status": status, "startsAt": began, "endsAt": ended, "annotations": map[string]string{},
-			"labels": map[string]string{"alertname": alertname, "namespace": "shop", "pod": fmt.Sprintf("cart-%d", i), "severity": "critical"},
+			"labels": map[string]string{
+				"alertname": alertname,
+				"namespace": "shop",
+				"pod":       fmt.Sprintf("cart-%d", i),
+				"severity":  "critical",
+			},
 		})
 	}
 	body, err := json.Marshal(map[string]any{
-		"version": "4", "groupKey": "{}:{alertname=\"" + alertname + "\"}", "status": status, "receiver": "stormfold", "externalURL": "http://alertmanager",
-		"groupLabels": map[string]string{"alertname": alertname}, "commonLabels": map[string]string{"alertname": alertname}, "alerts": list,
+		"version": "4", "groupKey": "{}:{alertname=\"" + alertname + "\"}", "status": status, "receiver": "stormfold",
+		"externalURL": "http://alertmanager",
+		"groupLabels": map[string]string{
+			"alertname": alertname,
+		}, "commonLabels": map[string]string{"alertname": alertname}, "alerts": list,
 	})
 	if err != nil {
 		return err
 	}
-	_, err = n.cluster.RunKubectl(ctx, string(body), "--namespace", "monitoring", "exec", "--stdin", "client", "--", "sh", "-c",
-		"cat >/tmp/body && timeout 30 wget -q -O - --header 'Content-Type: application/json' --post-file /tmp/body http://stormfold-source.stormfold.svc/")
+	_, err = n.cluster.RunKubectl(
+		ctx,
+		string(body),
+		"--namespace",
+		"monitoring",
+		"exec",
+		"--stdin",
+		"client",
+		"--",
+		"sh",
+		"-c",
+		"cat >/tmp/body && timeout 30 wget -q -O - --header 'Content-Type: application/json' --post-file /tmp/body http://stormfold-source.stormfold.svc/",
+	)
 	return err
 }
 

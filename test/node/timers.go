@@ -26,12 +26,20 @@ const timersPolicies = `policies:
 - name: default
 `
 
-// toZero lets the function have no pod, and goes on when it has none. Without the tick and the cluster's Events nothing wakes it.
+// toZero lets the function have no pod, and goes on when it has none. Without the tick and the cluster's Events nothing
+// wakes it.
 func (n *node) toZero(ctx context.Context) error {
 	if err := n.tick(ctx, "0 0 1 1 *"); err != nil {
 		return err
 	}
-	_, err := n.kubectl(ctx, "--namespace", namespace, "delete", "apiserversource/stormfold-kubernetes-events", "--ignore-not-found")
+	_, err := n.kubectl(
+		ctx,
+		"--namespace",
+		namespace,
+		"delete",
+		"apiserversource/stormfold-kubernetes-events",
+		"--ignore-not-found",
+	)
 	if err != nil {
 		return err
 	}
@@ -46,7 +54,8 @@ func (n *node) tick(ctx context.Context, schedule string) error {
 	return n.patch(ctx, "pingsource/stormfold-tick", fmt.Sprintf(`{"spec":{"schedule":%q}}`, schedule))
 }
 
-// trailingFlush: what was taken shortly after a write, and waits for the next interval, is written when the last pod goes.
+// trailingFlush: what was taken shortly after a write, and waits for the next interval, is written when the last pod
+// goes.
 func trailingFlush(ctx context.Context, n *node) (string, error) {
 	if err := n.toZero(ctx); err != nil {
 		return "", err
@@ -83,8 +92,8 @@ func endByTick(ctx context.Context, n *node) (string, error) {
 	return "the storm is resolved, with reason Quiet", n.await(ctx, "Timers", "Resolved 20 Quiet")
 }
 
-// await waits until there is one incident of an alertname, in one of the states: state, number of alerts and, when it is over, the
-// reason.
+// await waits until there is one incident of an alertname, in one of the states: state, number of alerts and, when it
+// is over, the reason.
 func (n *node) await(ctx context.Context, alertname string, states ...string) error {
 	return eventually(ctx, 6*time.Minute, states[0], func(ctx context.Context) error {
 		found, err := n.incidents(ctx, alertname)

@@ -43,14 +43,32 @@ func newBed(t testing.TB) *bed {
 	t.Helper()
 	b := &bed{t: t, redis: testbed.Redis(t, "--maxmemory", "256mb"), policies: filepath.Join(t.TempDir(), "policies.yaml")}
 	b.write(policy)
-	b.function = b.start("stormfold", "/health/readiness", "LISTEN_ADDRESS", "STORMFOLD_METRICS_ADDRESS",
-		"STORMFOLD_REDIS_URL="+b.redis.URL, "STORMFOLD_NAMESPACE=stormfold", "STORMFOLD_POLICIES="+b.policies, "STORMFOLD_POLICIES_RELOAD=1s",
-		"STORMFOLD_SWEEP_INTERVAL=1s", "KUBECONFIG="+cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold"))
-	b.source = b.start("alertmanager-source", "/healthz", "STORMFOLD_SOURCE_ADDRESS", "STORMFOLD_SOURCE_METRICS_ADDRESS", "K_SINK="+b.function.url)
+	b.function = b.start(
+		"stormfold",
+		"/health/readiness",
+		"LISTEN_ADDRESS",
+		"STORMFOLD_METRICS_ADDRESS",
+		"STORMFOLD_REDIS_URL="+b.redis.URL,
+		"STORMFOLD_NAMESPACE=stormfold",
+		"STORMFOLD_POLICIES="+b.policies,
+		"STORMFOLD_POLICIES_RELOAD=1s",
+		"STORMFOLD_SWEEP_INTERVAL=1s",
+		"KUBECONFIG="+cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold"),
+	)
+	b.source = b.start(
+		"alertmanager-source",
+		"/healthz",
+		"STORMFOLD_SOURCE_ADDRESS",
+		"STORMFOLD_SOURCE_METRICS_ADDRESS",
+		"K_SINK="+b.function.url,
+	)
 	b.letters = b.start("dead-letters", "/healthz", "ADDRESS", "METRICS_ADDRESS")
 	rules, err := filepath.Abs(rulesFile)
 	require.NoError(t, err)
-	config := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%s]\nscrape_configs:\n", rules)
+	config := fmt.Sprintf(
+		"global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%s]\nscrape_configs:\n",
+		rules,
+	)
 	for job, p := range map[string]program{"function": b.function, "source": b.source, "dead-letters": b.letters} {
 		config += fmt.Sprintf("- job_name: %s\n  static_configs: [{targets: [%q], labels: {namespace: stormfold}}]\n",
 			job, strings.TrimPrefix(p.metrics, "http://"))
@@ -64,7 +82,12 @@ func newBed(t testing.TB) *bed {
 func (b *bed) start(name, ready, address, metrics string, env ...string) program {
 	b.t.Helper()
 	listen, scraped := fmt.Sprintf("127.0.0.1:%d", testbed.Port(b.t)), fmt.Sprintf("127.0.0.1:%d", testbed.Port(b.t))
-	process := testbed.Start(b.t, name, append([]string{address + "=" + listen, metrics + "=" + scraped}, env...), filepath.Join(programs, name))
+	process := testbed.Start(
+		b.t,
+		name,
+		append([]string{address + "=" + listen, metrics + "=" + scraped}, env...),
+		filepath.Join(programs, name),
+	)
 	b.t.Cleanup(func() {
 		if log, err := process.Log(); err != nil || strings.Contains(log, "DATA RACE") {
 			b.t.Errorf("a data race in %s, or no log of it (%v)", name, err)
@@ -122,7 +145,8 @@ func (b *bed) load() {
 func webhook(pod int, status string) []byte {
 	now := time.Now().UTC()
 	alert := map[string]any{
-		"status": status, "labels": map[string]string{"alertname": "PodDown", "namespace": "shop", "pod": fmt.Sprint("web-", pod)},
+		"status": status, "labels": map[string]string{"alertname": "PodDown", "namespace": "shop", "pod": fmt.Sprint("web-",
+			pod)},
 		"annotations": map[string]string{}, "startsAt": now.Add(-time.Minute), "endsAt": "0001-01-01T00:00:00Z",
 	}
 	if status == "resolved" {

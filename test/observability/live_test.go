@@ -19,11 +19,11 @@ import (
 	"github.com/stormfold/stormfold/test/testbed"
 )
 
-// TestEveryExpressionHasAnAnswer runs every expression of the dashboard, and of the alerts, on a Prometheus that scrapes the programs
-// under load, while much goes wrong. None may come back empty, or with only NaN.
+// TestEveryExpressionHasAnAnswer runs every expression of the dashboard, and of the alerts, on a Prometheus that
+// scrapes the programs under load, while much goes wrong. None may come back empty, or with only NaN.
 //
-// An alert that does not fire is empty, as it should be. So its comparisons are made to answer 0 or 1 instead of leaving out
-// what they do not find: what they compare has to be there.
+// An alert that does not fire is empty, as it should be. So its comparisons are made to answer 0 or 1 instead of
+// leaving out what they do not find: what they compare has to be there.
 func TestEveryExpressionHasAnAnswer(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
@@ -47,9 +47,16 @@ func TestEveryExpressionHasAnAnswer(t *testing.T) {
 	b.alertsFollow()
 
 	// Histograms are native ones as well, of every program that has any.
-	for _, metric := range []string{"stormfold_event_duration_seconds", "stormfold_flush_lag_seconds", "stormfold_source_event_duration_seconds"} {
-		expression := "histogram_count(rate(" + metric + "[30s])) > 0 and histogram_quantile(0.9, rate(" + metric + "[30s])) > 0"
-		testbed.Eventually(t, 30*time.Second, expression, func(ctx context.Context) error { return answer(ctx, b.native, expression) })
+	for _, metric := range []string{"stormfold_event_duration_seconds", "stormfold_flush_lag_seconds",
+		"stormfold_source_event_duration_seconds"} {
+		expression := "histogram_count(rate(" + metric + "[30s])) > 0 and histogram_quantile(0.9, rate(" + metric +
+			"[30s])) > 0"
+		testbed.Eventually(
+			t,
+			30*time.Second,
+			expression,
+			func(ctx context.Context) error { return answer(ctx, b.native, expression) },
+		)
 	}
 }
 
@@ -60,7 +67,12 @@ var errEmpty = errors.New("it is empty")
 
 func (b *bed) hasAnAnswer(name, expression string) {
 	b.t.Helper()
-	testbed.Eventually(b.t, 30*time.Second, name+": "+expression, func(ctx context.Context) error { return b.answer(ctx, expression) })
+	testbed.Eventually(
+		b.t,
+		30*time.Second,
+		name+": "+expression,
+		func(ctx context.Context) error { return b.answer(ctx, expression) },
+	)
 }
 
 // answer is errEmpty when an expression has none.
@@ -109,14 +121,20 @@ func dashboardExpressions(t *testing.T) map[string]string {
 
 const typeAlert = "io.prometheus.alertmanager.alert.v1"
 
-// provoke makes things go wrong that the function survives: requests that are not events, too large or invalid; a Redis without
-// memory; an event that was given up; a policy file that is not usable. Overflow and truncation come with the policy.
+// provoke makes things go wrong that the function survives: requests that are not events, too large or invalid; a Redis
+// without memory; an event that was given up; a policy file that is not usable. Overflow and truncation come with the
+// policy.
 func (b *bed) provoke() {
 	b.t.Helper()
 	b.answered(http.StatusBadRequest, b.function.url, event("x.y.z"), "{}")
 	b.answered(http.StatusBadRequest, b.function.url, event(typeAlert), "{")
 	b.answered(http.StatusBadRequest, b.function.url, nil, "{}")
-	b.answered(http.StatusRequestEntityTooLarge, b.function.url, event(typeAlert), string(bytes.Repeat([]byte(" "), 4<<20+1)))
+	b.answered(
+		http.StatusRequestEntityTooLarge,
+		b.function.url,
+		event(typeAlert),
+		string(bytes.Repeat([]byte(" "), 4<<20+1)),
+	)
 	b.answered(http.StatusBadRequest, b.source.url, nil, "{}")
 	b.answered(http.StatusAccepted, b.letters.url, event(typeAlert, "Ce-Knativeerrorcode", "503"), "{}")
 
@@ -149,8 +167,20 @@ func (b *bed) provoke() {
 // alertsFollow: Prometheus evaluates every alert without an error, and those of what was provoked are on.
 func (b *bed) alertsFollow() {
 	b.t.Helper()
-	on := []string{"StormfoldOverflow", "StormfoldTruncated", "StormfoldDeadLetters", "StormfoldUndelivered", "StormfoldPoliciesBroken"}
-	off := []string{"StormfoldBreakerOpen", "StormfoldRedisMemory", "StormfoldNothingWritten", "StormfoldNoSweeps", "StormfoldFlushLag"}
+	on := []string{
+		"StormfoldOverflow",
+		"StormfoldTruncated",
+		"StormfoldDeadLetters",
+		"StormfoldUndelivered",
+		"StormfoldPoliciesBroken",
+	}
+	off := []string{
+		"StormfoldBreakerOpen",
+		"StormfoldRedisMemory",
+		"StormfoldNothingWritten",
+		"StormfoldNoSweeps",
+		"StormfoldFlushLag",
+	}
 	testbed.Eventually(b.t, 30*time.Second, "alerts", func(ctx context.Context) error {
 		var loaded struct {
 			Groups []struct {

@@ -1,5 +1,5 @@
-// Package observability tests the dashboard and the alerts: by promtool, and on a real Prometheus that scrapes the programs under
-// load.
+// Package observability tests the dashboard and the alerts: by promtool, and on a real Prometheus that scrapes the
+// programs under load.
 package observability
 
 import (
@@ -30,13 +30,17 @@ func TestMain(m *testing.M) {
 	status := testbed.RunWithControlPlane(m, func(c *testbed.Cluster) error {
 		cluster, programs = c, dir
 		ctx := context.Background()
-		build := exec.CommandContext(ctx, "go", append(append([]string{"build"}, raceFlag...), "-o", dir+string(filepath.Separator),
-			"./cmd/stormfold", "./cmd/alertmanager-source", "./cmd/dead-letters")...)
+		build := exec.CommandContext(
+			ctx,
+			"go",
+			append(append([]string{"build"}, raceFlag...), "-o", dir+string(filepath.Separator),
+				"./cmd/stormfold", "./cmd/alertmanager-source", "./cmd/dead-letters")...)
 		build.Dir = root
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("building the programs: %w\n%s", err, out)
 		}
-		if err := c.ApplyPaths(ctx, filepath.Join(root, "deploy/namespace"), filepath.Join(root, "deploy/crd"), filepath.Join(root, "deploy/rbac")); err != nil {
+		if err := c.ApplyPaths(ctx, filepath.Join(root, "deploy/namespace"), filepath.Join(root, "deploy/crd"),
+			filepath.Join(root, "deploy/rbac")); err != nil {
 			return err
 		}
 		return c.AwaitCRD(ctx, "incidents.stormfold.io")

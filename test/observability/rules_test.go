@@ -75,8 +75,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestRulesTellWhatToDo: each alert says what is wrong and leads to a section that says what to do; and no section is left of
-// one that is gone.
+// TestRulesTellWhatToDo: each alert says what is wrong and leads to a section that says what to do; and no section is
+// left of one that is gone.
 func TestRulesTellWhatToDo(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(root + "/docs/observability.md")

@@ -12,8 +12,8 @@ import (
 	"github.com/stormfold/stormfold/internal/replay"
 )
 
-// identityOf is what the fold counts an alert by, which is what an incident's status.upkeep.members holds: its fingerprint,
-// or what the aggregator makes of it. It is empty for an alert that makes no incident.
+// identityOf is what the fold counts an alert by, which is what an incident's status.upkeep.members holds: its
+// fingerprint, or what the aggregator makes of it. It is empty for an alert that makes no incident.
 func identityOf(policies config.Policies, a alert) (string, error) {
 	document, err := json.Marshal(map[string]any{
 		"status": aggregator.Firing, "labels": a.Labels, "startsAt": a.Fired[0].From, "fingerprint": a.Fingerprint,

@@ -19,8 +19,8 @@ type AlertmanagerPair struct {
 	links [2]*link
 }
 
-// StartedAlertmanagerPair starts two Alertmanagers with the same configuration for a test and returns when each knows the
-// other. The arguments go to both.
+// StartedAlertmanagerPair starts two Alertmanagers with the same configuration for a test and returns when each knows
+// the other. The arguments go to both.
 func StartedAlertmanagerPair(t testing.TB, config string, args ...string) *AlertmanagerPair {
 	t.Helper()
 	p := &AlertmanagerPair{}

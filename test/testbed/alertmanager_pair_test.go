@@ -25,8 +25,12 @@ func peers(t testing.TB, member *testbed.AlertmanagerServer) int {
 
 func TestAlertmanagerPairIsCutAndHealed(t *testing.T) {
 	t.Parallel()
-	pair := testbed.StartedAlertmanagerPair(t, "route: {receiver: none}\nreceivers: [{name: none}]\n", "--cluster.probe-interval=200ms",
-		"--cluster.probe-timeout=100ms")
+	pair := testbed.StartedAlertmanagerPair(
+		t,
+		"route: {receiver: none}\nreceivers: [{name: none}]\n",
+		"--cluster.probe-interval=200ms",
+		"--cluster.probe-timeout=100ms",
+	)
 	both := func(want int) {
 		t.Helper()
 		require.Eventually(t, func() bool {

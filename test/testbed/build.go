@@ -175,19 +175,28 @@ func readRecipe(dir string) (recipe, error) {
 	ldflags := "-s -w"
 	if version := kubernetesVersion.FindSubmatch(mod); version != nil {
 		const stamp = " -X k8s.io/component-base/version."
-		ldflags += fmt.Sprintf("%sgitVersion=%s%sgitMajor=%s%sgitMinor=%s", stamp, version[1], stamp, version[2], stamp, version[3])
+		ldflags += fmt.Sprintf(
+			"%sgitVersion=%s%sgitMajor=%s%sgitMinor=%s",
+			stamp,
+			version[1],
+			stamp,
+			version[2],
+			stamp,
+			version[3],
+		)
 	}
 
 	hash := sha256.New()
-	for _, part := range [][]byte{mod, sum, []byte(buildFlags), []byte(ldflags), []byte(runtime.GOOS + "/" + runtime.GOARCH)} {
+	for _, part := range [][]byte{mod, sum, []byte(buildFlags), []byte(ldflags), []byte(runtime.GOOS + "/" +
+		runtime.GOARCH)} {
 		fmt.Fprintf(hash, "%d:", len(part))
 		hash.Write(part)
 	}
 	return recipe{dir: dir, ldflags: ldflags, key: hex.EncodeToString(hash.Sum(nil))[:16]}, nil
 }
 
-// build writes the executables of programs into a directory. They are built in a place of their own and renamed, so that
-// a path that exists is complete.
+// build writes the executables of programs into a directory. They are built in a place of their own and renamed, so
+// that a path that exists is complete.
 func (r recipe) build(bin string, packageOf func(name string) string, names []string) (err error) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err

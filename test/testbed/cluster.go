@@ -37,9 +37,9 @@ type Cluster struct {
 	apiServerCommand Command
 }
 
-// StartControlPlane starts a control plane that keeps its files in a directory, which has to exist, and returns when the
-// API server is ready. It takes about 4 s and 400 MiB. Further arguments are those of kube-apiserver; of a secure port, which
-// is a free one otherwise, the clients know too.
+// StartControlPlane starts a control plane that keeps its files in a directory, which has to exist, and returns when
+// the API server is ready. It takes about 4 s and 400 MiB. Further arguments are those of kube-apiserver; of a secure
+// port, which is a free one otherwise, the clients know too.
 func StartControlPlane(dir string, apiServerArgs ...string) (*Cluster, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

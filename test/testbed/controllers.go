@@ -19,10 +19,10 @@ var controllers = []string{
 	"garbage-collector-controller", "root-ca-certificate-publisher-controller", "clusterrole-aggregation-controller",
 }
 
-// StartControllerManager starts a kube-controller-manager with the controllers for namespaces, service accounts, quotas,
-// garbage and aggregated ClusterRoles, and returns when it works. Whoever starts it also stops it. It logs in as a
-// service account of kube-system with the role that Kubernetes has for it. More controllers, "*" for all of Kubernetes',
-// are what a cluster with nodes needs.
+// StartControllerManager starts a kube-controller-manager with the controllers for namespaces, service accounts,
+// quotas, garbage and aggregated ClusterRoles, and returns when it works. Whoever starts it also stops it. It logs in
+// as a service account of kube-system with the role that Kubernetes has for it. More controllers, "*" for all of
+// Kubernetes', are what a cluster with nodes needs.
 func (c *Cluster) StartControllerManager(ctx context.Context, more ...string) (*Process, error) {
 	path, err := Binary("kube-controller-manager")
 	if err != nil {

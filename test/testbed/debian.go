@@ -63,7 +63,11 @@ func Program(name string) (string, error) {
 		return path, nil
 	}
 	if !canInstall() {
-		return "", fmt.Errorf("%s is not in PATH: install it, on Debian by `apt-get install --no-install-recommends %s`", name, pkg)
+		return "", fmt.Errorf(
+			"%s is not in PATH: install it, on Debian by `apt-get install --no-install-recommends %s`",
+			name,
+			pkg,
+		)
 	}
 	home, err := Home()
 	if err != nil {

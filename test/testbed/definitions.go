@@ -31,8 +31,8 @@ var definitions = map[string]map[string]string{
 	},
 }
 
-// InstallDefinitions makes the kinds of Knative and of the Prometheus operator that deploy/ uses known to a cluster, without what
-// would work on them.
+// InstallDefinitions makes the kinds of Knative and of the Prometheus operator that deploy/ uses known to a cluster,
+// without what would work on them.
 func InstallDefinitions(ctx context.Context, c *Cluster) error {
 	var names []string
 	for module, files := range definitions {
@@ -55,8 +55,8 @@ func InstallDefinitions(ctx context.Context, c *Cluster) error {
 	return nil
 }
 
-// ModuleDir is where the go command keeps a module, in the version that the testbed's servers are built from unless the path names
-// one.
+// ModuleDir is where the go command keeps a module, in the version that the testbed's servers are built from unless the
+// path names one.
 func ModuleDir(ctx context.Context, module string) (_ string, err error) {
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
 	if cmd.Dir, err = serversDir(); err != nil {

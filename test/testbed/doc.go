@@ -1,6 +1,6 @@
 // Package testbed builds, caches and starts the real servers that Stormfold talks to, as plain processes on loopback:
-// Redis, etcd with kube-apiserver, Knative Eventing, Alertmanager, Prometheus, and the kubectl and func programs. It needs no
-// containers, no cluster and no root.
+// Redis, etcd with kube-apiserver, Knative Eventing, Alertmanager, Prometheus, and the kubectl and func programs. It
+// needs no containers, no cluster and no root.
 //
 // The way of a server:
 //
@@ -21,10 +21,10 @@
 //		os.Exit(testbed.RunWithControlPlane(m, func(c *testbed.Cluster) error { cluster = c; return nil }))
 //	}
 //
-// Knative Eventing comes as its release has it, each component a process with the token of its own service account. What
-// pods, DNS and Services would do is stood in for: manifests get the ports that are in use, an HTTP proxy in this process
-// knows the names of the cluster (Env), and the programs of Deployments that Knative makes are run by RunDeployment. Two
-// of its ports are fixed, so there is one at a time.
+// Knative Eventing comes as its release has it, each component a process with the token of its own service account.
+// What pods, DNS and Services would do is stood in for: manifests get the ports that are in use, an HTTP proxy in this
+// process knows the names of the cluster (Env), and the programs of Deployments that Knative makes are run by
+// RunDeployment. Two of its ports are fixed, so there is one at a time.
 //
 // Environment: STORMFOLD_TESTBED is the cache directory (default: stormfold/testbed in the user's cache directory),
 // STORMFOLD_TESTBED_REDIS names another server that speaks Redis' protocol and options.

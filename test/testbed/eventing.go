@@ -159,7 +159,11 @@ func (e *EventingServer) reserve(ctx context.Context) error {
 		for _, port := range dispatcherPorts {
 			listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 			if err != nil {
-				return fmt.Errorf("another program has port %d, which the dispatcher cannot do without; end that program: %w", port, err)
+				return fmt.Errorf(
+					"another program has port %d, which the dispatcher cannot do without; end that program: %w",
+					port,
+					err,
+				)
 			}
 			if err := listener.Close(); err != nil {
 				return err

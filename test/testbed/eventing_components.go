@@ -42,7 +42,8 @@ func components(p eventingPorts) []component {
 			inNamespace, "INGRESS_PORT=" + number(p.ingress), "INGRESS_PORT_HTTPS=" + number(p.ingressTLS),
 		}},
 		{"pingsource-mt-adapter", "pingsource-mt-adapter", 0, []string{
-			inNamespace, "K_OBSERVABILITY_CONFIG={}", "K_LOGGING_CONFIG=", "K_LEADER_ELECTION_CONFIG=", "K_NO_SHUTDOWN_AFTER=0", "K_SINK_TIMEOUT=-1",
+			inNamespace, "K_OBSERVABILITY_CONFIG={}", "K_LOGGING_CONFIG=", "K_LEADER_ELECTION_CONFIG=", "K_NO_SHUTDOWN_AFTER=0",
+			"K_SINK_TIMEOUT=-1",
 		}},
 	}
 }

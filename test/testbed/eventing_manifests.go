@@ -155,9 +155,9 @@ func quieten(object map[string]any) {
 	}
 }
 
-// standIns take the place of what needs pods. The webhooks' Services lead to loopback by an external name; TLS still uses
-// the Service's own name. The controllers look for the Services of the data plane and for addresses behind
-// them: nobody calls these, and loopback addresses are refused there.
+// standIns take the place of what needs pods. The webhooks' Services lead to loopback by an external name; TLS still
+// uses the Service's own name. The controllers look for the Services of the data plane and for addresses behind them:
+// nobody calls these, and loopback addresses are refused there.
 func standIns() []map[string]any {
 	object := func(apiVersion, kind, name string, rest map[string]any) map[string]any {
 		metadata := map[string]any{"name": name, "namespace": systemNamespace}
@@ -213,8 +213,20 @@ func (e *EventingServer) setAvailable(ctx context.Context, namespace, name strin
 		ObservedGeneration: deployment.Generation,
 		Replicas:           1, UpdatedReplicas: 1, ReadyReplicas: 1, AvailableReplicas: 1,
 		Conditions: []appsv1.DeploymentCondition{
-			{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue, Reason: "Process", LastUpdateTime: now, LastTransitionTime: now},
-			{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue, Reason: "Process", LastUpdateTime: now, LastTransitionTime: now},
+			{
+				Type:               appsv1.DeploymentAvailable,
+				Status:             corev1.ConditionTrue,
+				Reason:             "Process",
+				LastUpdateTime:     now,
+				LastTransitionTime: now,
+			},
+			{
+				Type:               appsv1.DeploymentProgressing,
+				Status:             corev1.ConditionTrue,
+				Reason:             "Process",
+				LastUpdateTime:     now,
+				LastTransitionTime: now,
+			},
 		},
 	}
 	if _, err := deployments.UpdateStatus(ctx, deployment, metav1.UpdateOptions{}); err != nil {
@@ -226,7 +238,8 @@ func (e *EventingServer) setAvailable(ctx context.Context, namespace, name strin
 // awaitDefinitions waits until the API server serves every kind of Eventing, and until the aggregated roles hold what
 // the components need of them: without it, their first tries would fail and wait longer and longer.
 func (e *EventingServer) awaitDefinitions(ctx context.Context) error {
-	if _, err := e.cluster.RunKubectl(ctx, "", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"); err != nil {
+	if _, err := e.cluster.RunKubectl(ctx, "", "wait", "--for=condition=Established", "crd", "--all",
+		"--timeout=60s"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)

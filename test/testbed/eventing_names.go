@@ -24,8 +24,8 @@ type names struct {
 	routes map[string]string
 }
 
-// serveNames starts the proxy. A route leads from a host name, or from an asterisk with the end of one, which is for what
-// no whole name is for, to host:port.
+// serveNames starts the proxy. A route leads from a host name, or from an asterisk with the end of one, which is for
+// what no whole name is for, to host:port.
 func serveNames(routes map[string]string) (*names, error) {
 	port, err := FreePort()
 	if err != nil {
@@ -48,13 +48,16 @@ func serveNames(routes map[string]string) (*names, error) {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 		},
 	}
-	n.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if n.route(r.Host) == "" {
-			http.Error(w, "no Service is named "+r.Host, http.StatusBadGateway)
-			return
-		}
-		proxy.ServeHTTP(w, r)
-	})}
+	n.server = &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if n.route(r.Host) == "" {
+				http.Error(w, "no Service is named "+r.Host, http.StatusBadGateway)
+				return
+			}
+			proxy.ServeHTTP(w, r)
+		}),
+	}
 	go func() { n.served <- n.server.Serve(listener) }()
 	return n, nil
 }

@@ -14,12 +14,20 @@ import (
 
 // The kinds of Knative Eventing that this package looks at.
 var (
-	brokers          = schema.GroupVersionResource{Group: "eventing.knative.dev", Version: "v1", Resource: "brokers"}
-	triggers         = schema.GroupVersionResource{Group: "eventing.knative.dev", Version: "v1", Resource: "triggers"}
-	channels         = schema.GroupVersionResource{Group: "messaging.knative.dev", Version: "v1", Resource: "inmemorychannels"}
+	brokers  = schema.GroupVersionResource{Group: "eventing.knative.dev", Version: "v1", Resource: "brokers"}
+	triggers = schema.GroupVersionResource{Group: "eventing.knative.dev", Version: "v1", Resource: "triggers"}
+	channels = schema.GroupVersionResource{
+		Group:    "messaging.knative.dev",
+		Version:  "v1",
+		Resource: "inmemorychannels",
+	}
 	pingSources      = schema.GroupVersionResource{Group: "sources.knative.dev", Version: "v1", Resource: "pingsources"}
 	sinkBindings     = schema.GroupVersionResource{Group: "sources.knative.dev", Version: "v1", Resource: "sinkbindings"}
-	apiServerSources = schema.GroupVersionResource{Group: "sources.knative.dev", Version: "v1", Resource: "apiserversources"}
+	apiServerSources = schema.GroupVersionResource{
+		Group:    "sources.knative.dev",
+		Version:  "v1",
+		Resource: "apiserversources",
+	}
 )
 
 // examples are a least object of each kind that has webhooks of its own.
@@ -113,8 +121,8 @@ func (e *EventingServer) BrokerURL(namespace, name string) string {
 	return "http://" + e.ingress + "/" + url.PathEscape(namespace) + "/" + url.PathEscape(name)
 }
 
-// SinkURL is the address that a broker has in its status, which is what a source gets as its K_SINK. Only a process with
-// Env can reach it.
+// SinkURL is the address that a broker has in its status, which is what a source gets as its K_SINK. Only a process
+// with Env can reach it.
 func (e *EventingServer) SinkURL(t testing.TB, namespace, name string) string {
 	t.Helper()
 	var address string
@@ -123,7 +131,8 @@ func (e *EventingServer) SinkURL(t testing.TB, namespace, name string) string {
 		if err != nil {
 			return err
 		}
-		if address, _, err = unstructured.NestedString(broker.Object, "status", "address", "url"); err == nil && address == "" {
+		if address, _, err = unstructured.NestedString(broker.Object, "status", "address", "url"); err == nil &&
+			address == "" {
 			err = fmt.Errorf("it has none")
 		}
 		return err
@@ -145,7 +154,8 @@ func (e *EventingServer) waitReady(t testing.TB, kind schema.GroupVersionResourc
 // isReady reports as an error when the condition Ready does not hold for the newest version of an object.
 func isReady(object *unstructured.Unstructured) error {
 	name := object.GetKind() + " " + object.GetName()
-	if seen, _, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration"); seen != object.GetGeneration() {
+	if seen, _, _ := unstructured.NestedInt64(object.Object, "status",
+		"observedGeneration"); seen != object.GetGeneration() {
 		return fmt.Errorf("%s: its controller has not seen it", name)
 	}
 	conditions, _, err := unstructured.NestedSlice(object.Object, "status", "conditions")

@@ -43,9 +43,9 @@ func (e *EventingServer) RunAPIServerSource(t testing.TB, namespace, name string
 	return process
 }
 
-// RunDeployment runs the program of a Deployment's first container until the test ends, since no pods run here: with the
-// container's environment, what Knative put into it included, and the token of the service account when its pods have
-// one. Entries of env, "KEY=value", come on top. From then on the Deployment is available.
+// RunDeployment runs the program of a Deployment's first container until the test ends, since no pods run here: with
+// the container's environment, what Knative put into it included, and the token of the service account when its pods
+// have one. Entries of env, "KEY=value", come on top. From then on the Deployment is available.
 func (e *EventingServer) RunDeployment(t testing.TB, namespace, name, binary string, env ...string) *Process {
 	t.Helper()
 	deployment, err := e.cluster.Client.AppsV1().Deployments(namespace).Get(t.Context(), name, metav1.GetOptions{})
@@ -112,7 +112,12 @@ func (e *EventingServer) containerEnv(ctx context.Context, d *appsv1.Deployment)
 	return env, nil
 }
 
-func (e *EventingServer) envValue(ctx context.Context, namespace string, from *corev1.EnvVarSource, fields map[string]string) (string, error) {
+func (e *EventingServer) envValue(
+	ctx context.Context,
+	namespace string,
+	from *corev1.EnvVarSource,
+	fields map[string]string,
+) (string, error) {
 	switch {
 	case from.FieldRef != nil:
 		value, ok := fields[from.FieldRef.FieldPath]
@@ -127,7 +132,9 @@ func (e *EventingServer) envValue(ctx context.Context, namespace string, from *c
 		}
 		return string(secret.Data[from.SecretKeyRef.Key]), nil
 	case from.ConfigMapKeyRef != nil:
-		config, err := e.cluster.Client.CoreV1().ConfigMaps(namespace).Get(ctx, from.ConfigMapKeyRef.Name, metav1.GetOptions{})
+		config, err := e.cluster.Client.CoreV1().
+			ConfigMaps(namespace).
+			Get(ctx, from.ConfigMapKeyRef.Name, metav1.GetOptions{})
 		if err != nil {
 			return "", err
 		}

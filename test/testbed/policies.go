@@ -10,7 +10,8 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// onePolicy takes every alert and groups by its name, with periods that are short beside those of the built-in policies.
+// onePolicy takes every alert and groups by its name, with periods that are short beside those of the built-in
+// policies.
 const onePolicy = "policies: [{name: default, groupBy: [cluster, namespace, alertname], threshold: 5, window: 2m, quiet: 5h, cooldown: 5m}]\n"
 
 // OnePolicy is the policy of tests that are about groups of alerts of one name.

@@ -21,8 +21,8 @@ type PrometheusServer struct {
 	*Process // The running or last process.
 }
 
-// StartPrometheus starts a Prometheus with a configuration, given as YAML, that keeps its data in a directory, which has to exist,
-// and returns when it is ready.
+// StartPrometheus starts a Prometheus with a configuration, given as YAML, that keeps its data in a directory, which
+// has to exist, and returns when it is ready.
 func StartPrometheus(dir, config string, args ...string) (*PrometheusServer, error) {
 	path, err := Program("prometheus")
 	if err != nil {
@@ -36,9 +36,12 @@ func StartPrometheus(dir, config string, args ...string) (*PrometheusServer, err
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		return nil, fmt.Errorf("write Prometheus' configuration: %w", err)
 	}
-	process, err := StartProcess(Command{Name: fmt.Sprintf("prometheus-%d", port), Path: path, Dir: dir, Args: append([]string{
-		"--config.file=" + file, "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + loopback(port),
-	}, args...)})
+	process, err := StartProcess(
+		Command{Name: fmt.Sprintf("prometheus-%d", port), Path: path, Dir: dir, Args: append([]string{
+			"--config.file=" + file, "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" +
+				loopback(port),
+		}, args...)},
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,8 @@ type RedisServer struct {
 	client  *redis.Client
 }
 
-// StartRedis starts a Redis server that keeps its files in a directory, which has to exist, and returns when it answers.
-// It persists nothing; further arguments, as of redis-server, override that and everything else but the ports.
+// StartRedis starts a Redis server that keeps its files in a directory, which has to exist, and returns when it
+// answers. It persists nothing; further arguments, as of redis-server, override that and everything else but the ports.
 func StartRedis(dir string, args ...string) (*RedisServer, error) {
 	path, err := Program("redis-server")
 	if err != nil {

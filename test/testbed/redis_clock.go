@@ -33,7 +33,8 @@ func (w *WallClock) Set(ahead time.Duration) {
 	}
 }
 
-// TrialRedisWithClock is TrialRedis with a wall clock that can be set. It needs a C compiler, as the race detector does.
+// TrialRedisWithClock is TrialRedis with a wall clock that can be set. It needs a C compiler, as the race detector
+// does.
 func TrialRedisWithClock(t testing.TB, settings ...string) (*RedisServer, *WallClock) {
 	t.Helper()
 	clock := &WallClock{t: t, path: filepath.Join(t.TempDir(), "clock")}
@@ -44,14 +45,23 @@ func TrialRedisWithClock(t testing.TB, settings ...string) (*RedisServer, *WallC
 	}
 	if err == nil {
 		var output []byte
-		output, err = exec.Command("cc", "-shared", "-fPIC", "-O2", "-o", library, filepath.Join(root, "test/testbed/clock/clock.c")).CombinedOutput()
+		output, err = exec.Command("cc", "-shared", "-fPIC", "-O2", "-o", library, filepath.Join(root,
+			"test/testbed/clock/clock.c")).
+			CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("build clock.c with cc: %w\n%s", err, output)
 		}
 	}
 	var r *RedisServer
 	if err == nil {
-		r, err = startShipped(t.TempDir(), "trial/start.sh", Port(t), settings, "LD_PRELOAD="+library, "STORMFOLD_TESTBED_CLOCK="+clock.path)
+		r, err = startShipped(
+			t.TempDir(),
+			"trial/start.sh",
+			Port(t),
+			settings,
+			"LD_PRELOAD="+library,
+			"STORMFOLD_TESTBED_CLOCK="+clock.path,
+		)
 	}
 	if err != nil {
 		t.Fatalf("testbed: %v", err)

@@ -23,14 +23,15 @@ const clusterDown = 2 * time.Second
 type RedisCluster struct {
 	// URL is the function's, in the notation of go-redis for a Cluster.
 	URL string
-	// Masters had a part of the slots each at the start. Replicas has the first replica of each in the same order, then the second.
+	// Masters had a part of the slots each at the start. Replicas has the first replica of each in the same order, then
+	// the second.
 	Masters, Replicas []*RedisServer
 	// Client finds the node of each key. It may do everything.
 	Client *redis.ClusterClient
 }
 
-// RedisClusterOf starts a Redis Cluster with that number of masters, and of replicas for each, for a test. It returns when every
-// node reports that the cluster is healthy.
+// RedisClusterOf starts a Redis Cluster with that number of masters, and of replicas for each, for a test. It returns
+// when every node reports that the cluster is healthy.
 func RedisClusterOf(t testing.TB, masters, replicas int) *RedisCluster {
 	t.Helper()
 	c := &RedisCluster{}
@@ -120,7 +121,8 @@ func (c *RedisCluster) Complete(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", len(nodes))) {
+		if !strings.Contains(info, "cluster_state:ok") ||
+			!strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", len(nodes))) {
 			return fmt.Errorf("%s says\n%s", node.Addr, info)
 		}
 		replication, err := node.Client().Info(ctx, "replication").Result()

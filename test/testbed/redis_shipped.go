@@ -43,7 +43,12 @@ func startShipped(dir, script string, port int, settings []string, env ...string
 	if err != nil {
 		return nil, err
 	}
-	address := url.URL{Scheme: "redis", User: url.UserPassword("stormfold", FunctionPassword), Host: loopback(port), Path: "/0"}
+	address := url.URL{
+		Scheme: "redis",
+		User:   url.UserPassword("stormfold", FunctionPassword),
+		Host:   loopback(port),
+		Path:   "/0",
+	}
 	return startServer(address, admin, command)
 }
 

@@ -122,7 +122,9 @@ func TestControlPlane(t *testing.T) {
 
 		_, err = cluster.Client.RbacV1().Roles(namespace).Create(t.Context(), &rbacv1.Role{
 			ObjectMeta: metav1.ObjectMeta{Name: "reader"},
-			Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list"}}},
+			Rules: []rbacv1.PolicyRule{
+				{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list"}},
+			},
 		}, metav1.CreateOptions{})
 		require.NoError(t, err)
 		cluster.Kubectl(t, "--namespace", namespace, "create", "rolebinding", "reader",

@@ -1,5 +1,5 @@
-// Command coredns is CoreDNS with the plugins that a cluster needs. It is a module of its own, since it wants other versions
-// of Kubernetes' libraries than the servers.
+// Command coredns is CoreDNS with the plugins that a cluster needs. It is a module of its own, since it wants other
+// versions of Kubernetes' libraries than the servers.
 package main
 
 import (

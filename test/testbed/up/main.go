@@ -1,6 +1,6 @@
-// Command up runs the testbed for people: a Kubernetes API server with Stormfold's namespace, CRD and RBAC, Redis and, when it
-// is given a configuration, an Alertmanager; Knative Eventing when it is asked for. It prints what to set in a shell and
-// runs until it is interrupted.
+// Command up runs the testbed for people: a Kubernetes API server with Stormfold's namespace, CRD and RBAC, Redis and,
+// when it is given a configuration, an Alertmanager; Knative Eventing when it is asked for. It prints what to set in a
+// shell and runs until it is interrupted.
 //
 //	go run ./test/testbed/up                          # start, print, wait for Ctrl-C
 //	go run ./test/testbed/up -alertmanager FILE.yml   # with an Alertmanager
@@ -127,7 +127,11 @@ func up(ctx context.Context, out io.Writer, alertmanagerConfig string, withEvent
 		}
 		closers = append(closers, eventing.Stop)
 		// What a process needs that is given a K_SINK, and where a Broker is for those that are not.
-		lines += fmt.Sprintf("export HTTP_PROXY=%s\nexport BROKER_URL=%s\n", eventing.ProxyURL(), eventing.BrokerURL("stormfold", "stormfold"))
+		lines += fmt.Sprintf(
+			"export HTTP_PROXY=%s\nexport BROKER_URL=%s\n",
+			eventing.ProxyURL(),
+			eventing.BrokerURL("stormfold", "stormfold"),
+		)
 	}
 	if _, err := fmt.Fprint(out, lines); err != nil {
 		return err
