@@ -7,8 +7,8 @@
 -- KEYS  as group.lua says
 -- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 name of an incident ('': none), then identities of alerts
 -- Returns {now, imported 0|1, due (ms, 0: never), alerts that wait for the import, open incidents of single alerts,
---       those of them that no storm absorbs, fields of the group {name, value...}, resolved alerts by when they newly fired
---       {identity, ms...}, records {identity, record ('': none)...}, incidents {name, entry (JSON)...}}
+--       those of them that no storm absorbs, fields of the group {name, value...}, resolved alerts by when they newly
+--       fired {identity, ms...}, records {identity, record ('': none)...}, incidents {name, entry (JSON)...}}
 local now, id, k = clock(ARGV[1]), ARGV[2], group_keys(4)
 
 local fields, records, incidents, seen = redis.call('HGETALL', k.hash), {}, {}, {}

@@ -5,8 +5,8 @@
 -- memory, since without it what was folded is not written.
 --
 -- KEYS  as outage.lua says
--- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 policy, 4 group labels (JSON), 5 how many incidents at most, then for
---       each incident: name, revision, start (ms), its facts (JSON, '': it is no longer a part of the group)
+-- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 policy, 4 group labels (JSON), 5 how many incidents at most, then
+--       for each incident: name, revision, start (ms), its facts (JSON, '': it is no longer a part of the group)
 -- Returns {1 when something was new, due (ms)}
 local now, id, most = clock(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 lost(id)

@@ -8,8 +8,8 @@
 -- ARGV  1 clock (ms, 0: Redis' own), 2 lease token, 3 lease (ms), 4 group id, 5 1 to write before the flush interval is
 -- over
 -- Returns {'none'}: nothing to write; {'import'}: the shard has to be imported; {'waiting'}: alerts that waited for
---       that have to be folded first; {'busy', until (ms)}: another has the lease, or the flush interval is not over; or
---       {'ok', now, labels (JSON), policy, settings (JSON), records, incidents, transitions as fold returns them, 1
+--       that have to be folded first; {'busy', until (ms)}: another has the lease, or the flush interval is not over;
+--       or {'ok', now, labels (JSON), policy, settings (JSON), records, incidents, transitions as fold returns them, 1
 --       when another's lease had run out}
 --       incidents: {name, write|delete, entry (JSON), facts (JSON)}...
 --       records: {identity, record, ...} of the group when there are at most 256 and a storm is among the incidents

@@ -3,8 +3,8 @@
 -- take: takes the lease of a group of an outage policy that is due, and reads it.
 --
 -- KEYS  as outage.lua says
--- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 lease token, 4 lease (ms), 5 1 to take it before the flush interval is
---       over, and before the shard is imported
+-- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 lease token, 4 lease (ms), 5 1 to take it before the flush
+--       interval is over, and before the shard is imported
 -- Returns {'none'}: there is no such group; {'import'}: the shard has to be imported; {'busy', until (ms)}: another has
 --       the lease, or the flush interval is not over; or {'ok', now, version, {field, value, ...}, {incident, revision
 --       \31 start \31 facts, ...}}
