@@ -99,7 +99,7 @@ func (p *Policy) Failing(alert *subject.Reading) *labels.Matcher {
 // Default is the built-in policies: those of policies.yaml.
 func Default() Policies {
 	p := shipped()
-	p.List = slices.Clone(p.List)
+	p.List, p.Outages = slices.Clone(p.List), slices.Clone(p.Outages)
 	for i := range p.List {
 		p.List[i].GroupBy, p.List[i].Breakdown = slices.Clone(p.List[i].GroupBy), slices.Clone(p.List[i].Breakdown)
 	}

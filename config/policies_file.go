@@ -68,7 +68,7 @@ func ParsePolicies(content []byte) (Policies, error) {
 	if err := json.Unmarshal(converted, &file); err != nil {
 		return Policies{}, fmt.Errorf("the file is %s, not a map with the field policies", shownJSON(converted))
 	}
-	errs := unknownFields(file, []string{"policies", "subjects", "severities"}, "the file")
+	errs := unknownFields(file, []string{"policies", "outages", "subjects", "severities"}, "the file")
 	out := Policies{}
 	if value, ok := file["subjects"]; ok {
 		var err *apis.FieldError
@@ -105,7 +105,9 @@ func ParsePolicies(content []byte) (Policies, error) {
 		policy.Severities = severities
 		policies[i] = policy
 	}
-	if err := invalidIn(content, errs); err != nil {
+	outages, outageErrs := parseOutages(file["outages"])
+	out.Outages = outages
+	if err := invalidIn(content, errs.Also(outageErrs)); err != nil {
 		return Policies{}, err
 	}
 	setRoutes(policies, file["subjects"])
@@ -120,18 +122,7 @@ func parsePolicy(entry json.RawMessage, last bool) (Policy, *apis.FieldError) {
 	if err := json.Unmarshal(entry, &given); err != nil || given == nil {
 		return policy, wrong("%s is not a policy, a map with at least the field name", shownJSON(entry))
 	}
-	fields := PolicyFields()
-	keys := make([]string, len(fields))
-	for i, field := range fields {
-		keys[i] = field.Key
-	}
-	errs := flatten(given, "flush", "{min: 1s, max: 15s}")
-	errs = errs.Also(unknownFields(given, keys, "a policy"))
-	for _, field := range fields {
-		if value, ok := given[field.Key]; ok {
-			errs = errs.Also(field.set(&policy, value).ViaField(field.Key))
-		}
-	}
+	errs := setFields(&policy, given, PolicyFields(), "a policy")
 	if _, named := given["name"]; !named {
 		errs = errs.Also(wrong("is missing, give every policy a name of its own, for instance default").ViaField("name"))
 	}
@@ -147,6 +138,22 @@ func parsePolicy(entry json.RawMessage, last bool) (Policy, *apis.FieldError) {
 		return policy, errs
 	}
 	return policy, policy.together()
+}
+
+// setFields sets the fields that are given, flush.min and flush.max from their map, and refuses unknown ones.
+func setFields[T any](p *T, given map[string]json.RawMessage, fields []FieldOf[T], of string) *apis.FieldError {
+	keys := make([]string, len(fields))
+	for i, field := range fields {
+		keys[i] = field.Key
+	}
+	errs := flatten(given, "flush", "{min: 1s, max: 15s}")
+	errs = errs.Also(unknownFields(given, keys, of))
+	for _, field := range fields {
+		if value, ok := given[field.Key]; ok {
+			errs = errs.Also(field.set(p, value).ViaField(field.Key))
+		}
+	}
+	return errs
 }
 
 // together checks the fields that bound each other, each of which is right by itself.

@@ -218,7 +218,7 @@ func TestParsePoliciesErrors(t *testing.T) {
 		{
 			"unknown at the top",
 			"policy: []\npolicies: [{name: a}]",
-			`line 1: "policy" is not a field of the file, which has policies, subjects, severities`,
+			`line 1: "policy" is not a field of the file, which has policies, outages, subjects, severities`,
 		},
 		{
 			"unknown and near",

@@ -27,7 +27,10 @@ const (
 const maxLabelName = 128
 
 // Field is one line of the table of a policy's fields.
-type Field struct {
+type Field = FieldOf[Policy]
+
+// FieldOf is one line of the table of the fields of an alert policy or of an outage policy.
+type FieldOf[T any] struct {
 	// Key is the field's path inside a policy, such as flush.min.
 	Key string
 	// Default is the value of an omitted field, in YAML; empty for none.
@@ -40,7 +43,7 @@ type Field struct {
 	Help string
 
 	// set parses a JSON value into the policy.
-	set func(p *Policy, value json.RawMessage) *apis.FieldError
+	set func(p *T, value json.RawMessage) *apis.FieldError
 }
 
 // PolicyFields is every field of a policy, in the order of the documentation.
@@ -48,12 +51,12 @@ func PolicyFields() []Field {
 	return []Field{
 		{
 			Key: "name", Unit: "name", Bound: "a DNS label, unique; required",
-			Help: "Part of the identity of the policy's groups: a new name starts new groups.", set: setName,
+			Help: "Part of the identity of the policy's groups: a new name starts new groups.", set: setName(func(p *Policy) *string { return &p.Name }),
 		},
 		{
 			Key: "match", Unit: "matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none in the last policy", maxMatchers,
 				maxMatcherLength),
-			Help: "Matchers in Alertmanager's notation: `=`, `!=`, `=~`, `!~`. All must match.", set: setMatch,
+			Help: "Matchers in Alertmanager's notation: `=`, `!=`, `=~`, `!~`. All must match.", set: setMatch(func(p *Policy) *labels.Matchers { return &p.Matchers }),
 		},
 		{
 			Key: "drop", Default: "false", Unit: "boolean", Bound: "true or false",
@@ -155,24 +158,27 @@ func PolicyFields() []Field {
 	}
 }
 
-func setName(p *Policy, value json.RawMessage) *apis.FieldError {
-	if err := json.Unmarshal(value, &p.Name); err != nil || len(validation.IsDNS1123Label(p.Name)) > 0 {
-		return wrong(
-			"%s is not a name, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance default",
-			shownJSON(value),
-		)
+func setName[T any](field func(*T) *string) func(*T, json.RawMessage) *apis.FieldError {
+	return func(p *T, value json.RawMessage) *apis.FieldError {
+		name := field(p)
+		if err := json.Unmarshal(value, name); err != nil || len(validation.IsDNS1123Label(*name)) > 0 {
+			return wrong("%s is not a name, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, "+
+				"for instance default", shownJSON(value))
+		}
+		return nil
 	}
-	return nil
 }
 
-func setMatch(p *Policy, value json.RawMessage) *apis.FieldError {
-	var entries []json.RawMessage
-	if err := json.Unmarshal(value, &entries); err != nil || len(entries) == 0 {
-		return wrong(`%s is not a list of matchers, for instance ["severity=~\"critical|page\""]`, shownJSON(value))
+func setMatch[T any](field func(*T) *labels.Matchers) func(*T, json.RawMessage) *apis.FieldError {
+	return func(p *T, value json.RawMessage) *apis.FieldError {
+		var entries []json.RawMessage
+		if err := json.Unmarshal(value, &entries); err != nil || len(entries) == 0 {
+			return wrong(`%s is not a list of matchers, for instance ["severity=~\"critical|page\""]`, shownJSON(value))
+		}
+		matchers, errs := matchersOf(entries)
+		*field(p) = matchers
+		return errs
 	}
-	matchers, errs := matchersOf(entries)
-	p.Matchers = matchers
-	return errs
 }
 
 // matchersOf reads a list of matchers in Alertmanager's notation.
@@ -232,15 +238,15 @@ func setDrop(p *Policy, value json.RawMessage) *apis.FieldError {
 	return nil
 }
 
-func durationField(key, byDefault, from, to, also, help string, field func(*Policy) *time.Duration) Field {
+func durationField[T any](key, byDefault, from, to, also, help string, field func(*T) *time.Duration) FieldOf[T] {
 	within := durationsFrom(from, to)
 	bound := within.bound()
 	if also != "" {
 		bound += ", " + also
 	}
-	return Field{
+	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: "duration", Bound: bound, Help: help,
-		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+		set: func(p *T, value json.RawMessage) *apis.FieldError {
 			d, err := model.ParseDuration(scalar(value))
 			if err != nil || !within.has(time.Duration(d)) {
 				return wrong("%s", within.refuse(shownJSON(value), byDefault))
@@ -251,11 +257,11 @@ func durationField(key, byDefault, from, to, also, help string, field func(*Poli
 	}
 }
 
-func numberField(key, byDefault, unit string, from, to int, help string, field func(*Policy) *int) Field {
+func numberField[T any](key, byDefault, unit string, from, to int, help string, field func(*T) *int) FieldOf[T] {
 	within := numbers{from, to}
-	return Field{
+	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: unit, Bound: within.bound(), Help: help,
-		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+		set: func(p *T, value json.RawMessage) *apis.FieldError {
 			n, err := strconv.Atoi(string(value))
 			if err != nil || !within.has(n) {
 				return wrong("%s", within.refuse(shownJSON(value), byDefault))
@@ -266,14 +272,14 @@ func numberField(key, byDefault, unit string, from, to int, help string, field f
 	}
 }
 
-func wordField(key, byDefault string, words []string, help string, field func(*Policy) *string) Field {
+func wordField[T any](key, byDefault string, words []string, help string, field func(*T) *string) FieldOf[T] {
 	quoted := make([]string, len(words))
 	for i, word := range words {
 		quoted[i] = "`" + word + "`"
 	}
-	return Field{
+	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: "word", Bound: strings.Join(quoted, " or "), Help: help,
-		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+		set: func(p *T, value json.RawMessage) *apis.FieldError {
 			var word string
 			if err := json.Unmarshal(value, &word); err != nil || !slices.Contains(words, word) {
 				return wrong("%s is not %s", shownJSON(value), strings.Join(words, " or "))
@@ -284,11 +290,11 @@ func wordField(key, byDefault string, words []string, help string, field func(*P
 	}
 }
 
-func labelsField(key, byDefault string, most int, help string, field func(*Policy) *[]string) Field {
-	return Field{
+func labelsField[T any](key, byDefault string, most int, help string, field func(*T) *[]string) FieldOf[T] {
+	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: "labels", Bound: fmt.Sprintf("0 to %d distinct ones of up to %d bytes", most,
 			maxLabelName), Help: help,
-		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+		set: func(p *T, value json.RawMessage) *apis.FieldError {
 			var entries []json.RawMessage
 			if err := json.Unmarshal(value, &entries); err != nil || entries == nil || len(entries) > most {
 				return wrong("%s is not a list of up to %d label names, for instance %s", shownJSON(value), most, byDefault)
@@ -337,4 +343,15 @@ func mustJSON(text string) json.RawMessage {
 		panic(err)
 	}
 	return value
+}
+
+// labelField is the name of one label.
+func labelField[T any](key, example, help string, field func(*T) *string) FieldOf[T] {
+	return FieldOf[T]{
+		Key: key, Unit: "label", Bound: fmt.Sprintf("up to %d bytes, for instance `%s`", maxLabelName, example), Help: help,
+		set: func(p *T, value json.RawMessage) (err *apis.FieldError) {
+			*field(p), err = labelName(value)
+			return err
+		},
+	}
 }

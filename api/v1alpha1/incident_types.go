@@ -33,9 +33,9 @@ const (
 	StateAbsorbed State = "Absorbed"
 )
 
-// Type tells a lone alert from a storm.
+// Type tells a lone alert from a storm and from an outage.
 //
-// +kubebuilder:validation:Enum=Alert;Storm
+// +kubebuilder:validation:Enum=Alert;Storm;Outage
 type Type string
 
 const (
@@ -43,6 +43,8 @@ const (
 	TypeAlert Type = "Alert"
 	// TypeStorm: all alerts of a group that crossed its policy's threshold, two or more.
 	TypeStorm Type = "Storm"
+	// TypeOutage: incidents that have one cause.
+	TypeOutage Type = "Outage"
 )
 
 const (
@@ -102,6 +104,8 @@ const (
 	MaxResources = 500
 	// MaxHotspots is the most entries of status.hotspots.
 	MaxHotspots = 10
+	// MaxParts is the most entries of status.parts.
+	MaxParts = 500
 )
 
 // Incident is what a responder needs to know of one alert, or of one storm of alerts.
@@ -121,6 +125,7 @@ const (
 // +kubebuilder:selectablefield:JSONPath=`.status.type`
 // +kubebuilder:selectablefield:JSONPath=`.status.severity`
 // +kubebuilder:selectablefield:JSONPath=`.status.state`
+// +kubebuilder:selectablefield:JSONPath=`.status.partOf`
 // +kubebuilder:selectablefield:JSONPath=`.status.subject.kind`
 // +kubebuilder:selectablefield:JSONPath=`.status.subject.namespace`
 // +kubebuilder:selectablefield:JSONPath=`.status.subject.name`
@@ -164,7 +169,8 @@ type IncidentStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	Severity string `json:"severity,omitempty"`
 	// About is the subject as Kind/namespace/name. Without a subject it is the most frequent label value that the alerts
-	// do not all share, or else the number of resources. +kubebuilder:validation:MaxLength=4096
+	// do not all share, or else the number of resources.
+	// +kubebuilder:validation:MaxLength=4096
 	About string `json:"about,omitempty"`
 	// Subject is the smallest object that all alerts are about: the resource itself, or else its workload, its node, or
 	// its namespace. It is absent when the alerts share none of these.
@@ -185,6 +191,27 @@ type IncidentStatus struct {
 	// AbsorbedBy names the incident that shows the storm this one became part of.
 	// +kubebuilder:validation:MaxLength=253
 	AbsorbedBy string `json:"absorbedBy,omitempty"`
+	// PartOf names the outage that the incident is part of; absent for a root.
+	// +kubebuilder:validation:MaxLength=253
+	PartOf string `json:"partOf,omitempty"`
+	// Labels are those by which outages join incidents: the ones that all its alerts that have them agree on, with those
+	// of look-ups. One that begins with cause: says that an alert explains others, for the outage policy behind it.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Incidents counts the incidents of an outage.
+	Incidents *IncidentCounts `json:"incidents,omitempty"`
+	// ProbableCause is the incident of an outage that explains the others, where one does.
+	ProbableCause *ProbableCause `json:"probableCause,omitempty"`
+	// Evidence is what the incidents of an outage have in common: Label, Cause, or Time.
+	// +kubebuilder:validation:Enum=Label;Cause;Time
+	Evidence string `json:"evidence,omitempty"`
+	// Confidence is high when the incidents share a label or a cause, low when they only began at the same time.
+	// +kubebuilder:validation:Enum=high;low
+	Confidence string `json:"confidence,omitempty"`
+	// Parts are the incidents of an outage that matter most: the cause, then firing ones by severity; at most the policy's
+	// maxListed.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=500
+	Parts []Part `json:"parts,omitempty"`
 	// Exemplar holds the annotations of the alert that opened the incident.
 	Exemplar *Exemplar `json:"exemplar,omitempty"`
 	// Hotspots are the label values that most alerts of a storm have, the most frequent first. A label that all alerts
@@ -228,6 +255,56 @@ type Upkeep struct {
 	Members string `json:"members,omitempty"`
 	// Firing is how many of the members, from the first one on, are firing.
 	Firing int32 `json:"firing,omitempty"`
+	// Parts are the incidents of an outage: base64 of a JSON list, compressed by DEFLATE.
+	// +kubebuilder:validation:MaxLength=262144
+	Parts string `json:"parts,omitempty"`
+}
+
+// IncidentCounts counts the incidents of an outage.
+type IncidentCounts struct {
+	// Total is firing and resolved together.
+	// +kubebuilder:validation:Minimum=0
+	Total int32 `json:"total"`
+	// Firing is how many of them fire.
+	// +kubebuilder:validation:Minimum=0
+	Firing int32 `json:"firing"`
+}
+
+// ProbableCause is the incident that explains the others of an outage.
+type ProbableCause struct {
+	// Incident is its name.
+	// +kubebuilder:validation:MaxLength=253
+	Incident string `json:"incident"`
+	// Policy is the outage policy by which it is the cause.
+	// +kubebuilder:validation:MaxLength=63
+	Policy string `json:"policy"`
+	// About is its subject as Kind/namespace/name.
+	// +kubebuilder:validation:MaxLength=4096
+	About string `json:"about,omitempty"`
+}
+
+// Part is an incident of an outage.
+type Part struct {
+	// Name and Namespace are the incident's.
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// +kubebuilder:validation:MaxLength=253
+	Namespace string `json:"namespace"`
+	// Type is Alert, Storm or Outage.
+	Type Type `json:"type"`
+	// Firing is true while it fires.
+	Firing bool `json:"firing"`
+	// Severity is its highest.
+	// +kubebuilder:validation:MaxLength=63
+	Severity string `json:"severity,omitempty"`
+	// About is its subject as Kind/namespace/name.
+	// +kubebuilder:validation:MaxLength=4096
+	About string `json:"about,omitempty"`
+	// Alerts counts its alerts.
+	// +kubebuilder:validation:Minimum=0
+	Alerts int32 `json:"alerts"`
+	// StartedAt is the earliest start of an alert.
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 }
 
 // Subject is an object that all alerts of an incident are about.
@@ -264,7 +341,8 @@ type AlertCounts struct {
 // Resource is what an alert is about.
 type Resource struct {
 	// Kind as in Kubernetes (Pod, Node, ...), Cluster for all of it, Instance or Endpoint for a scrape target, or Alert
-	// when the labels name nothing. +kubebuilder:validation:MaxLength=253
+	// when the labels name nothing.
+	// +kubebuilder:validation:MaxLength=253
 	Kind string `json:"kind"`
 	// Namespace of the resource; none for one that has none, such as a Node.
 	// +kubebuilder:validation:MaxLength=1024

@@ -37,6 +37,7 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	}
 	members := o.Members
 	st := &incident.Status
+	st.PartOf, st.Labels = o.PartOf, o.Labels
 	st.State, st.Type = v1alpha1.StateFiring, v1alpha1.TypeAlert
 	switch o.State {
 	case aggregator.StateResolved:
@@ -50,6 +51,10 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 		st.Type = v1alpha1.TypeStorm
 		st.StormAt = at(o.StormAt)
 		st.Hotspots = hotspots(s, o)
+	}
+	if o.Outage != nil {
+		renderOutage(s, o, incident)
+		return incident
 	}
 	total := o.Total + o.Beyond
 	st.Alerts = v1alpha1.AlertCounts{
@@ -259,6 +264,8 @@ func fit(incident *v1alpha1.Incident) {
 		st := &incident.Status
 		st.Truncated = true
 		switch {
+		case len(st.Parts) > 1:
+			st.Parts = st.Parts[:len(st.Parts)/2]
 		case len(st.Resources) > 1:
 			st.Resources = st.Resources[:len(st.Resources)/2]
 		case len(st.CommonLabels) > 0:

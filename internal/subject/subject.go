@@ -69,7 +69,9 @@ const (
 	LabelWorkload  = "workload"
 	LabelKind      = "subject_kind"
 	LabelName      = "subject_name"
-	labelCluster   = "cluster"
+	// LabelControlPlane is "true" for alerts about the API server, etcd, the scheduler or the controller manager.
+	LabelControlPlane = "control_plane"
+	labelCluster      = "cluster"
 )
 
 // Value is the value of a derived label, or else of the alert's own label of that name. A label that is not there is
@@ -86,6 +88,11 @@ func (r *Reading) Value(name string) string {
 		return r.Subject.Kind
 	case LabelName:
 		return r.Subject.Name
+	case LabelControlPlane:
+		if r.ofControlPlane() {
+			return "true"
+		}
+		return ""
 	case labelCluster:
 		return first(r.labels, labelCluster, "k8s.cluster.name", "k8s_cluster_name")
 	}
