@@ -99,9 +99,12 @@ node: ## Run what ships on a node of its own, with Knative, and write the table 
 DIR ?=
 JSON ?=
 
+# Not empty: pods and nodes are looked up in each recording's topology.
+LOOKUPS ?=
+
 .PHONY: outages
 outages: ## Replay recordings of outages under the built-in policies and compare the incidents with the truth.
-	go run ./test/outages -dir '$(DIR)' -json '$(JSON)'
+	go run ./test/outages -dir '$(DIR)' -json '$(JSON)' $(if $(LOOKUPS),-lookups)
 
 .PHONY: verify
 verify: ## Check generated files, formatting, imports, documented tables and go.mod; vet and staticcheck.

@@ -22,14 +22,18 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/internal/lookup"
 )
 
 // Options configure a replay.
 type Options struct {
 	// Policies are those to try; none are the built-in policy.
 	Policies config.Policies
+	// Inventory, when set, is where alerts without look-ups are looked up.
+	Inventory *lookup.Inventory
 	// Until is how long the clock continues after the last notification. 0: until everything has ended. Incidents that
 	// ended are deleted a retention later, which only a longer Until shows.
 	Until time.Duration
@@ -78,6 +82,9 @@ func Run(ctx context.Context, notifications []Notification, o Options) (*Report,
 			return nil, err
 		}
 		p.moveTo(n.At)
+		if o.Inventory != nil {
+			n.Batch = lookUp(o, n.Batch)
+		}
 		if err := p.take(ctx, n); err != nil {
 			return nil, err
 		}
@@ -98,4 +105,16 @@ func Run(ctx context.Context, notifications []Notification, o Options) (*Report,
 		p.moveTo(last.Add(o.Until))
 	}
 	return p.report(ordered), nil
+}
+
+// lookUp adds to alerts without look-ups what the inventory tells.
+func lookUp(o Options, batch aggregator.Batch) aggregator.Batch {
+	batch.Alerts = slices.Clone(batch.Alerts)
+	for i := range batch.Alerts {
+		if a := &batch.Alerts[i]; a.Lookups == nil {
+			r := o.Policies.Subjects.Read(a.Labels)
+			a.Lookups = o.Inventory.Find(&r)
+		}
+	}
+	return batch
 }

@@ -11,6 +11,7 @@ import (
 type history struct {
 	incidents map[string]*incident
 	order     []*incident
+	outages   map[string]v1alpha1.Incident
 	// open is how many fire, peak the most that did once everything of one moment was written.
 	open, peak int
 	at         time.Time
@@ -32,7 +33,9 @@ type end struct {
 	members []string
 }
 
-func newHistory() *history { return &history{incidents: map[string]*incident{}} }
+func newHistory() *history {
+	return &history{incidents: map[string]*incident{}, outages: map[string]v1alpha1.Incident{}}
+}
 
 // changed takes one write.
 func (h *history) changed(at time.Time, written v1alpha1.Incident, deleted bool, write int) error {
@@ -40,6 +43,12 @@ func (h *history) changed(at time.Time, written v1alpha1.Incident, deleted bool,
 		h.peak, h.at = max(h.peak, h.open), at
 	}
 	i := h.incidents[written.Name]
+	if written.Status.Type == v1alpha1.TypeOutage {
+		if !deleted {
+			h.outages[written.Name] = written
+		}
+		return nil
+	}
 	if i == nil {
 		i = &incident{members: map[string]int{}, firing: map[string]bool{}}
 		h.incidents[written.Name] = i
@@ -93,3 +102,50 @@ func (h *history) kept() []*incident {
 }
 
 func (h *history) mostOpen() int { return max(h.peak, h.open) }
+
+// top is the name of the outage at the top of an incident, or its own.
+func (h *history) top(i v1alpha1.Incident) string {
+	for i.Status.PartOf != "" {
+		parent, known := h.outages[i.Status.PartOf]
+		if !known {
+			return i.Status.PartOf
+		}
+		i = parent
+	}
+	return i.Name
+}
+
+// countOutages counts what is left at the top, and what is wrong in it.
+func (h *history) countOutages(row *Row, kept []*incident, alerts map[string][]alert, noise map[string]bool) {
+	for _, o := range h.outages {
+		end := o.Status.Conditions[0].Reason
+		if o.Status.State != v1alpha1.StateAbsorbed && end != v1alpha1.ReasonBelowThreshold {
+			row.Outages++
+		}
+	}
+	tops := map[string]map[string]bool{}
+	for _, i := range kept {
+		top, real := h.top(i.last), false
+		for identity := range i.members {
+			for _, a := range alerts[identity] {
+				if noise[a.Root] {
+					continue
+				}
+				real = true
+				if tops[top] == nil {
+					tops[top] = map[string]bool{}
+				}
+				tops[top][a.Root] = true
+			}
+		}
+		if !real && i.last.Status.PartOf != "" {
+			row.NoiseInside++
+		}
+	}
+	row.RootsLeft = len(tops)
+	for _, roots := range tops {
+		if len(roots) > 1 {
+			row.MixedRoots++
+		}
+	}
+}

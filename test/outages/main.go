@@ -31,6 +31,7 @@ const own = "docs/recordings"
 func main() {
 	dir := flag.String("dir", "", "a directory of recordings in place of ../shared/outages")
 	output := flag.String("json", "", "a file for the rows as JSON")
+	lookups := flag.Bool("lookups", false, "look up pods and nodes in each recording's topology")
 	write := flag.Bool("write", false, "rewrite the project's own recordings, and measure nothing")
 	flag.Parse()
 	if *write {
@@ -42,7 +43,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *dir, *output); err != nil {
+	if err := run(ctx, *dir, *output, *lookups); err != nil {
 		fmt.Fprintln(os.Stderr, "outages:", err)
 		os.Exit(1)
 	}
@@ -50,7 +51,7 @@ func main() {
 
 // run measures the recordings of a directory, by default ../shared/outages when it is there, and those of the
 // project.
-func run(ctx context.Context, dir, output string) error {
+func run(ctx context.Context, dir, output string, lookups bool) error {
 	dirs := []string{dir, own}
 	if dir == "" {
 		dirs[0] = "../shared/outages"
@@ -63,6 +64,11 @@ func run(ctx context.Context, dir, output string) error {
 		more, err := readAll(dir)
 		if err != nil {
 			return err
+		}
+		if lookups {
+			if err := lookUps(dir, more); err != nil {
+				return err
+			}
 		}
 		recordings = append(recordings, more...)
 	}

@@ -38,6 +38,15 @@ type Row struct {
 	// ARI is the adjusted Rand index of the alerts by their last incident against the alerts by root: 1 when both are
 	// the same partition, 0 when it is no better than chance.
 	ARI float64 `json:"ari"`
+	// Outages is how many outages there are that were not taken over by others. RootsLeft is how many objects without an
+	// outage around them hold an alert of a root that is not noise: as many as Roots would be right. MixedRoots is how
+	// many outages at the top hold alerts of several of these, NoiseInside how many incidents of nothing but noise are
+	// part of an outage. ARIOfRoots is ARI by the outage at the top.
+	Outages     int     `json:"outages"`
+	RootsLeft   int     `json:"rootsLeft"`
+	MixedRoots  int     `json:"mixedRoots"`
+	NoiseInside int     `json:"noiseInside"`
+	ARIOfRoots  float64 `json:"ariOfRoots"`
 
 	resources int // What WrongSubjects is out of.
 }
@@ -47,7 +56,7 @@ func measure(ctx context.Context, r recording, policies config.Policies) (Row, e
 	h, writes := newHistory(), 0
 	var failed error
 	_, err := replay.Run(ctx, r.notifications, replay.Options{
-		Policies: policies,
+		Policies: policies, Inventory: r.inventory,
 		Changed: func(at time.Time, incident v1alpha1.Incident, deleted bool) {
 			writes++
 			if err := h.changed(at, incident, deleted, writes); err != nil && failed == nil {
@@ -84,7 +93,9 @@ func measure(ctx context.Context, r recording, policies config.Policies) (Row, e
 		i.count(&row, alerts, noise, &r.cluster)
 	}
 	row.OpenedAnew = openedAnew(kept, identities, r.truth.Alerts)
-	row.ARI = agreement(kept, identities, r.truth.Alerts)
+	row.ARI = agreement(kept, identities, r.truth.Alerts, func(i *incident) string { return i.last.Name })
+	row.ARIOfRoots = agreement(kept, identities, r.truth.Alerts, func(i *incident) string { return h.top(i.last) })
+	h.countOutages(&row, kept, alerts, noise)
 	return row, nil
 }
 
@@ -156,14 +167,14 @@ func openedAnew(kept []*incident, identities []string, alerts []alert) int {
 
 // agreement compares the alerts by the incident that held each last with the alerts by root. One that no incident
 // held is alone.
-func agreement(kept []*incident, identities []string, alerts []alert) float64 {
+func agreement(kept []*incident, identities []string, alerts []alert, nameOf func(*incident) string) float64 {
 	byIncident, byRoot := make([]string, len(alerts)), make([]string, len(alerts))
 	for n, a := range alerts {
 		byRoot[n], byIncident[n] = a.Root, "none "+a.Fingerprint
 		last := 0
 		for _, i := range kept {
 			if since, holds := i.members[identities[n]]; holds && since > last {
-				last, byIncident[n] = since, i.last.Name
+				last, byIncident[n] = since, nameOf(i)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/lookup"
 	"github.com/stormfold/stormfold/internal/replay"
 )
 
@@ -84,6 +85,7 @@ type recording struct {
 	truth         truth
 	cluster       cluster
 	notifications []replay.Notification
+	inventory     *lookup.Inventory // Nil: nothing is looked up.
 }
 
 // readAll reads every recording of a directory that has a truth, in the order of their names.
@@ -129,6 +131,20 @@ func read(path string) (recording, error) {
 	}
 	r.notifications, err = replay.Read(path+notificationsSuffix, content)
 	return r, err
+}
+
+// lookUps makes the recordings' topologies what alerts are looked up in.
+func lookUps(dir string, recordings []recording) error {
+	for i := range recordings {
+		content, err := os.ReadFile(filepath.Join(dir, recordings[i].name+topologySuffix))
+		if err != nil {
+			return err
+		}
+		if recordings[i].inventory, err = lookup.Read(content); err != nil {
+			return fmt.Errorf("%s%s: %w", recordings[i].name, topologySuffix, err)
+		}
+	}
+	return nil
 }
 
 func readJSON(path string, into any) error {
