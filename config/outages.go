@@ -1,6 +1,8 @@
 package config
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -46,7 +48,9 @@ func (o *Outage) Matches(values map[string]string) bool {
 }
 
 // Causes tells whether what has these labels is a cause for the policy.
-func (o *Outage) Causes(value func(name string) string) bool { return len(o.Cause) > 0 && matchAll(o.Cause, value) }
+func (o *Outage) Causes(value func(name string) string) bool {
+	return len(o.Cause) > 0 && matchAll(o.Cause, value)
+}
 
 func matchAll(matchers labels.Matchers, value func(name string) string) bool {
 	for _, m := range matchers {
@@ -55,4 +59,23 @@ func matchAll(matchers labels.Matchers, value func(name string) string) bool {
 		}
 	}
 	return true
+}
+
+// OutageLabels are the names of all labels that the outage policies use, sorted. Of an alert's labels the fold keeps only
+// these for them.
+func (p Policies) OutageLabels() []string {
+	names := map[string]bool{}
+	for i := range p.Outages {
+		o := &p.Outages[i]
+		for _, name := range o.GroupBy {
+			names[name] = true
+		}
+		for _, m := range slices.Concat(o.Matchers, o.Cause) {
+			names[m.Name] = true
+		}
+		if o.Distinct != "" {
+			names[o.Distinct] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }

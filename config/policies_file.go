@@ -52,8 +52,17 @@ func readPolicies(path string) (content []byte, err error) {
 
 // ParsePolicies reads the YAML of a policies file. Fields that are left out have their defaults; unknown and repeated ones
 // are refused. The error is one sentence that names each wrong field with its line, policy and value, and says what would be
-// right; Problems gives them one by one.
+// right; Problems gives them one by one. A file without outages has the built-in ones.
 func ParsePolicies(content []byte) (Policies, error) {
+	policies, err := parsePolicies(content)
+	if err == nil && policies.Outages == nil {
+		policies.Outages = Default().Outages
+	}
+	return policies, err
+}
+
+// parsePolicies leaves Outages nil if the file does not have them.
+func parsePolicies(content []byte) (Policies, error) {
 	if len(content) > maxPoliciesFile {
 		return Policies{}, fmt.Errorf("the file is larger than %d bytes", maxPoliciesFile)
 	}
@@ -68,7 +77,7 @@ func ParsePolicies(content []byte) (Policies, error) {
 	if err := json.Unmarshal(converted, &file); err != nil {
 		return Policies{}, fmt.Errorf("the file is %s, not a map with the field policies", shownJSON(converted))
 	}
-	errs := unknownFields(file, []string{"policies", "subjects", "severities"}, "the file")
+	errs := unknownFields(file, []string{"policies", "outages", "subjects", "severities"}, "the file")
 	out := Policies{}
 	if value, ok := file["subjects"]; ok {
 		var err *apis.FieldError
@@ -80,6 +89,11 @@ func ParsePolicies(content []byte) (Policies, error) {
 		var err *apis.FieldError
 		severities, err = parseSeverities(value)
 		errs = errs.Also(err.ViaField("severities"))
+	}
+	if value, ok := file["outages"]; ok {
+		var err *apis.FieldError
+		out.Outages, err = parseOutages(value)
+		errs = errs.Also(err)
 	}
 	var entries []json.RawMessage
 	if err := json.Unmarshal(orNull(file["policies"]), &entries); err != nil || len(entries) == 0 || len(entries) > maxPolicies {
@@ -112,18 +126,7 @@ func parsePolicy(entry json.RawMessage, last bool) (Policy, *apis.FieldError) {
 	if err := json.Unmarshal(entry, &given); err != nil || given == nil {
 		return policy, wrong("%s is not a policy, a map with at least the field name", shownJSON(entry))
 	}
-	fields := PolicyFields()
-	keys := make([]string, len(fields))
-	for i, field := range fields {
-		keys[i] = field.Key
-	}
-	errs := flatten(given, "flush", "{min: 1s, max: 15s}")
-	errs = errs.Also(unknownFields(given, keys, "a policy"))
-	for _, field := range fields {
-		if value, ok := given[field.Key]; ok {
-			errs = errs.Also(field.set(&policy, value).ViaField(field.Key))
-		}
-	}
+	errs := setFields(&policy, PolicyFields(), given, "a policy")
 	if _, named := given["name"]; !named {
 		errs = errs.Also(wrong("is missing, give every policy a name of its own, for instance default").ViaField("name"))
 	}
@@ -137,6 +140,22 @@ func parsePolicy(entry json.RawMessage, last bool) (Policy, *apis.FieldError) {
 		return policy, errs
 	}
 	return policy, policy.together()
+}
+
+// setFields sets the fields that are given, and refuses those that are not in the table.
+func setFields[T any](of *T, fields []FieldOf[T], given map[string]json.RawMessage, what string) *apis.FieldError {
+	keys := make([]string, len(fields))
+	for i, field := range fields {
+		keys[i] = field.Key
+	}
+	errs := flatten(given, "flush", "{min: 1s, max: 15s}")
+	errs = errs.Also(unknownFields(given, keys, what))
+	for _, field := range fields {
+		if value, ok := given[field.Key]; ok {
+			errs = errs.Also(field.set(of, value).ViaField(field.Key))
+		}
+	}
+	return errs
 }
 
 // together checks the fields that bound each other, each of which is right by itself.

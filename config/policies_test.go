@@ -181,7 +181,7 @@ func TestParsePoliciesErrors(t *testing.T) {
 		{"no policy", "policies: []", `line 1: policies: [] is not a list of 1 to 100 policies, the last of which has no match`},
 		{"a list", "[]", `the file is [], not a map with the field policies`},
 		{"no map", "policies: [default]", `line 1: policies[0]: "default" is not a policy, a map with at least the field name`},
-		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `line 1: "policy" is not a field of the file, which has policies, subjects, severities`},
+		{"unknown at the top", "policy: []\npolicies: [{name: a}]", `line 1: "policy" is not a field of the file, which has policies, outages, subjects, severities`},
 		{"unknown and near", "policies: [{name: a, groupby: []}]", `line 1: policy a: "groupby" is not a field of a policy, did you mean groupBy?`},
 		{"unknown inside", "policies: [{name: a, flush: {mim: 1s}}]", `line 1: policy a: "flush.mim" is not a field of a policy, did you mean flush.min?`},
 		{"no flush", "policies: [{name: a, flush: 1s}]", `line 1: policy a: flush: "1s" is not a map, for instance {min: 1s, max: 15s}`},

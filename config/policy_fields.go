@@ -27,8 +27,11 @@ const (
 const maxLabelName = 128
 
 // Field is one line of the table of a policy's fields.
-type Field struct {
-	// Key is the field's path inside a policy, such as flush.min.
+type Field = FieldOf[Policy]
+
+// FieldOf is one line of the table of the fields of a T, which is a Policy or an Outage.
+type FieldOf[T any] struct {
+	// Key is the field's path, such as flush.min.
 	Key string
 	// Default is the value of an omitted field, in YAML; empty for none.
 	Default string
@@ -39,21 +42,17 @@ type Field struct {
 	// Help is one sentence about the effect of the field.
 	Help string
 
-	// set parses a JSON value into the policy.
-	set func(p *Policy, value json.RawMessage) *apis.FieldError
+	// set parses a JSON value into the T.
+	set func(of *T, value json.RawMessage) *apis.FieldError
 }
 
 // PolicyFields is every field of a policy, in the order of the documentation.
 func PolicyFields() []Field {
 	return []Field{
-		{
-			Key: "name", Unit: "name", Bound: "a DNS label, unique; required",
-			Help: "Part of the identity of the policy's groups: a new name starts new groups.", set: setName,
-		},
-		{
-			Key: "match", Unit: "matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none in the last policy", maxMatchers, maxMatcherLength),
-			Help: "Matchers in Alertmanager's notation: `=`, `!=`, `=~`, `!~`. All must match.", set: setMatch,
-		},
+		nameField("Part of the identity of the policy's groups: a new name starts new groups.",
+			func(p *Policy) *string { return &p.Name }),
+		matchersField("match", "; none in the last policy", "Matchers in Alertmanager's notation: `=`, `!=`, `=~`, `!~`. All must match.",
+			func(p *Policy) *labels.Matchers { return &p.Matchers }),
 		{
 			Key: "drop", Default: "false", Unit: "boolean", Bound: "true or false",
 			Help: "True accepts and counts the policy's alerts, but makes no incidents.", set: setDrop,
@@ -98,25 +97,36 @@ func PolicyFields() []Field {
 	}
 }
 
-func setName(p *Policy, value json.RawMessage) *apis.FieldError {
-	if err := json.Unmarshal(value, &p.Name); err != nil || len(validation.IsDNS1123Label(p.Name)) > 0 {
-		return wrong("%s is not a name, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance default", shownJSON(value))
+func nameField[T any](help string, field func(*T) *string) FieldOf[T] {
+	return FieldOf[T]{
+		Key: "name", Unit: "name", Bound: "a DNS label, unique; required", Help: help,
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
+			name := field(of)
+			if err := json.Unmarshal(value, name); err != nil || len(validation.IsDNS1123Label(*name)) > 0 {
+				return wrong("%s is not a name, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance default", shownJSON(value))
+			}
+			return nil
+		},
 	}
-	return nil
 }
 
-func setMatch(p *Policy, value json.RawMessage) *apis.FieldError {
-	var entries []json.RawMessage
-	if err := json.Unmarshal(value, &entries); err != nil || len(entries) == 0 {
-		return wrong(`%s is not a list of matchers, for instance ["severity=~\"critical|page\""]`, shownJSON(value))
+func matchersField[T any](key, also, help string, field func(*T) *labels.Matchers) FieldOf[T] {
+	return FieldOf[T]{
+		Key: key, Unit: "matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes%s", maxMatchers, maxMatcherLength, also), Help: help,
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
+			matchers, err := matchersOf(value)
+			*field(of) = matchers
+			return err
+		},
 	}
-	matchers, errs := matchersOf(entries)
-	p.Matchers = matchers
-	return errs
 }
 
 // matchersOf reads a list of matchers in Alertmanager's notation.
-func matchersOf(entries []json.RawMessage) (labels.Matchers, *apis.FieldError) {
+func matchersOf(value json.RawMessage) (labels.Matchers, *apis.FieldError) {
+	var entries []json.RawMessage
+	if err := json.Unmarshal(value, &entries); err != nil || len(entries) == 0 {
+		return nil, wrong(`%s is not a list of matchers, for instance ["severity=~\"critical|page\""]`, shownJSON(value))
+	}
 	var out labels.Matchers
 	for i, entry := range entries {
 		var text string
@@ -164,62 +174,62 @@ func setDrop(p *Policy, value json.RawMessage) *apis.FieldError {
 	return nil
 }
 
-func durationField(key, byDefault, from, to, also, help string, field func(*Policy) *time.Duration) Field {
+func durationField[T any](key, byDefault, from, to, also, help string, field func(*T) *time.Duration) FieldOf[T] {
 	within := durationsFrom(from, to)
 	bound := within.bound()
 	if also != "" {
 		bound += ", " + also
 	}
-	return Field{
+	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: "duration", Bound: bound, Help: help,
-		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
 			d, err := model.ParseDuration(scalar(value))
 			if err != nil || !within.has(time.Duration(d)) {
 				return wrong("%s", within.refuse(shownJSON(value), byDefault))
 			}
-			*field(p) = time.Duration(d)
+			*field(of) = time.Duration(d)
 			return nil
 		},
 	}
 }
 
-func numberField(key, byDefault, unit string, from, to int, help string, field func(*Policy) *int) Field {
+func numberField[T any](key, byDefault, unit string, from, to int, help string, field func(*T) *int) FieldOf[T] {
 	within := numbers{from, to}
-	return Field{
+	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: unit, Bound: within.bound(), Help: help,
-		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
 			n, err := strconv.Atoi(string(value))
 			if err != nil || !within.has(n) {
 				return wrong("%s", within.refuse(shownJSON(value), byDefault))
 			}
-			*field(p) = n
+			*field(of) = n
 			return nil
 		},
 	}
 }
 
-func wordField(key, byDefault string, words []string, help string, field func(*Policy) *string) Field {
+func wordField[T any](key, byDefault string, words []string, help string, field func(*T) *string) FieldOf[T] {
 	quoted := make([]string, len(words))
 	for i, word := range words {
 		quoted[i] = "`" + word + "`"
 	}
-	return Field{
+	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: "word", Bound: strings.Join(quoted, " or "), Help: help,
-		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
 			var word string
 			if err := json.Unmarshal(value, &word); err != nil || !slices.Contains(words, word) {
 				return wrong("%s is not %s", shownJSON(value), strings.Join(words, " or "))
 			}
-			*field(p) = word
+			*field(of) = word
 			return nil
 		},
 	}
 }
 
-func labelsField(key, byDefault string, most int, help string, field func(*Policy) *[]string) Field {
-	return Field{
+func labelsField[T any](key, byDefault string, most int, help string, field func(*T) *[]string) FieldOf[T] {
+	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: "labels", Bound: fmt.Sprintf("0 to %d distinct ones of up to %d bytes", most, maxLabelName), Help: help,
-		set: func(p *Policy, value json.RawMessage) *apis.FieldError {
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
 			var entries []json.RawMessage
 			if err := json.Unmarshal(value, &entries); err != nil || entries == nil || len(entries) > most {
 				return wrong("%s is not a list of up to %d label names, for instance %s", shownJSON(value), most, byDefault)
@@ -234,7 +244,7 @@ func labelsField(key, byDefault string, most int, help string, field func(*Polic
 					return wrong("%s is there already, name each label once", shownJSON(entry)).ViaIndex(i)
 				}
 			}
-			*field(p) = names
+			*field(of) = names
 			return nil
 		},
 	}

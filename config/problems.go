@@ -110,17 +110,20 @@ func below(n *yaml.Node, name string) (*yaml.Node, int) {
 	return nil, 0
 }
 
-// inPolicy is a path in a policy: its index, and the field.
-var inPolicy = regexp.MustCompile(`^policies\[(\d+)\](?:\.(.+))?$`)
+// inPolicy is a path in a policy or an outage policy: the list, the index, and the field.
+var inPolicy = regexp.MustCompile(`^(policies|outages)\[(\d+)\](?:\.(.+))?$`)
+
+// oneOf is what one entry of a list is called.
+var oneOf = map[string]string{"policies": "policy ", "outages": "outage policy "}
 
 // where is a path for people: the policy by its name, when it has one, and the field.
 func (o *outline) where(path string) string {
 	found := inPolicy.FindStringSubmatch(path)
-	if o == nil || found == nil || found[2] == "name" {
+	if o == nil || found == nil || found[3] == "name" {
 		return path
 	}
 	at := o.root
-	for _, name := range []string{"policies", found[1], "name"} {
+	for _, name := range []string{found[1], found[2], "name"} {
 		if at, _ = below(at, name); at == nil {
 			return path
 		}
@@ -128,7 +131,7 @@ func (o *outline) where(path string) string {
 	if at.Kind != yaml.ScalarNode || !policyName.MatchString(at.Value) {
 		return path
 	}
-	return strings.TrimSuffix("policy "+at.Value+": "+found[2], ": ")
+	return strings.TrimSuffix(oneOf[found[1]]+at.Value+": "+found[3], ": ")
 }
 
 // policyName is what can be repeated as a name without quotes.

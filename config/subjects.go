@@ -50,9 +50,9 @@ func parseSubject(entry json.RawMessage) (subject.Rule, *apis.FieldError) {
 	if value, ok := given["match"]; !ok {
 		errs = errs.Also(wrong(`is missing, say for which alerts the rule is, for instance ['job="ceph"']`).ViaField("match"))
 	} else {
-		var p Policy
-		errs = errs.Also(setMatch(&p, value).ViaField("match"))
-		rule.Matchers = p.Matchers
+		var err *apis.FieldError
+		rule.Matchers, err = matchersOf(value)
+		errs = errs.Also(err.ViaField("match"))
 	}
 	if value, ok := given["kind"]; ok {
 		if err := json.Unmarshal(value, &rule.Kind); err != nil || !kindName.MatchString(rule.Kind) {

@@ -67,7 +67,9 @@ const (
 	LabelWorkload  = "workload"
 	LabelKind      = "subject_kind"
 	LabelName      = "subject_name"
-	labelCluster   = "cluster"
+	// LabelControlPlane is "true" for alerts about the control plane, and empty for others.
+	LabelControlPlane = "control_plane"
+	labelCluster      = "cluster"
 )
 
 // Value is the value of a derived label, or else of the alert's own label of that name. A label that is not there is the
@@ -84,6 +86,11 @@ func (r *Reading) Value(name string) string {
 		return r.Subject.Kind
 	case LabelName:
 		return r.Subject.Name
+	case LabelControlPlane:
+		if r.controlPlane() {
+			return "true"
+		}
+		return ""
 	case labelCluster:
 		return first(r.labels, labelCluster, "k8s.cluster.name", "k8s_cluster_name")
 	}
