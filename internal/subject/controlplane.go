@@ -5,8 +5,11 @@ import (
 	"strings"
 )
 
-// controlPlane are the components of a control plane, as their jobs, Services and static pods are called.
-var controlPlane = []string{"kube-apiserver", "kube-etcd", "kube-scheduler", "kube-controller-manager", "etcd"}
+// components are those of a control plane, as their jobs and Services are called.
+var components = []string{"kube-apiserver", "kube-etcd", "kube-scheduler", "kube-controller-manager"}
+
+// staticPods are how the names of their static pods begin.
+var staticPods = []string{"kube-apiserver-", "etcd-", "kube-scheduler-", "kube-controller-manager-"}
 
 // controlPlaneAlerts are prefixes of alerts of the kubernetes-mixin that are about the control plane, whoever reports them.
 var controlPlaneAlerts = []string{
@@ -15,16 +18,16 @@ var controlPlaneAlerts = []string{
 
 // controlPlane tells whether the alert is about the API server, etcd, the scheduler or the controller manager.
 func (r *Reading) controlPlane() bool {
-	job := r.own("job")
-	if r.controls(job) || r.controls(r.own("service")) || r.Subject.Kind == "Service" && r.controls(r.Subject.Name) {
+	job, alert := r.own("job"), r.labels["alertname"]
+	switch {
+	case r.controls(job), r.controls(r.own("service")), r.Subject.Kind == "Service" && r.controls(r.Subject.Name):
+		return true
+	case r.Subject.Kind == "Pod" && r.Namespace == systemNamespace && begins(r.Subject.Name, staticPods):
+		return true
+	case job == "" && strings.HasPrefix(alert, "etcd"): // Another etcd than that of Kubernetes has a job of its own.
 		return true
 	}
-	if r.Subject.Kind == "Pod" && r.Subject.Namespace == systemNamespace {
-		return slices.ContainsFunc(controlPlane, func(name string) bool { return strings.HasPrefix(r.Subject.Name, name+"-") })
-	}
-	alert := r.labels["alertname"]
-	return slices.ContainsFunc(controlPlaneAlerts, func(prefix string) bool { return strings.HasPrefix(alert, prefix) }) ||
-		job == "" && strings.HasPrefix(alert, "etcd") // Another etcd than that of Kubernetes has a job of its own.
+	return begins(alert, controlPlaneAlerts)
 }
 
 // systemNamespace is where the static pods of a control plane are.
@@ -40,9 +43,11 @@ func (r *Reading) controls(name string) bool {
 	case "etcd":
 		return r.Namespace == systemNamespace
 	}
-	return slices.ContainsFunc(controlPlane, func(c string) bool {
-		return c != "etcd" && (name == c || strings.HasSuffix(name, "-"+c))
-	})
+	return slices.ContainsFunc(components, func(c string) bool { return name == c || strings.HasSuffix(name, "-"+c) })
+}
+
+func begins(name string, with []string) bool {
+	return slices.ContainsFunc(with, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // own is a label of the alert, unless it is the target's.
