@@ -18,7 +18,8 @@ func TestDocumentationHoldsTheTables(t *testing.T) {
 	content, err := os.ReadFile(docs)
 	require.NoError(t, err)
 	want := replaceTable(t, string(content), "settings", settingsMarkdown())
-	want = replaceTable(t, want, "policies", policiesMarkdown())
+	want = replaceTable(t, want, "policies", fieldsMarkdown(PolicyFields()))
+	want = replaceTable(t, want, "outages", fieldsMarkdown(OutageFields()))
 	if *update {
 		require.NoError(t, os.WriteFile(docs, []byte(want), 0o644))
 		return
@@ -59,9 +60,9 @@ func settingsMarkdown() string {
 	return rows
 }
 
-func policiesMarkdown() string {
+func fieldsMarkdown[T any](fields []FieldOf[T]) string {
 	rows := "| field | default | value | effect |\n|---|---|---|---|\n"
-	for _, f := range PolicyFields() {
+	for _, f := range fields {
 		rows += row(f.Key, f.Default, f.Unit, f.Bound, f.Help)
 	}
 	return rows

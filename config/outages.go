@@ -61,8 +61,8 @@ func matchAll(matchers labels.Matchers, value func(name string) string) bool {
 	return true
 }
 
-// OutageLabels are the names of the labels by which the outage policies match and group, sorted, each once. Whether an
-// alert is a cause is decided when it is folded.
+// OutageLabels are the names of the labels by which the outage policies match, group and count, sorted. Of an alert's
+// labels the fold keeps only these for them. Whether an alert is a cause is decided when it is folded.
 func (p Policies) OutageLabels() []string {
 	names := map[string]bool{}
 	for i := range p.Outages {

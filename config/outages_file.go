@@ -7,24 +7,25 @@ import (
 	"knative.dev/pkg/apis"
 )
 
-// maxOutages is how many outage policies a file may have.
+// maxOutages is how many outage policies a file may have. Each incident is tried against all of them.
 const maxOutages = 20
 
-// parseOutages reads the outage policies of a file. A file without the field has none.
+// parseOutages reads the list of outage policies. The paths of its errors begin with outages.
 func parseOutages(value json.RawMessage) ([]Outage, *apis.FieldError) {
-	if value == nil {
-		return nil, nil
-	}
 	var entries []json.RawMessage
 	if err := json.Unmarshal(value, &entries); err != nil || entries == nil || len(entries) > maxOutages {
-		return nil, wrong("%s is not a list of up to %d outage policies", shownJSON(value), maxOutages).ViaField("outages")
+		return nil, wrong(
+			"%s is not a list of up to %d outage policies, for instance [{name: node, groupBy: [cluster, node]}]",
+			shownJSON(value),
+			maxOutages,
+		).ViaField("outages")
 	}
 	var errs *apis.FieldError
 	outages := make([]Outage, len(entries))
 	for i, entry := range entries {
 		outage, err := parseOutage(entry)
-		first := slices.IndexFunc(outages[:i], func(o Outage) bool { return o.Name == outage.Name })
-		if err == nil && first >= 0 {
+		if first := slices.IndexFunc(outages[:i], func(o Outage) bool { return o.Name == outage.Name }); err == nil &&
+			first >= 0 {
 			err = wrong("%s is the name of outages[%d] already", shown(outage.Name), first).ViaField("name")
 		}
 		errs = errs.Also(err.ViaFieldIndex("outages", i))
@@ -34,33 +35,49 @@ func parseOutages(value json.RawMessage) ([]Outage, *apis.FieldError) {
 	return outages, errs
 }
 
-// parseOutage reads one outage policy on top of the defaults.
+// parseOutage reads one outage policy on top of the defaults. The paths of its errors begin inside of it.
 func parseOutage(entry json.RawMessage) (Outage, *apis.FieldError) {
 	var outage Outage
-	fields := OutageFields()
-	for _, field := range fields {
-		if field.Default == "" {
-			continue
-		}
-		if err := field.set(&outage, mustJSON(field.Default)); err != nil {
-			panic(field.Key + ": " + err.Error()) // The table contradicts itself; every test that reads an outage policy fails.
-		}
-	}
+	setDefaults(&outage, OutageFields())
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(entry, &given); err != nil || given == nil {
 		return outage, wrong("%s is not an outage policy, a map with at least the field name", shownJSON(entry))
 	}
-	errs := setFields(&outage, given, fields, "an outage policy")
+	errs := setFields(&outage, OutageFields(), given, "an outage policy")
 	if _, named := given["name"]; !named {
 		errs = errs.Also(wrong("is missing, give every outage policy a name of its own, for instance node").ViaField("name"))
 	}
-	if errs == nil && outage.Retention < outage.Cooldown {
-		errs = wrong("%s is shorter than cooldown, which is %s", written(outage.Retention), written(outage.Cooldown)).
-			ViaField("retention")
+	if errs != nil {
+		return outage, errs
 	}
-	if errs == nil && outage.Flush.Max < outage.Flush.Min {
-		errs = wrong("%s is shorter than flush.min, which is %s", written(outage.Flush.Max), written(outage.Flush.Min)).
-			ViaField("flush.max")
+	return outage, outage.together()
+}
+
+// together checks the fields that bound each other, each of which is right by itself.
+func (o *Outage) together() *apis.FieldError {
+	var errs *apis.FieldError
+	if o.Retention < o.Cooldown {
+		errs = errs.Also(
+			wrong("%s is shorter than cooldown, which is %s", written(o.Retention), written(o.Cooldown)).ViaField("retention"),
+		)
 	}
-	return outage, errs
+	if o.Flush.Max < o.Flush.Min {
+		errs = errs.Also(
+			wrong("%s is shorter than flush.min, which is %s", written(o.Flush.Max), written(o.Flush.Min)).ViaField("flush.max"),
+		)
+	}
+	if o.MaxIncidents < o.Threshold {
+		errs = errs.Also(
+			wrong("%d is less than threshold, which is %d", o.MaxIncidents, o.Threshold).ViaField("maxIncidents"),
+		)
+	}
+	if slices.Contains(o.GroupBy, o.Distinct) {
+		errs = errs.Also(
+			wrong(
+				"%s is in groupBy, so an outage has one value of it; count another label",
+				shown(o.Distinct),
+			).ViaField("distinct"),
+		)
+	}
+	return errs
 }

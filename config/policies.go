@@ -103,6 +103,10 @@ func Default() Policies {
 	for i := range p.List {
 		p.List[i].GroupBy, p.List[i].Breakdown = slices.Clone(p.List[i].GroupBy), slices.Clone(p.List[i].Breakdown)
 	}
+	p.Outages = slices.Clone(p.Outages)
+	for i := range p.Outages {
+		p.Outages[i].GroupBy = slices.Clone(p.Outages[i].GroupBy)
+	}
 	return p
 }
 
@@ -111,7 +115,7 @@ var shippedFile []byte
 
 // shipped reads the built-in policies, once.
 var shipped = sync.OnceValue(func() Policies {
-	p, err := ParsePolicies(shippedFile)
+	p, err := parsePolicies(shippedFile)
 	if err != nil {
 		panic("policies.yaml: " + err.Error()) // Every test that makes a policy sees it.
 	}
@@ -128,16 +132,21 @@ func defaults() Policy {
 // builtIn reads the defaults from the table of fields, once.
 var builtIn = sync.OnceValue(func() Policy {
 	var p Policy
-	for _, field := range PolicyFields() {
+	setDefaults(&p, PolicyFields())
+	return p
+})
+
+// setDefaults sets the fields that have a default in the table.
+func setDefaults[T any](of *T, fields []FieldOf[T]) {
+	for _, field := range fields {
 		if field.Default == "" {
 			continue
 		}
-		if err := field.set(&p, mustJSON(field.Default)); err != nil {
+		if err := field.set(of, mustJSON(field.Default)); err != nil {
 			panic(field.Key + ": " + err.Error()) // The table contradicts itself; every test that makes a policy fails.
 		}
 	}
-	return p
-})
+}
 
 // Named is the policy of that name, or the last one when there is none (any more): what belonged to it goes on under
 // the policy that takes every alert.

@@ -52,8 +52,17 @@ func readPolicies(path string) (content []byte, err error) {
 
 // ParsePolicies reads the YAML of a policies file. Fields that are left out have their defaults; unknown and repeated
 // ones are refused. The error is one sentence that names each wrong field with its line, policy and value, and says
-// what would be right; Problems gives them one by one.
+// what would be right; Problems gives them one by one. A file without outages has the built-in ones.
 func ParsePolicies(content []byte) (Policies, error) {
+	policies, err := parsePolicies(content)
+	if err == nil && policies.Outages == nil {
+		policies.Outages = Default().Outages
+	}
+	return policies, err
+}
+
+// parsePolicies leaves Outages nil if the file does not have them.
+func parsePolicies(content []byte) (Policies, error) {
 	if len(content) > maxPoliciesFile {
 		return Policies{}, fmt.Errorf("the file is larger than %d bytes", maxPoliciesFile)
 	}
@@ -81,6 +90,11 @@ func ParsePolicies(content []byte) (Policies, error) {
 		severities, err = parseSeverities(value)
 		errs = errs.Also(err.ViaField("severities"))
 	}
+	if value, ok := file["outages"]; ok {
+		var err *apis.FieldError
+		out.Outages, err = parseOutages(value)
+		errs = errs.Also(err)
+	}
 	var entries []json.RawMessage
 	if err := json.Unmarshal(orNull(file["policies"]), &entries); err != nil || len(entries) == 0 ||
 		len(entries) > maxPolicies {
@@ -105,9 +119,7 @@ func ParsePolicies(content []byte) (Policies, error) {
 		policy.Severities = severities
 		policies[i] = policy
 	}
-	outages, outageErrs := parseOutages(file["outages"])
-	out.Outages = outages
-	if err := invalidIn(content, errs.Also(outageErrs)); err != nil {
+	if err := invalidIn(content, errs); err != nil {
 		return Policies{}, err
 	}
 	setRoutes(policies, file["subjects"])
@@ -122,7 +134,7 @@ func parsePolicy(entry json.RawMessage, last bool) (Policy, *apis.FieldError) {
 	if err := json.Unmarshal(entry, &given); err != nil || given == nil {
 		return policy, wrong("%s is not a policy, a map with at least the field name", shownJSON(entry))
 	}
-	errs := setFields(&policy, given, PolicyFields(), "a policy")
+	errs := setFields(&policy, PolicyFields(), given, "a policy")
 	if _, named := given["name"]; !named {
 		errs = errs.Also(wrong("is missing, give every policy a name of its own, for instance default").ViaField("name"))
 	}
@@ -140,17 +152,17 @@ func parsePolicy(entry json.RawMessage, last bool) (Policy, *apis.FieldError) {
 	return policy, policy.together()
 }
 
-// setFields sets the fields that are given, flush.min and flush.max from their map, and refuses unknown ones.
-func setFields[T any](p *T, given map[string]json.RawMessage, fields []FieldOf[T], of string) *apis.FieldError {
+// setFields sets the fields that are given, and refuses those that are not in the table.
+func setFields[T any](of *T, fields []FieldOf[T], given map[string]json.RawMessage, what string) *apis.FieldError {
 	keys := make([]string, len(fields))
 	for i, field := range fields {
 		keys[i] = field.Key
 	}
 	errs := flatten(given, "flush", "{min: 1s, max: 15s}")
-	errs = errs.Also(unknownFields(given, keys, of))
+	errs = errs.Also(unknownFields(given, keys, what))
 	for _, field := range fields {
 		if value, ok := given[field.Key]; ok {
-			errs = errs.Also(field.set(p, value).ViaField(field.Key))
+			errs = errs.Also(field.set(of, value).ViaField(field.Key))
 		}
 	}
 	return errs

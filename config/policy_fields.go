@@ -29,9 +29,9 @@ const maxLabelName = 128
 // Field is one line of the table of a policy's fields.
 type Field = FieldOf[Policy]
 
-// FieldOf is one line of the table of the fields of an alert policy or of an outage policy.
+// FieldOf is one line of the table of the fields of a T, which is a Policy or an Outage.
 type FieldOf[T any] struct {
-	// Key is the field's path inside a policy, such as flush.min.
+	// Key is the field's path, such as flush.min.
 	Key string
 	// Default is the value of an omitted field, in YAML; empty for none.
 	Default string
@@ -42,22 +42,21 @@ type FieldOf[T any] struct {
 	// Help is one sentence about the effect of the field.
 	Help string
 
-	// set parses a JSON value into the policy.
-	set func(p *T, value json.RawMessage) *apis.FieldError
+	// set parses a JSON value into the T.
+	set func(of *T, value json.RawMessage) *apis.FieldError
 }
 
 // PolicyFields is every field of a policy, in the order of the documentation.
 func PolicyFields() []Field {
 	return []Field{
-		{
-			Key: "name", Unit: "name", Bound: "a DNS label, unique; required",
-			Help: "Part of the identity of the policy's groups: a new name starts new groups.", set: setName(func(p *Policy) *string { return &p.Name }),
-		},
-		{
-			Key: "match", Unit: "matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes; none in the last policy", maxMatchers,
-				maxMatcherLength),
-			Help: "Matchers in Alertmanager's notation: `=`, `!=`, `=~`, `!~`. All must match.", set: setMatch(func(p *Policy) *labels.Matchers { return &p.Matchers }),
-		},
+		nameField("Part of the identity of the policy's groups: a new name starts new groups.",
+			func(p *Policy) *string { return &p.Name }),
+		matchersField(
+			"match",
+			"; none in the last policy",
+			"Matchers in Alertmanager's notation: `=`, `!=`, `=~`, `!~`. All must match.",
+			func(p *Policy) *labels.Matchers { return &p.Matchers },
+		),
 		{
 			Key: "drop", Default: "false", Unit: "boolean", Bound: "true or false",
 			Help: "True accepts and counts the policy's alerts, but makes no incidents.", set: setDrop,
@@ -158,31 +157,40 @@ func PolicyFields() []Field {
 	}
 }
 
-func setName[T any](field func(*T) *string) func(*T, json.RawMessage) *apis.FieldError {
-	return func(p *T, value json.RawMessage) *apis.FieldError {
-		name := field(p)
-		if err := json.Unmarshal(value, name); err != nil || len(validation.IsDNS1123Label(*name)) > 0 {
-			return wrong("%s is not a name, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, "+
-				"for instance default", shownJSON(value))
-		}
-		return nil
+func nameField[T any](help string, field func(*T) *string) FieldOf[T] {
+	return FieldOf[T]{
+		Key: "name", Unit: "name", Bound: "a DNS label, unique; required", Help: help,
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
+			name := field(of)
+			if err := json.Unmarshal(value, name); err != nil || len(validation.IsDNS1123Label(*name)) > 0 {
+				return wrong(
+					"%s is not a name, which has up to 63 of a-z, 0-9 and - and neither begins nor ends with -, for instance default",
+					shownJSON(value),
+				)
+			}
+			return nil
+		},
 	}
 }
 
-func setMatch[T any](field func(*T) *labels.Matchers) func(*T, json.RawMessage) *apis.FieldError {
-	return func(p *T, value json.RawMessage) *apis.FieldError {
-		var entries []json.RawMessage
-		if err := json.Unmarshal(value, &entries); err != nil || len(entries) == 0 {
-			return wrong(`%s is not a list of matchers, for instance ["severity=~\"critical|page\""]`, shownJSON(value))
-		}
-		matchers, errs := matchersOf(entries)
-		*field(p) = matchers
-		return errs
+func matchersField[T any](key, also, help string, field func(*T) *labels.Matchers) FieldOf[T] {
+	return FieldOf[T]{
+		Key: key, Unit: "matchers", Bound: fmt.Sprintf("1 to %d of up to %d bytes%s", maxMatchers, maxMatcherLength, also),
+		Help: help,
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
+			matchers, err := matchersOf(value)
+			*field(of) = matchers
+			return err
+		},
 	}
 }
 
 // matchersOf reads a list of matchers in Alertmanager's notation.
-func matchersOf(entries []json.RawMessage) (labels.Matchers, *apis.FieldError) {
+func matchersOf(value json.RawMessage) (labels.Matchers, *apis.FieldError) {
+	var entries []json.RawMessage
+	if err := json.Unmarshal(value, &entries); err != nil || len(entries) == 0 {
+		return nil, wrong(`%s is not a list of matchers, for instance ["severity=~\"critical|page\""]`, shownJSON(value))
+	}
 	var out labels.Matchers
 	for i, entry := range entries {
 		var text string
@@ -246,12 +254,12 @@ func durationField[T any](key, byDefault, from, to, also, help string, field fun
 	}
 	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: "duration", Bound: bound, Help: help,
-		set: func(p *T, value json.RawMessage) *apis.FieldError {
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
 			d, err := model.ParseDuration(scalar(value))
 			if err != nil || !within.has(time.Duration(d)) {
 				return wrong("%s", within.refuse(shownJSON(value), byDefault))
 			}
-			*field(p) = time.Duration(d)
+			*field(of) = time.Duration(d)
 			return nil
 		},
 	}
@@ -261,12 +269,12 @@ func numberField[T any](key, byDefault, unit string, from, to int, help string, 
 	within := numbers{from, to}
 	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: unit, Bound: within.bound(), Help: help,
-		set: func(p *T, value json.RawMessage) *apis.FieldError {
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
 			n, err := strconv.Atoi(string(value))
 			if err != nil || !within.has(n) {
 				return wrong("%s", within.refuse(shownJSON(value), byDefault))
 			}
-			*field(p) = n
+			*field(of) = n
 			return nil
 		},
 	}
@@ -279,12 +287,12 @@ func wordField[T any](key, byDefault string, words []string, help string, field 
 	}
 	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: "word", Bound: strings.Join(quoted, " or "), Help: help,
-		set: func(p *T, value json.RawMessage) *apis.FieldError {
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
 			var word string
 			if err := json.Unmarshal(value, &word); err != nil || !slices.Contains(words, word) {
 				return wrong("%s is not %s", shownJSON(value), strings.Join(words, " or "))
 			}
-			*field(p) = word
+			*field(of) = word
 			return nil
 		},
 	}
@@ -294,7 +302,7 @@ func labelsField[T any](key, byDefault string, most int, help string, field func
 	return FieldOf[T]{
 		Key: key, Default: byDefault, Unit: "labels", Bound: fmt.Sprintf("0 to %d distinct ones of up to %d bytes", most,
 			maxLabelName), Help: help,
-		set: func(p *T, value json.RawMessage) *apis.FieldError {
+		set: func(of *T, value json.RawMessage) *apis.FieldError {
 			var entries []json.RawMessage
 			if err := json.Unmarshal(value, &entries); err != nil || entries == nil || len(entries) > most {
 				return wrong("%s is not a list of up to %d label names, for instance %s", shownJSON(value), most, byDefault)
@@ -309,7 +317,7 @@ func labelsField[T any](key, byDefault string, most int, help string, field func
 					return wrong("%s is there already, name each label once", shownJSON(entry)).ViaIndex(i)
 				}
 			}
-			*field(p) = names
+			*field(of) = names
 			return nil
 		},
 	}
@@ -343,15 +351,4 @@ func mustJSON(text string) json.RawMessage {
 		panic(err)
 	}
 	return value
-}
-
-// labelField is the name of one label.
-func labelField[T any](key, example, help string, field func(*T) *string) FieldOf[T] {
-	return FieldOf[T]{
-		Key: key, Unit: "label", Bound: fmt.Sprintf("up to %d bytes, for instance `%s`", maxLabelName, example), Help: help,
-		set: func(p *T, value json.RawMessage) (err *apis.FieldError) {
-			*field(p), err = labelName(value)
-			return err
-		},
-	}
 }

@@ -110,8 +110,11 @@ func below(n *yaml.Node, name string) (*yaml.Node, int) {
 	return nil, 0
 }
 
-// inPolicy is a path in a policy: its index, and the field.
+// inPolicy is a path in a policy or an outage policy: the list, the index, and the field.
 var inPolicy = regexp.MustCompile(`^(policies|outages)\[(\d+)\](?:\.(.+))?$`)
+
+// oneOf is what one entry of a list is called.
+var oneOf = map[string]string{"policies": "policy ", "outages": "outage policy "}
 
 // where is a path for people: the policy by its name, when it has one, and the field.
 func (o *outline) where(path string) string {
@@ -128,7 +131,7 @@ func (o *outline) where(path string) string {
 	if at.Kind != yaml.ScalarNode || !policyName.MatchString(at.Value) {
 		return path
 	}
-	return strings.TrimSuffix(map[string]string{"policies": "policy ", "outages": "outage policy "}[found[1]]+at.Value+": "+found[3], ": ")
+	return strings.TrimSuffix(oneOf[found[1]]+at.Value+": "+found[3], ": ")
 }
 
 // policyName is what can be repeated as a name without quotes.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"github.com/prometheus/alertmanager/pkg/labels"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,8 +53,9 @@ func parseSubject(entry json.RawMessage) (subject.Rule, *apis.FieldError) {
 	if value, ok := given["match"]; !ok {
 		errs = errs.Also(wrong(`is missing, say for which alerts the rule is, for instance ['job="ceph"']`).ViaField("match"))
 	} else {
-		match := setMatch(func(m *labels.Matchers) *labels.Matchers { return m })
-		errs = errs.Also(match(&rule.Matchers, value).ViaField("match"))
+		var err *apis.FieldError
+		rule.Matchers, err = matchersOf(value)
+		errs = errs.Also(err.ViaField("match"))
 	}
 	if value, ok := given["kind"]; ok {
 		if err := json.Unmarshal(value, &rule.Kind); err != nil || !kindName.MatchString(rule.Kind) {

@@ -26,6 +26,9 @@ policies:
   match: [severity]
 - name: rest
   threshold: 0
+outages:
+- name: rack
+  window: 2d
 `), 0o600))
 	got = call(t, "", "check", broken, ours)
 	require.Equal(t, exitError, got.code)
@@ -33,6 +36,7 @@ policies:
 	require.Equal(t, broken+`:3: subjects[0].kind: "ceph" is not a kind, for instance CephCluster
 `+broken+`:7: policy web: match[0]: "severity" is not a matcher of up to 1024 bytes, for instance severity=~"critical|page"
 `+broken+`:9: policy rest: threshold: 0 is not a whole number between 1 and 1000, for instance 5
+`+broken+`:12: outage policy rack: window: "2d" is not a duration between 1s and 1h, for instance 30m
 `+ours+": valid, 3 policies and 0 rules about subjects\n", got.out)
 }
 

@@ -69,7 +69,7 @@ const (
 	LabelWorkload  = "workload"
 	LabelKind      = "subject_kind"
 	LabelName      = "subject_name"
-	// LabelControlPlane is "true" for alerts about the API server, etcd, the scheduler or the controller manager.
+	// LabelControlPlane is "true" for alerts about the control plane, and empty for others.
 	LabelControlPlane = "control_plane"
 	labelCluster      = "cluster"
 )
@@ -89,7 +89,7 @@ func (r *Reading) Value(name string) string {
 	case LabelName:
 		return r.Subject.Name
 	case LabelControlPlane:
-		if r.ofControlPlane() {
+		if r.controlPlane() {
 			return "true"
 		}
 		return ""
