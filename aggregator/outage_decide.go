@@ -68,7 +68,8 @@ type outageGroup struct {
 	truncated bool
 	now       int64
 
-	forgotten []string // Reports that are no longer needed.
+	needed    map[string]bool // Incidents that an outage still shows.
+	forgotten []string        // Reports that are dropped.
 }
 
 // decide brings the outages of the group to where the reports and the time want them. The members follow from the
@@ -212,11 +213,11 @@ func (g *outageGroup) touch(e *outageEntry) {
 
 // forget drops the reports that no outage needs, and those that can no longer become part of one.
 func (g *outageGroup) forget(cooldown, retention time.Duration) {
-	needed := map[string]bool{}
+	g.needed = map[string]bool{}
 	for _, e := range g.state.Outages {
 		if e.open(cooldown, g.now) || e.Confirmed < e.Revision {
 			for _, name := range e.Members {
-				needed[name] = true
+				g.needed[name] = true
 			}
 		}
 	}
@@ -226,7 +227,7 @@ func (g *outageGroup) forget(cooldown, retention time.Duration) {
 	}
 	for name, r := range g.reports {
 		over := r.Gone || g.policy == nil || !r.Firing && g.now-r.EndedAt.UnixMilli() >= keep.Milliseconds()
-		if over && !needed[name] {
+		if over && !g.needed[name] {
 			g.forgotten = append(g.forgotten, name)
 			delete(g.state.Told, name)
 		}
@@ -286,6 +287,9 @@ func (g *outageGroup) due() int64 {
 		if e.Confirmed < e.Revision {
 			sooner(g.now)
 		} else if e.State != StateFiring {
+			if e.open(cooldown, g.now) {
+				sooner(e.EndedAt + cooldown.Milliseconds()) // Its incidents are forgotten then.
+			}
 			sooner(e.EndedAt + retention.Milliseconds())
 		}
 	}
@@ -296,8 +300,8 @@ func (g *outageGroup) due() int64 {
 		sooner(g.state.Waits + g.policy.Hold.Milliseconds())
 	}
 	for name, r := range g.reports {
-		if !r.Firing && !slices.Contains(g.forgotten, name) {
-			sooner(max(g.now, r.EndedAt.UnixMilli()+(cooldown+g.policy.Window).Milliseconds()) + 1)
+		if !r.Firing && !g.needed[name] && !slices.Contains(g.forgotten, name) {
+			sooner(r.EndedAt.UnixMilli() + (cooldown + g.policy.Window).Milliseconds())
 		}
 	}
 	return at

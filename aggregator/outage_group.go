@@ -227,15 +227,13 @@ func (a *Aggregator) snapshotOutage(ctx context.Context, id, token string, now b
 			s.Objects = append(s.Objects, t.object(name, e, over))
 		}
 	}
-	if len(s.Objects) > 0 {
-		t.flushed()
-	}
-	// What was decided is safe before anything of it is written.
-	if err := a.saveOutage(ctx, t, false, t.due()); err != nil {
-		return nil, err
-	}
 	if len(s.Objects) == 0 {
 		_, err := a.settleOutage(ctx, s, nil, 0)
+		return nil, err
+	}
+	t.flushed()
+	// What was decided is safe before anything of it is written.
+	if err := a.saveOutage(ctx, t, false, t.due()); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -17,7 +17,7 @@ func TestBuiltInOutages(t *testing.T) {
 	}
 	assert.Equal(t, []string{"node", "zone", "workloads", "control-plane", "nodes", "wide"}, names)
 	assert.Equal(t, []string{
-		"alertname", "cluster", "control_plane", "namespace", "node", "outage", "policy", "severity", "subject_kind", "type",
+		"cluster", "control_plane", "namespace", "node", "outage", "policy", "severity", "subject_kind", "type",
 		"zone",
 	}, Default().OutageLabels())
 }
@@ -40,7 +40,7 @@ func TestOutagesOfAFile(t *testing.T) {
 		Retention: 7 * 24 * time.Hour, Flush: Flush{time.Second, 15 * time.Second}, MaxIncidents: 1000, MaxListed: 20,
 	}, all.Outages[0])
 	assert.Equal(t, 1, all.Outages[1].Rank)
-	assert.Equal(t, []string{"cluster", "rack", "team", "x", "y", "z"}, all.OutageLabels())
+	assert.Equal(t, []string{"cluster", "rack", "team", "x", "y"}, all.OutageLabels())
 
 	b := all.Outages[1]
 	assert.True(t, b.Matches(map[string]string{"rack": "r1", "x": "1", "y": "2"}))
