@@ -153,6 +153,9 @@ func importedKind(i Imported, policy *config.Policy) Kind {
 // know it. ErrNotImported says that the group's shard has to be imported for that: it is marked so, and nothing was
 // changed.
 func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Policy) (bool, error) {
+	if IsOutage(i.Group) {
+		return a.importOutage(ctx, i)
+	}
 	// With a threshold of 1 an incident is its group's, also while it has one alert.
 	i.Object.Storm = i.Object.Storm || policy.Threshold == 1
 	text, err := textOf(policy, importedKind(i, policy))
@@ -217,6 +220,11 @@ func (a *Aggregator) importPage(
 		}
 		e := m.entries[f.name]
 		isNew = e == nil
+		if p.first {
+			if f.entry.Up, err = a.reportFound(ctx, i, e); err != nil {
+				return false, false, err
+			}
+		}
 		switch {
 		case e == nil && !p.first:
 			return false, false, nil // It was dropped.
@@ -265,7 +273,7 @@ func foundIn(o Object, policy *config.Policy, now time.Time) (found, error) {
 		ChangedAt: ms(
 			o.ChangedAt,
 		), Reopened: o.Reopened, LastSeen: now.UnixMilli(), Revision: o.Revision, Confirmed: o.Revision,
-		ResourceVersion: o.ResourceVersion, Total: 1, Firing: 1,
+		ResourceVersion: o.ResourceVersion, Total: 1, Firing: 1, Parent: foundParent(o),
 	}
 	if o.Storm {
 		e.Type = typeStorm

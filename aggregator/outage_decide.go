@@ -195,6 +195,13 @@ func (g *outageGroup) dissolve(name string, e *outageEntry) {
 			owners[r.Parent.Name]++
 		}
 	}
+	for other, o := range g.state.Outages {
+		for _, member := range e.Members {
+			if other != name && o.State == StateFiring && slices.Contains(o.Members, member) {
+				owners[other]++
+			}
+		}
+	}
 	e.State, e.Reason, e.EndedAt = StateResolved, reasonBelowThreshold, g.now
 	most := 0
 	for _, owner := range slices.Sorted(maps.Keys(owners)) {

@@ -45,6 +45,9 @@ func (a *Aggregator) report(ctx context.Context, s *Snapshot, confirmed []Confir
 }
 
 func (a *Aggregator) sendReports(ctx context.Context, calls []call) error {
+	if len(calls) == 0 {
+		return nil
+	}
 	for i, result := range a.run(ctx, a.scripts.report, calls) {
 		if result.err != nil {
 			return fmt.Errorf("reporting an incident to its outages: %w", classify(result.err))

@@ -27,7 +27,12 @@ func (a *Aggregator) Standing(ctx context.Context, shard int) ([]Standing, error
 		}
 		groups := make([]string, 0, len(page)/2)
 		for i := 0; i < len(page); i += 2 { // Each with its score.
-			if page[i] != importedMark {
+			switch {
+			case IsOutage(page[i]):
+				if out, err = a.standingOutages(ctx, out, page[i]); err != nil {
+					return nil, err
+				}
+			case page[i] != importedMark:
 				groups = append(groups, page[i])
 			}
 		}
@@ -89,6 +94,9 @@ func appendStanding(out []Standing, group string, page []string) ([]Standing, er
 // Differs says that an incident that should exist is gone, or, with a resource version, that it shows something else.
 // It is written again, unless that has happened since it was read from Redis.
 func (a *Aggregator) Differs(ctx context.Context, s Standing, resourceVersion string) error {
+	if IsOutage(s.Group) {
+		return a.differsOutage(ctx, s, resourceVersion)
+	}
 	for range importTries {
 		v, err := a.read(ctx, s.Group, s.Name, nil)
 		if err != nil {

@@ -125,7 +125,13 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 	p.metrics.watchRedis(rdb)
 	p.aggregator = aggregator.New(aggregator.Options{
 		Redis: rdb, Prefix: p.settings.RedisPrefix, Lease: p.settings.Lease, Resync: p.settings.ResyncInterval,
-		Embedded: parts.Redis != nil,
+		Embedded: parts.Redis != nil, Namespace: p.settings.Namespace,
+		Outages: func() []config.Outage { return p.policies.Current().Outages },
+		Woken: func(group string, due time.Time) {
+			if wait := due.Sub(p.aggregator.Now()); wait <= p.settings.SweepInterval { // The sweep finds later ones.
+				p.scheduler.schedule(group, time.Now().Add(wait), "", cause{})
+			}
+		},
 		// An answer that comes too late for the client's own time-out would be a broken connection.
 		Replicas: p.settings.RedisWaitReplicas, ReplicaTimeout: p.settings.RedisTimeout / 2,
 	})

@@ -13,8 +13,8 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// groupID is what the id of a group, and the fingerprint of an alert, looks like.
-var groupID = regexp.MustCompile("^[0-9a-f]{16}$")
+// groupID is what the id of a group, and the fingerprint of an alert, looks like. That of an outage ends with o.
+var groupID = regexp.MustCompile("^[0-9a-f]{16}o?$")
 
 // importPage is how many incidents one list call asks for. The largest object has 256 KiB.
 const importPage = 100
@@ -92,6 +92,17 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 		// Truncated is set for cut lists too; where no list was cut, it is the counts.
 		Truncated: int(st.Alerts.Total) > len(members) || st.Truncated && int(st.ResourceCount) == len(st.Resources),
 		Facts:     aggregator.Facts{Labels: maps.Clone(st.CommonLabels)},
+		PartOf:    st.PartOf, Labels: st.Labels,
+	}
+	if aggregator.IsOutage(group) {
+		parts, err := PartsOf(i)
+		if err != nil {
+			return aggregator.Imported{}, err
+		}
+		o.Outage, o.Total, o.Beyond, o.Truncated = &aggregator.Outage{Policy: i.Spec.Policy, Members: parts}, len(parts), 0, st.Truncated
+		if st.ProbableCause != nil {
+			o.Outage.Cause = st.ProbableCause.Incident
+		}
 	}
 	if st.StartedAt != nil {
 		o.Facts.StartsAt = st.StartedAt.Unix()
