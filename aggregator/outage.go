@@ -76,6 +76,6 @@ type parent struct {
 
 // up is what an incident has told the groups of outage policies, so that it can tell them when it belongs elsewhere.
 type up struct {
-	Groups []string          `json:"groups"`
+	Groups []string          `json:"groups,omitempty"` // Lua cannot write an empty list.
 	Labels map[string]string `json:"labels,omitempty"`
 }

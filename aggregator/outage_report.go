@@ -68,7 +68,7 @@ func (a *Aggregator) sendReports(ctx context.Context, calls []call) error {
 // reportsOf are the reports about one incident: to each group that it belongs to, and to those that it has left.
 func (a *Aggregator) reportsOf(s *Snapshot, o *Object, outages []config.Outage) ([]call, error) {
 	var calls []call
-	o.reported = &up{Groups: []string{}, Labels: o.Labels}
+	o.reported = &up{Labels: o.Labels}
 	part := partOf(s, o)
 	for i := range outages {
 		p := &outages[i]

@@ -22,8 +22,8 @@ type outageRun struct {
 //   - Incidents count for the threshold when they began within the policy's window.
 //   - A run that rests on labels or on a cause takes what begins while one of its incidents fires, or within the window
 //     after the last one began; and a cause that fires when the run begins, however long it has.
-//   - A run that rests on time alone takes what begins within the window after its last incident, and what began less
-//     than the window before its first.
+//   - A run that rests on time alone takes what begins within the window after its last incident, and what began within
+//     the window before its first.
 func runsOf(p *config.Outage, parts []Part) []outageRun {
 	parts = slices.Clone(parts)
 	for i := range parts {
@@ -60,8 +60,12 @@ func runsOf(p *config.Outage, parts []Part) []outageRun {
 // restsOnTime tells whether incidents of an outage of the policy have nothing but time in common.
 func restsOnTime(p *config.Outage) bool { return p.Distinct != "" && len(p.Cause) == 0 }
 
-// begins tells whether enough incidents began within the window that the first one opens.
+// begins tells whether enough incidents began within the window that the first one opens. Where values of a label are
+// counted, the first one has to count.
 func begins(p *config.Outage, parts []Part) bool {
+	if restsOnTime(p) && parts[0].Labels[p.Distinct] == "" {
+		return false
+	}
 	first, n, values := parts[0].StartsAt, 0, map[string]bool{}
 	for _, a := range parts {
 		after := a.StartsAt.Sub(first)
@@ -106,7 +110,7 @@ func takeByLabel(p *config.Outage, before, parts []Part) (run, rest []Part) {
 // takeByTime takes what follows within the window, and what came just before.
 func takeByTime(p *config.Outage, before, parts []Part) (run, rest []Part) {
 	for _, a := range before {
-		if parts[0].StartsAt.Sub(a.StartsAt) < p.Window {
+		if parts[0].StartsAt.Sub(a.StartsAt) <= p.Window {
 			run = append(run, a)
 		}
 	}

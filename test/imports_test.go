@@ -35,7 +35,8 @@ var mayImport = map[string][]string{
 	"tree":       {"api", "human"},
 	"function":   {"handlers", "projector", "aggregator", "config", "subject", "api", "meter", "tracing"},
 	"source":     {"meter", "tracing"},
-	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject"},
+	"lookup":     {"subject"},
+	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject", "lookup"},
 	"":           {"function"}, // the root package
 	"service":    {"handlers"},
 	"cmd": {
@@ -52,6 +53,7 @@ var mayImport = map[string][]string{
 		"replay",
 		"meter",
 		"tracing",
+		"lookup",
 		"human",
 		"tree",
 		"version",
@@ -71,6 +73,7 @@ var mayImport = map[string][]string{
 		"replay",
 		"meter",
 		"tracing",
+		"lookup",
 		"",
 	},
 }

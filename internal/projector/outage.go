@@ -15,7 +15,6 @@ import (
 
 	"github.com/stormfold/stormfold/aggregator"
 	"github.com/stormfold/stormfold/api/v1alpha1"
-	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/internal/human"
 	"github.com/stormfold/stormfold/internal/subject"
 )
@@ -32,7 +31,7 @@ func renderOutage(s *aggregator.Snapshot, o aggregator.Object, incident *v1alpha
 		st.Confidence = "low"
 	}
 	st.Incidents = &v1alpha1.IncidentCounts{Total: int32(o.Total), Firing: int32(o.Firing)}
-	parts := ranked(o.Outage, s.Severities)
+	parts := ranked(o.Outage, s.Severities.Rank)
 	var first time.Time
 	for _, p := range parts {
 		st.Alerts.Total += int32(p.Alerts)
@@ -55,7 +54,7 @@ func renderOutage(s *aggregator.Snapshot, o aggregator.Object, incident *v1alpha
 	}
 	st.Severity = o.Labels["severity"]
 	if len(parts) > 0 {
-		st.Severity = worst(parts, s.Severities)
+		st.Severity = worst(parts, s.Severities.Rank)
 	}
 	st.StartedAt = at(cmp.Or(first, o.OpenedAt))
 	st.LastChangeAt = at(o.ChangedAt)
@@ -75,12 +74,12 @@ func renderOutage(s *aggregator.Snapshot, o aggregator.Object, incident *v1alpha
 }
 
 // ranked are the parts that matter most first: the cause, firing ones, by severity, by alerts, by start.
-func ranked(o *aggregator.Outage, severities config.Severities) []aggregator.Part {
+func ranked(o *aggregator.Outage, rank func(string) int) []aggregator.Part {
 	parts := slices.Clone(o.Members)
 	slices.SortFunc(parts, func(a, b aggregator.Part) int {
 		return cmp.Or(
 			human.TrueFirst(a.Name == o.Cause, b.Name == o.Cause), human.TrueFirst(a.Firing, b.Firing),
-			cmp.Compare(severities.Rank(b.Severity), severities.Rank(a.Severity)), cmp.Compare(b.Alerts, a.Alerts),
+			cmp.Compare(rank(b.Severity), rank(a.Severity)), cmp.Compare(b.Alerts, a.Alerts),
 			a.StartsAt.Compare(b.StartsAt), strings.Compare(a.Name, b.Name),
 		)
 	})
@@ -88,9 +87,9 @@ func ranked(o *aggregator.Outage, severities config.Severities) []aggregator.Par
 }
 
 // worst is the highest severity among the firing parts, or among all.
-func worst(parts []aggregator.Part, severities config.Severities) string {
+func worst(parts []aggregator.Part, rank func(string) int) string {
 	best := slices.MaxFunc(parts, func(a, b aggregator.Part) int {
-		return cmp.Or(human.TrueFirst(b.Firing, a.Firing), cmp.Compare(severities.Rank(a.Severity), severities.Rank(b.Severity)))
+		return cmp.Or(human.TrueFirst(b.Firing, a.Firing), cmp.Compare(rank(a.Severity), rank(b.Severity)))
 	})
 	return best.Severity
 }

@@ -54,6 +54,7 @@ func TestMeasure(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Row{
 		Recording: "all", Roots: 2, Alerts: 3, Opened: 3, PeakOpen: 2, OfTheOutage: 2, Storms: 2,
-		WrongSubjects: 1, WrongMerges: 2, EndedWhileFiring: 2, OpenedAnew: 2, ARI: 0, resources: 5,
+		WrongSubjects: 1, WrongMerges: 2, EndedWhileFiring: 2, OpenedAnew: 2, ARI: 0, RootsLeft: 2, MixedRoots: 2,
+		resources: 5,
 	}, row)
 }

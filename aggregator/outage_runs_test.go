@@ -1,0 +1,181 @@
+package aggregator
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/config"
+)
+
+// outagePolicy is a built-in one.
+func outagePolicy(t testing.TB, name string) *config.Outage {
+	t.Helper()
+	outages := config.Default().Outages
+	i := slices.IndexFunc(outages, func(o config.Outage) bool { return o.Name == name })
+	require.GreaterOrEqual(t, i, 0, name)
+	return &outages[i]
+}
+
+// part is an incident that begins and, unless to is 0, ends some seconds after the epoch.
+func part(name string, from, to int, labels ...string) Part {
+	p := Part{Name: name, StartsAt: epoch.Add(time.Duration(from) * time.Second), Firing: to == 0, Labels: map[string]string{}}
+	if to > 0 {
+		p.EndedAt = epoch.Add(time.Duration(to) * time.Second)
+	}
+	for _, l := range labels {
+		key, value, _ := strings.Cut(l, "=")
+		p.Labels[key] = value
+	}
+	return p
+}
+
+func TestRuns(t *testing.T) {
+	node, pod := "subject_kind=Node", "subject_kind=Pod"
+	down := causePrefix + "zone=true"
+	for _, c := range []struct {
+		name, policy string
+		parts        []Part
+		want         string // Runs by ;, members by space, the cause first.
+	}{
+		{"a node and its pods", "node", []Part{part("n", 0, 0, node), part("a", 40, 0, pod), part("b", 60, 0, pod)}, "n a b"},
+		{"the node is reported last", "node", []Part{part("n", 900, 0, node), part("a", 0, 0, pod)}, "n a"},
+		{"pods alone", "node", []Part{part("a", 0, 0, pod), part("b", 1, 0, pod)}, ""},
+		{"a node alone", "node", []Part{part("n", 0, 0, node)}, ""},
+		{"a pod that failed days before the node", "node",
+			[]Part{part("a", -200000, 0, pod), part("n", 0, 0, node), part("b", 1, 0, pod)}, "n b"},
+		{"a disk that has been full for long explains what begins", "node",
+			[]Part{part("n", -5000, 0, node), part("a", 0, 0, pod), part("b", 1, 0, pod)}, "n a b"},
+		{"a late pod, while the node is down", "node",
+			[]Part{part("n", 0, 0, node), part("a", 1, 0, pod), part("b", 9000, 0, pod)}, "n a b"},
+		{"another outage, hours later", "node", []Part{
+			part("n", 0, 600, node), part("a", 1, 700, pod), part("m", 9000, 0, node), part("b", 9001, 0, pod),
+		}, "n a; m b"},
+		{"two nodes are no zone", "zone",
+			[]Part{part("a", 0, 0, "node=1", down), part("b", 1, 0, "node=2", down), part("c", 2, 0, "node=3")}, ""},
+		{"three are", "zone", []Part{
+			part("a", 0, 0, "node=1", down), part("b", 1, 0, "node=2", down), part("c", 2, 0, "node=3", down), part("d", 3, 0),
+		}, "a b c d"},
+		{"five namespaces in a minute, and what follows", "workloads", []Part{
+			part("a", 0, 0, "namespace=1"), part("b", 10, 0, "namespace=2"), part("c", 20, 0, "namespace=3"),
+			part("d", 30, 0, "namespace=4"), part("e", 59, 0, "namespace=5"), part("f", 119, 0, "namespace=1"),
+		}, "a b c d e f"},
+		{"what came just before", "workloads", []Part{
+			part("x", -61, 0, "namespace=1"), part("y", -59, 0), part("a", 0, 0, "namespace=1"), part("b", 0, 0, "namespace=2"),
+			part("c", 0, 0, "namespace=3"), part("d", 0, 0, "namespace=4"), part("e", 0, 0, "namespace=5"),
+		}, "a b c d e y"},
+		{"five namespaces in two minutes", "workloads", []Part{
+			part("a", 0, 0, "namespace=1"), part("b", 30, 0, "namespace=2"), part("c", 60, 0, "namespace=3"),
+			part("d", 90, 0, "namespace=4"), part("e", 120, 0, "namespace=5"),
+		}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := outagePolicy(t, c.policy)
+			for range 20 { // In any order.
+				rand.Shuffle(len(c.parts), func(i, j int) { c.parts[i], c.parts[j] = c.parts[j], c.parts[i] })
+				assert.Equal(t, c.want, shownRuns(runsOf(p, c.parts)))
+			}
+		})
+	}
+}
+
+func shownRuns(runs []outageRun) string {
+	var out []string
+	for _, run := range runs {
+		var names []string
+		for _, p := range run.parts {
+			if p.Name != run.cause {
+				names = append(names, p.Name)
+			}
+		}
+		slices.Sort(names)
+		if run.cause != "" {
+			names = slices.Insert(names, 0, run.cause)
+		}
+		out = append(out, strings.Join(names, " "))
+	}
+	return strings.Join(out, "; ")
+}
+
+// Two nodes that go down at any two moments never become one outage.
+func TestTwoOutagesThatShareNoLabel(t *testing.T) {
+	policies := config.Default().Outages
+	for seed := range uint64(10000) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var parts []Part
+		for outage := range 2 {
+			node, from := fmt.Sprintf("node=n%d", outage), r.IntN(7200)
+			parts = append(parts, part(fmt.Sprintf("%d-n", outage), from+r.IntN(900), 0, node, "subject_kind=Node", "type=Storm",
+				"policy=nodes", "severity=warning", "zone=z"))
+			for n := range 1 + r.IntN(30) {
+				parts = append(parts, part(fmt.Sprintf("%d-%d", outage, n), from+r.IntN(120), 0, node, "subject_kind=Pod",
+					"type=Alert", "policy=workloads", "severity=warning", "zone=z", fmt.Sprintf("namespace=ns%d", r.IntN(20))))
+			}
+		}
+		r.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
+		for _, members := range partition(policies, parts) {
+			for _, m := range members[1:] {
+				require.Equal(t, members[0][0], m[0], "seed %d: %s and %s", seed, members[0], m)
+			}
+		}
+	}
+}
+
+// partition is which incidents end in which outage at the top, when each policy takes what no earlier one has.
+func partition(policies []config.Outage, parts []Part) map[string][]string {
+	parent, members := map[string]string{}, map[string][]Part{}
+	for i := range policies {
+		p := &policies[i]
+		groups := map[string][]Part{}
+		for _, part := range parts {
+			if parent[part.Name] == "" && p.Matches(part.Labels) {
+				id, _ := outageGroupID(p, part.Labels)
+				groups[id] = append(groups[id], part)
+			}
+		}
+		for id, group := range groups {
+			for n, run := range runsOf(p, group) {
+				name := fmt.Sprintf("%s-%s-%d", p.Name, id, n)
+				outage := Part{Name: name, StartsAt: run.parts[0].StartsAt, Firing: true}
+				_, labels := outageGroupID(p, run.parts[0].Labels)
+				outage.Labels = outageLabels(p.Name, labels, run.parts)
+				for _, member := range run.parts {
+					parent[member.Name] = name
+				}
+				members[name] = run.parts
+				parts = append(parts, outage)
+			}
+		}
+	}
+	out := map[string][]string{}
+	for _, part := range parts {
+		if members[part.Name] != nil {
+			continue
+		}
+		top := part.Name
+		for parent[top] != "" {
+			top = parent[top]
+		}
+		out[top] = append(out[top], part.Name)
+	}
+	return out
+}
+
+// The labels of an incident are a join: neither order nor repetition of its alerts matters.
+func TestJoint(t *testing.T) {
+	pairs := []Label{{"a", "1"}, {"a", "1"}, {"b", "1"}, {"b", "2"}, {"b", "1"}, {"c", ""}, {"c", "3"}}
+	for range 100 {
+		rand.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
+		var j joint
+		for _, p := range pairs {
+			j.add(p.Name, p.Value)
+		}
+		assert.Equal(t, map[string]string{"a": "1", "c": "3"}, j.values)
+	}
+}
