@@ -4,9 +4,10 @@
 -- KEYS of every script that works on one.
 local due, epoch, hash, parts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
--- wake makes the group due, not before it may be written.
+-- wake makes the group due, not before it may be written, and not while a pod has its lease: save brings it forward.
 local function wake(now, id)
-  local at = math.max(now, tonumber(redis.call('HGET', hash, 'notBefore') or 0))
+  local times, at = redis.call('HMGET', hash, 'notBefore', 'leaseUntil'), now
+  for i = 1, 2 do at = math.max(at, tonumber(times[i] or 0)) end
   local known = redis.call('ZSCORE', due, id)
   if not known or tonumber(known) > at then redis.call('ZADD', due, int(at), id) end
   redis.call('HINCRBY', hash, 'version', 1)
