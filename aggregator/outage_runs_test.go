@@ -62,15 +62,15 @@ func TestRuns(t *testing.T) {
 		{"three are", "zone", []Part{
 			part("a", 0, 0, "node=1", down), part("b", 1, 0, "node=2", down), part("c", 2, 0, "node=3", down), part("d", 3, 0),
 		}, "a b c d"},
-		{"five namespaces in a minute, and what follows", "workloads", []Part{
+		{"five namespaces in a minute, and what follows", "many-namespaces", []Part{
 			part("a", 0, 0, "namespace=1"), part("b", 10, 0, "namespace=2"), part("c", 20, 0, "namespace=3"),
 			part("d", 30, 0, "namespace=4"), part("e", 59, 0, "namespace=5"), part("f", 119, 0, "namespace=1"),
 		}, "a b c d e f"},
-		{"what came just before", "workloads", []Part{
+		{"what came just before", "many-namespaces", []Part{
 			part("x", -61, 0, "namespace=1"), part("y", -59, 0), part("a", 0, 0, "namespace=1"), part("b", 0, 0, "namespace=2"),
 			part("c", 0, 0, "namespace=3"), part("d", 0, 0, "namespace=4"), part("e", 0, 0, "namespace=5"),
 		}, "a b c d e y"},
-		{"five namespaces in two minutes", "workloads", []Part{
+		{"five namespaces in two minutes", "many-namespaces", []Part{
 			part("a", 0, 0, "namespace=1"), part("b", 30, 0, "namespace=2"), part("c", 60, 0, "namespace=3"),
 			part("d", 90, 0, "namespace=4"), part("e", 120, 0, "namespace=5"),
 		}, ""},

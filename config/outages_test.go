@@ -15,7 +15,7 @@ func TestBuiltInOutages(t *testing.T) {
 		assert.Equal(t, i, o.Rank)
 		names = append(names, o.Name)
 	}
-	assert.Equal(t, []string{"node", "zone", "workloads", "control-plane", "nodes", "wide"}, names)
+	assert.Equal(t, []string{"node", "zone", "many-namespaces", "control-plane", "many-nodes", "wide"}, names)
 	assert.Equal(t, []string{
 		"cluster", "control_plane", "namespace", "node", "outage", "policy", "severity", "subject_kind", "type",
 		"zone",

@@ -34,6 +34,8 @@ func (r replayed) draw(w io.Writer, incidents int) {
 		"incidents",
 		fmt.Sprintf("%d: %s, %d of single alerts, %d absorbed by a storm", all.Incidents, count(all.Storms, "storm"),
 			single, all.Absorbed),
+		"outages",
+		fmt.Sprintf("%d; with them %s to look at", len(first.Outages), count(first.Roots, "incident")),
 		"reduction",
 		reduction(all),
 		"API writes",
@@ -53,7 +55,7 @@ func (r replayed) draw(w io.Writer, incidents int) {
 	}
 	table(w, rows)
 	fmt.Fprintln(w)
-	listIncidents(w, first.Incidents, incidents)
+	listIncidents(w, slices.Concat(first.Outages, first.Incidents), incidents)
 }
 
 // listIncidents lists the first of the incidents that matter most.
@@ -106,6 +108,8 @@ func (r replayed) compare(w io.Writer) {
 		number(prefix+"API writes", x.Writes.Total(), y.Writes.Total())
 	}
 	lines("", a.Totals, b.Totals)
+	number("outages", len(a.Outages), len(b.Outages))
+	number("to look at", a.Roots, b.Roots)
 	number("peak firing", a.PeakFiring, b.PeakFiring)
 	number("still firing", a.Open, b.Open)
 	rows = append(rows, []string{"longest storm", longest(a), longest(b), ""})

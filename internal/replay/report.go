@@ -28,8 +28,12 @@ type Report struct {
 	Open int `json:"open"`
 	// Policies has a line for each policy that took an alert, in the order of the policies.
 	Policies []PolicyLine `json:"policies"`
-	// Incidents are all that were created, in order of creation.
+	// Incidents are all that were created, in order of creation; Outages those that join others.
 	Incidents []Incident `json:"incidents"`
+	Outages   []Incident `json:"outages"`
+	// Roots is the number of incidents and outages that are part of no outage, without absorbed ones: what people have to
+	// look at.
+	Roots int `json:"roots"`
 }
 
 // Line has the numbers of a set of alerts.
@@ -91,7 +95,9 @@ type Incident struct {
 	// Seconds from OpenedAt to EndedAt, or to the end of the clock while it fires.
 	Seconds    int64  `json:"seconds"`
 	AbsorbedBy string `json:"absorbedBy,omitempty"`
-	Writes     Writes `json:"writes"`
+	// PartOf names the outage that it is part of.
+	PartOf string `json:"partOf,omitempty"`
+	Writes Writes `json:"writes"`
 }
 
 // tally counts the input.
@@ -124,7 +130,7 @@ func (p *pod) report(notifications []Notification) *Report {
 	out := &Report{
 		From: notifications[0].At, To: notifications[len(notifications)-1].At, End: p.now,
 		Notifications: len(notifications), PeakFiring: p.ledger.most, PeakAt: p.ledger.mostAt, Open: p.ledger.open,
-		Policies: []PolicyLine{}, Incidents: []Incident{},
+		Policies: []PolicyLine{}, Incidents: []Incident{}, Outages: []Incident{},
 	}
 	distinct := map[string]bool{}
 	for _, n := range notifications {
@@ -136,6 +142,14 @@ func (p *pod) report(notifications []Notification) *Report {
 	lines := map[string]*Line{}
 	for _, a := range p.ledger.order {
 		i := incidentOf(a, p.now)
+		if i.PartOf == "" && i.State != string(v1alpha1.StateAbsorbed) && i.Reason != v1alpha1.ReasonBelowThreshold {
+			out.Roots++
+		}
+		if i.Type == string(v1alpha1.TypeOutage) {
+			out.Outages = append(out.Outages, i)
+			out.Totals.Writes.add(i.Writes)
+			continue
+		}
 		out.Incidents = append(out.Incidents, i)
 		if lines[i.Policy] == nil {
 			lines[i.Policy] = &Line{}
@@ -186,7 +200,7 @@ func incidentOf(a *account, now time.Time) Incident {
 		Name: a.incident.Name, Policy: a.incident.Spec.Policy, AlertName: a.incident.Spec.AlertName,
 		GroupLabels: a.incident.Spec.GroupLabels, Type: string(st.Type), State: string(st.State), Severity: st.Severity,
 		Alerts: int(st.Alerts.Total), PeakFiring: a.peak, Resources: int(st.ResourceCount), Reopened: int(st.Reopened),
-		OpenedAt: a.created, AbsorbedBy: st.AbsorbedBy, Writes: a.writes,
+		OpenedAt: a.created, AbsorbedBy: st.AbsorbedBy, PartOf: st.PartOf, Writes: a.writes,
 	}
 	if st.StormAt != nil {
 		out.StormAt = st.StormAt.Time
@@ -206,10 +220,12 @@ func incidentOf(a *account, now time.Time) Incident {
 	return out
 }
 
-// Foremost are the incidents to look at first: storms before others, then by the number of their alerts.
+// Foremost are the incidents to look at first: outages, then storms, then others, each by the number of their alerts.
 func Foremost(incidents []Incident) []Incident {
 	rank := func(i Incident) int {
 		switch {
+		case i.Type == string(v1alpha1.TypeOutage) && i.State != string(v1alpha1.StateAbsorbed):
+			return -1
 		case i.Type == string(v1alpha1.TypeStorm):
 			return 0
 		case i.State == string(v1alpha1.StateAbsorbed):
