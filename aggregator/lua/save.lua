@@ -15,7 +15,9 @@ for i = 10, 9 + 2 * n, 2 do
   local last = string.match(redis.call('HGET', parts, ARGV[i]) or '', '^(%d+)\31')
   if last == ARGV[i + 1] then redis.call('HDEL', parts, ARGV[i]) end
 end
-for i = 10 + 2 * n, #ARGV, 2 do redis.call('HSETNX', parts, ARGV[i], ARGV[i + 1]) end
+for i = 10 + 2 * n, #ARGV, 2 do
+  if not redis.call('HGET', parts, ARGV[i]) then redis.call('HSET', parts, ARGV[i], ARGV[i + 1]) end
+end
 local same = tonumber(redis.call('HGET', hash, 'version') or 0) == version
 if state == '' and same then
   redis.call('UNLINK', hash, parts)

@@ -78,6 +78,7 @@ func TestDefinitionColumns(t *testing.T) {
 func TestDefinitionSelectableFields(t *testing.T) {
 	assert.Equal(t, []apiextensionsv1.SelectableField{
 		{JSONPath: ".status.type"}, {JSONPath: ".status.severity"}, {JSONPath: ".status.state"},
+		{JSONPath: ".status.partOf"},
 		{JSONPath: ".status.subject.kind"}, {JSONPath: ".status.subject.namespace"}, {JSONPath: ".status.subject.name"},
 	}, crd(t).Spec.Versions[0].SelectableFields)
 }
@@ -95,7 +96,7 @@ func TestDefinitionEnums(t *testing.T) {
 		enum(t, v1alpha1.StateFiring, v1alpha1.StateResolved, v1alpha1.StateAbsorbed),
 		schemaOf(t, "status", "state").Enum,
 	)
-	assert.Equal(t, enum(t, v1alpha1.TypeAlert, v1alpha1.TypeStorm), schemaOf(t, "status", "type").Enum)
+	assert.Equal(t, enum(t, v1alpha1.TypeAlert, v1alpha1.TypeStorm, v1alpha1.TypeOutage), schemaOf(t, "status", "type").Enum)
 }
 
 func enum[T ~string](t *testing.T, values ...T) []apiextensionsv1.JSON {

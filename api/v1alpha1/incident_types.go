@@ -285,9 +285,10 @@ type ProbableCause struct {
 
 // Part is an incident of an outage.
 type Part struct {
-	// Name and Namespace are the incident's.
+	// Name is the incident's.
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+	// Namespace is the incident's.
 	// +kubebuilder:validation:MaxLength=253
 	Namespace string `json:"namespace"`
 	// Type is Alert, Storm or Outage.

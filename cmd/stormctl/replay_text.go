@@ -34,8 +34,6 @@ func (r replayed) draw(w io.Writer, incidents int) {
 		"incidents",
 		fmt.Sprintf("%d: %s, %d of single alerts, %d absorbed by a storm", all.Incidents, count(all.Storms, "storm"),
 			single, all.Absorbed),
-		"outages",
-		fmt.Sprintf("%d; with them %s to look at", len(first.Outages), count(first.Roots, "incident")),
 		"reduction",
 		reduction(all),
 		"API writes",
@@ -44,6 +42,9 @@ func (r replayed) draw(w io.Writer, incidents int) {
 		"peak firing",
 		fmt.Sprintf("%s at %s", count(first.PeakFiring, "alert"), clock(first.PeakAt)),
 	)
+	if len(first.Outages) > 0 {
+		fields(w, "outages    ", fmt.Sprintf("%d; with them %s to look at", len(first.Outages), count(first.Roots, "incident")))
+	}
 	fmt.Fprintln(w)
 	rows := [][]string{{"POLICY", ">ALERTS", ">FIRINGS", ">INCIDENTS", ">STORMS", ">ABSORBED", ">REDUCTION", ">WRITES"}}
 	for _, p := range first.Policies {

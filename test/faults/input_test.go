@@ -283,7 +283,7 @@ func (in *input) standing(name string, alerts int) (storm v1alpha1.Incident) {
 }
 
 var ours = regexp.MustCompile(
-	`^\{sf:(0\d|1[0-5])\}:(due|groups|epoch|server|format|g:[0-9a-f]{16}(:(alerts|recent|objects|open|todo|waiting))?)$`,
+	`^\{sf:(0\d|1[0-5])\}:(due|groups|epoch|server|format|g:[0-9a-f]{16}(:(alerts|recent|objects|open|todo|waiting))?|o:[0-9a-f]{16}o(:parts)?)$`,
 )
 
 // redis checks that no key is there but ours, and returns how many there are and the memory they use.

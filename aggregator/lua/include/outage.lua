@@ -15,7 +15,7 @@ local function wake(now, id)
 end
 
 -- lost tells whether Redis has lost one of the group's keys. What is left of it goes too, and the shard has to be
--- imported. The part # stands for the group itself, so that it has both keys or none.
+-- imported. The part # is the group itself, so that it has both keys or none.
 local function lost(id)
   local n = redis.call('EXISTS', hash, parts)
   if n == 2 or n == 0 and not redis.call('ZSCORE', due, id) then return false end
