@@ -25,7 +25,8 @@ func outagePolicy(t testing.TB, name string) *config.Outage {
 
 // part is an incident that begins and, unless to is 0, ends some seconds after the epoch.
 func part(name string, from, to int, labels ...string) Part {
-	p := Part{Name: name, StartsAt: epoch.Add(time.Duration(from) * time.Second), Firing: to == 0, Labels: map[string]string{}}
+	p := Part{Name: name, Firing: to == 0, Labels: map[string]string{}}
+	p.StartsAt = epoch.Add(time.Duration(from) * time.Second)
 	if to > 0 {
 		p.EndedAt = epoch.Add(time.Duration(to) * time.Second)
 	}

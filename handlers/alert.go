@@ -20,6 +20,7 @@ type alert struct {
 	EndsAt       string            `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL"`
 	Fingerprint  string            `json:"fingerprint"`
+	Lookups      map[string]string `json:"lookups"`
 }
 
 // rawAlert is the same alert before its fields have been looked at.
@@ -31,6 +32,7 @@ type rawAlert struct {
 	EndsAt       json.RawMessage `json:"endsAt"`
 	GeneratorURL json.RawMessage `json:"generatorURL"`
 	Fingerprint  json.RawMessage `json:"fingerprint"`
+	Lookups      json.RawMessage `json:"lookups"`
 }
 
 // read reads one alert. The value of a label or annotation that is not a string is its JSON.
@@ -71,6 +73,7 @@ func (a *alert) read(data json.RawMessage) *Invalid {
 		return invalid
 	}
 	a.Annotations, _ = texts(raw.Annotations)
+	a.Lookups, _ = texts(raw.Lookups)
 	a.EndsAt, a.GeneratorURL, a.Fingerprint = text(raw.EndsAt), text(raw.GeneratorURL), text(raw.Fingerprint)
 	return nil
 }
@@ -96,7 +99,7 @@ func texts(raw json.RawMessage) (map[string]string, bool) {
 func (a *alert) validate(at time.Time) (aggregator.Alert, *Invalid) {
 	out := aggregator.Alert{
 		Status: aggregator.Status(a.Status), Annotations: trimAnnotations(a.Annotations),
-		GeneratorURL: cut(a.GeneratorURL, MaxGeneratorURL),
+		GeneratorURL: cut(a.GeneratorURL, MaxGeneratorURL), Lookups: lookups(a.Lookups),
 	}
 	if out.Status != aggregator.Firing && out.Status != aggregator.Resolved {
 		return out, &Invalid{
@@ -141,4 +144,18 @@ func fingerprint(labels map[string]string) string {
 		set[model.LabelName(name)] = model.LabelValue(value)
 	}
 	return set.Fingerprint().String()
+}
+
+// lookups are those that are known. One that is longer than a name in Kubernetes is none.
+func lookups(sent map[string]string) map[string]string {
+	var out map[string]string
+	for _, name := range [...]string{"node", "zone", "owner"} {
+		if value := sent[name]; value != "" && len(value) <= MaxLookup {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = value
+		}
+	}
+	return out
 }

@@ -25,6 +25,8 @@ const (
 	MaxAnnotations = 64
 	// MaxAnnotation is the length in bytes to which an annotation's value is cut.
 	MaxAnnotation = 4 << 10
+	// MaxLookup is the length of a look-up's value in bytes; a longer one is left out.
+	MaxLookup = 253
 	// MaxGeneratorURL is the length in bytes to which a generator URL is cut.
 	MaxGeneratorURL = 2 << 10
 	// MaxDepth is how deep objects and lists may be nested, so that no JSON can exhaust the stack.

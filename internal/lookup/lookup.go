@@ -1,5 +1,5 @@
-// Package lookup finds what the labels of an alert do not tell: on which node a pod runs, in which zone a node is, and to
-// which workload a pod belongs. It is pure; who fills an Inventory is the caller's business.
+// Package lookup finds what the labels of an alert do not tell: on which node a pod runs, in which zone a node is, and
+// to which workload a pod belongs. It is pure.
 package lookup
 
 import (
@@ -78,8 +78,10 @@ func (i *Inventory) Find(r *subject.Reading) map[string]string {
 	if name, known := i.byAddress[host(node)]; known {
 		node = name
 	}
-	set(Node, node)
-	set(Zone, i.Nodes[node].Zone)
+	if info, known := i.Nodes[node]; known {
+		set(Node, node)
+		set(Zone, info.Zone)
+	}
 	if len(out) == 0 {
 		return nil
 	}

@@ -99,7 +99,8 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 		if err != nil {
 			return aggregator.Imported{}, err
 		}
-		o.Outage, o.Total, o.Beyond, o.Truncated = &aggregator.Outage{Policy: i.Spec.Policy, Members: parts}, len(parts), 0, st.Truncated
+		o.Outage = &aggregator.Outage{Policy: i.Spec.Policy, Members: parts}
+		o.Total, o.Beyond, o.Truncated = len(parts), 0, st.Truncated
 		if st.ProbableCause != nil {
 			o.Outage.Cause = st.ProbableCause.Incident
 		}

@@ -82,7 +82,8 @@ func (l *ledger) Delete(ctx context.Context, namespace, name string, only metav1
 // shows adds an incident's counts to the numbers, or subtracts them. One that is over keeps its last known counts,
 // which no longer count.
 func (l *ledger) shows(i *v1alpha1.Incident, sign int) {
-	if i.Status.State == v1alpha1.StateFiring && i.Status.Type != v1alpha1.TypeOutage { // An outage shows those of its incidents.
+	// The alerts of an outage are those of its incidents.
+	if i.Status.State == v1alpha1.StateFiring && i.Status.Type != v1alpha1.TypeOutage {
 		l.open += sign
 		l.firing += sign * int(i.Status.Alerts.Firing)
 	}

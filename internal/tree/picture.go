@@ -79,6 +79,12 @@ func (p Picture) branches(t Incident) []branch {
 	if t.AbsorbedBy != "" {
 		out = append(out, branch{text: "absorbed by " + t.AbsorbedBy})
 	}
+	if t.PartOf != "" {
+		out = append(out, branch{text: "part of " + t.PartOf})
+	}
+	if t.Incidents != nil {
+		out = append(out, p.parts(t))
+	}
 	if e := t.Exemplar; e != nil {
 		for _, line := range []string{e.Summary, e.Description, e.Runbook} {
 			if line != "" {
@@ -107,6 +113,33 @@ func (p Picture) branches(t Incident) []branch {
 		if len(b.subs) > 0 {
 			out = append(out, b)
 		}
+	}
+	return out
+}
+
+// parts are the incidents of an outage, the cause first.
+func (p Picture) parts(t Incident) branch {
+	out := branch{text: human.Count(int(t.Incidents.Total), "incident")}
+	if t.Confidence != "" {
+		out.text += ", confidence " + t.Confidence
+	}
+	for n, part := range t.Parts {
+		if p.Most > 0 && !p.Wide && n == p.Most {
+			break
+		}
+		mark := p.paint(green, "○")
+		if part.Firing {
+			mark = p.paint(red, "●")
+		}
+		text := fmt.Sprintf("%s %s  %s%s  %s", mark, part.Name, part.About, human.Before("  ", part.Severity),
+			human.Count(int(part.Alerts), "alert"))
+		if t.ProbableCause != nil && t.ProbableCause.Incident == part.Name {
+			text += ", probable cause"
+		}
+		out.subs = append(out.subs, branch{text: text})
+	}
+	if more := int(t.Incidents.Total) - len(out.subs); more > 0 {
+		out.subs = append(out.subs, branch{text: fmt.Sprintf("and %d more", more)})
 	}
 	return out
 }

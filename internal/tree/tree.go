@@ -52,6 +52,12 @@ type Incident struct {
 	AbsorbedBy    string             `json:"absorbedBy,omitempty"`
 	// Absorbed are the incidents that point at this one.
 	Absorbed []string `json:"absorbed"`
+	// PartOf is the outage that it is part of. An outage has Incidents, Parts and, where one is known, ProbableCause.
+	PartOf        string                   `json:"partOf,omitempty"`
+	Incidents     *v1alpha1.IncidentCounts `json:"incidents,omitempty"`
+	ProbableCause *v1alpha1.ProbableCause  `json:"probableCause,omitempty"`
+	Confidence    string                   `json:"confidence,omitempty"`
+	Parts         []v1alpha1.Part          `json:"parts,omitempty"`
 }
 
 // InNamespace are resources of one namespace; the empty one is of those that live in none.
@@ -82,6 +88,8 @@ func Of(i v1alpha1.Incident, all []v1alpha1.Incident) Incident {
 		StartedAt: st.StartedAt, StormAt: st.StormAt, LastChangeAt: st.LastChangeAt, ResolvedAt: st.ResolvedAt,
 		CommonLabels: st.CommonLabels, Exemplar: st.Exemplar, Hotspots: st.Hotspots, ResourceCount: st.ResourceCount,
 		Resources: grouped(st.Resources), Conditions: st.Conditions, AbsorbedBy: st.AbsorbedBy, Absorbed: []string{},
+		PartOf: st.PartOf, Incidents: st.Incidents, ProbableCause: st.ProbableCause, Confidence: st.Confidence,
+		Parts: st.Parts,
 	}
 	for _, other := range all {
 		if other.Namespace == i.Namespace && other.Status.AbsorbedBy == i.Name {

@@ -1,0 +1,91 @@
+package projector
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stormfold/stormfold/aggregator"
+	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/subject"
+)
+
+// outageOf is a snapshot of an outage of a node with that many pods, the last of which has recovered.
+func outageOf(pods int) (*aggregator.Snapshot, aggregator.Object) {
+	at := time.Date(2026, 5, 1, 3, 0, 0, 0, time.UTC)
+	o := aggregator.Object{
+		Name: "node-worker-1-aaaaaaaaaa", Namespace: "stormfold", State: aggregator.StateFiring, Revision: 7, OpenedAt: at,
+		ChangedAt: at, Total: pods + 1, Firing: pods,
+		Outage: &aggregator.Outage{Policy: "node", Evidence: aggregator.EvidenceCause, Cause: "node-down"},
+	}
+	o.Outage.Members = append(o.Outage.Members, aggregator.Part{
+		Name: "node-down", Namespace: "stormfold", Group: "00112233445566aa", Type: "Storm", Firing: true, StartsAt: at,
+		Severity: "warning", Subject: subject.Resource{Kind: "Node", Name: "worker-1"}, Alerts: 3, AlertsFiring: 3,
+		Labels: map[string]string{"node": "worker-1", "cause:node": "true"},
+	})
+	for n := range pods {
+		p := aggregator.Part{
+			Name: fmt.Sprintf("kube-pod-not-ready-%010d", n), Namespace: "stormfold", Group: fmt.Sprintf("%016x", n*7919),
+			Type: "Alert", Firing: n < pods-1, StartsAt: at.Add(time.Minute), Severity: "critical", AlertName: "KubePodNotReady",
+			Subject: subject.Resource{Kind: "Pod", Namespace: fmt.Sprintf("ns-%d", n%24), Name: fmt.Sprintf("web-%d", n)}, Alerts: 1,
+			Labels: map[string]string{"node": "worker-1", "namespace": fmt.Sprintf("ns-%d", n%24), "subject_kind": "Pod",
+				"policy": "workloads", "type": "Alert", "severity": "critical"},
+		}
+		if p.Firing {
+			p.AlertsFiring = 1
+		} else {
+			p.EndedAt = at.Add(time.Hour)
+		}
+		o.Outage.Members = append(o.Outage.Members, p)
+	}
+	return &aggregator.Snapshot{
+		Group: "2a112233445566aao", Shard: 10, Policy: "node", Labels: map[string]string{"node": "worker-1"}, MaxListed: 20,
+	}, o
+}
+
+func TestRenderOutage(t *testing.T) {
+	s, o := outageOf(44)
+	i := Render(s, o)
+	st := i.Status
+	assert.Equal(t, v1alpha1.TypeOutage, st.Type)
+	assert.Equal(t, "44 of 45 incidents firing since 03:00 UTC on May 1, probably Node/worker-1, "+
+		"47 alerts in 24 namespaces, critical", st.Summary)
+	assert.Equal(t, &v1alpha1.IncidentCounts{Total: 45, Firing: 44}, st.Incidents)
+	assert.Equal(t, v1alpha1.AlertCounts{Total: 47, Firing: 46, Resolved: 1}, st.Alerts)
+	assert.Equal(t, &v1alpha1.ProbableCause{Incident: "node-down", Policy: "node", About: "Node/worker-1"}, st.ProbableCause)
+	assert.Equal(t, "high", st.Confidence)
+	require.Len(t, st.Parts, 20)
+	assert.Equal(t, "node-down", st.Parts[0].Name, "the cause comes first")
+	assert.True(t, st.Truncated)
+
+	read, err := read(i)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, o.Outage.Members, read.Object.Outage.Members, "an import gets back every incident")
+	assert.Equal(t, aggregator.StateFiring, read.Object.State)
+	assert.Equal(t, int64(7), read.Object.Revision)
+}
+
+func TestAnOutageOfAThousandIncidentsFits(t *testing.T) {
+	s, o := outageOf(999)
+	i := Render(s, o)
+	content, err := json.Marshal(i)
+	require.NoError(t, err)
+	assert.Less(t, len(content), maxObject-objectOverhead)
+	parts, err := PartsOf(i)
+	require.NoError(t, err)
+	assert.Len(t, parts, 1000)
+	t.Logf("%d bytes", len(content))
+}
+
+func TestPartsOfRefusesNonsense(t *testing.T) {
+	for _, packed := range []string{"%", "AAAA", packParts([]aggregator.Part{{}})} {
+		i := &v1alpha1.Incident{}
+		i.Status.Upkeep.Parts = packed
+		_, err := PartsOf(i)
+		assert.ErrorContains(t, err, "status.upkeep.parts")
+	}
+}
