@@ -121,7 +121,7 @@ func (a *Aggregator) Load(ctx context.Context) error {
 	return nil
 }
 
-// Ping asks Redis for a sign of life.
+// Ping asks Redis whether it answers.
 func (a *Aggregator) Ping(ctx context.Context) error {
 	if err := a.rdb.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("pinging Redis: %w", classify(err))

@@ -30,7 +30,7 @@ type Alert struct {
 	// Both are facts for the reader of an incident, never an order: Alertmanager moves them backwards.
 	StartsAt time.Time
 	EndsAt   time.Time
-	// NotifiedAt is when the sender spoke of the alert. It orders the words about one alert and stays the
+	// NotifiedAt is when the sender reported the alert. It orders the reports about one alert and stays the
 	// same when the event is delivered again. The fold compares it in milliseconds.
 	NotifiedAt time.Time
 	// GeneratorURL leads to the rule that made the alert; it may be empty.

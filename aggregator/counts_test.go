@@ -140,7 +140,7 @@ func TestTakenOverLeasesAreTold(t *testing.T) {
 	require.True(t, f.TookOver)
 	s, err = l.Snapshot(l.ctx, f.Group, f.Token, false)
 	require.NoError(t, err)
-	require.False(t, s.TookOver, "the fold has told of it")
+	require.False(t, s.TookOver, "the fold has reported it")
 }
 
 // A storm that grew out of an incident that was written is told from one that was a storm from the beginning.

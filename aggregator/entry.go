@@ -20,7 +20,7 @@ type entry struct {
 	AbsorbedBy string `json:"absorbedBy,omitempty"`
 	// LastSeen is when its alert was last reported; of a storm the group's counts.
 	LastSeen int64 `json:"lastSeen"`
-	// Revision is wanted, Confirmed stands in Kubernetes, with ResourceVersion. Told: a pod was told to write it.
+	// Revision is wanted, Confirmed is in Kubernetes, with ResourceVersion. Told: a pod was told to write it.
 	Revision        int64  `json:"revision"`
 	Confirmed       int64  `json:"confirmed"`
 	ResourceVersion string `json:"resourceVersion,omitempty"`

@@ -14,19 +14,19 @@ import (
 )
 
 // The ways in which Redis fails. An error of this package is one of them at most (errors.Is), so that a caller tells
-// them apart without knowing Redis. All but ErrRefused can be mended by trying again later.
+// them apart without knowing Redis. All but ErrRefused can be fixed by trying again later.
 var (
 	// ErrOutOfMemory: Redis is at its maxmemory and refused the script before it began.
 	ErrOutOfMemory = errors.New("redis is out of memory")
-	// ErrTimeout: no answer in time. The script may have run all the same; running it again does no harm.
+	// ErrTimeout: no answer in time. The script may have run anyway; running it again does no harm.
 	ErrTimeout = errors.New("redis did not answer in time")
 	// ErrUnavailable: Redis cannot be reached, is loading, read-only, failing over or busy.
 	ErrUnavailable = errors.New("redis is not available")
 	// ErrReplicas: the alerts are in Redis, but too few of its replicas had them in time.
 	ErrReplicas = errors.New("too few replicas of redis have the alerts")
-	// ErrRefused: Redis does not let us in, or not do what we have to. Only its configuration or ours can mend that.
+	// ErrRefused: Redis does not let us in, or not do what we have to. Only its configuration or ours can fix that.
 	ErrRefused = errors.New("redis refuses us: check user, password and ACL in STORMFOLD_REDIS_URL")
-	// ErrUntrusted: what answers cannot prove to be that Redis. Only its certificate or our configuration can mend
+	// ErrUntrusted: what answers cannot prove to be that Redis. Only its certificate or our configuration can fix
 	// that.
 	ErrUntrusted = errors.New(
 		"redis is not trusted: check the host in STORMFOLD_REDIS_URL, and whether SSL_CERT_FILE has the " +
@@ -134,7 +134,7 @@ func kindOf(err error) error {
 }
 
 // ofConnection tells the errors of a connection that are no net.Error. The client's own, and most of those of TLS, have
-// no type: they are told by their beginning.
+// no type: they are recognized by their beginning.
 func ofConnection(err error) bool {
 	var noTLS tls.RecordHeaderError
 	text := err.Error()

@@ -12,7 +12,7 @@ import (
 // resync is how often a lab's shards are compared with Kubernetes.
 const resync = 10 * time.Minute
 
-// look imports nothing, which is what stands in Kubernetes, and returns the epoch that shard 3 has then.
+// look imports nothing, which is what Kubernetes has, and returns the epoch that shard 3 has then.
 func (l *lab) look() string {
 	l.t.Helper()
 	epoch := l.epoch()
@@ -34,9 +34,9 @@ func (l *lab) epoch() string {
 	return swept.Epoch
 }
 
-// A replica that became the master may not have the last words, nor know of objects that were written for them: each
-// shard is looked at anew at once, whatever was done before, and once more later. An import that a failover interrupts
-// does not count. Events are folded all the while.
+// A replica that became the master may not have the last reports, nor know of objects that were written for them: each
+// shard is looked at again at once, whatever was done before, and once more later. An import that a failover interrupts
+// does not count. Events are folded meanwhile.
 func TestAnotherServerLooksAnew(t *testing.T) {
 	master, replica := twoServers(t)
 	l := waiting(t, master.Client())

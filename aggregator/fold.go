@@ -152,7 +152,8 @@ func (a *Aggregator) foldAgain(
 	return nil
 }
 
-// Replay folds alerts of a group that have waited for its import, at most 256 of them; Snapshot tells of more.
+// Replay folds alerts of a group that have waited for its import, at most 256 of them; Snapshot returns ErrWaiting
+// while there are more.
 func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 	c, err := a.policyless(group, "", "")
 	if err != nil {
@@ -169,7 +170,7 @@ func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 	return f, err
 }
 
-// name says of which policy and alert a group is, where no event does. It has been folded: what happened is told all
+// name says of which policy and alert a group is, where no event does. It has been folded: what happened is reported
 // the same when Redis does not answer now.
 func (a *Aggregator) name(ctx context.Context, f *Folded, groupKey string) {
 	of := a.rdb.HMGet(ctx, groupKey, "policy", "labels").Val()

@@ -21,7 +21,7 @@ const unmarked = 1
 // OtherFormatError says that another version of Stormfold keeps its data under our keys.
 type OtherFormatError struct {
 	Prefix string
-	// Format of that data, as it stands in Redis.
+	// Format of that data, as it is in Redis.
 	Format string
 }
 

@@ -19,17 +19,17 @@ import (
 
 const (
 	// importAgain is when a shard is looked at a second time: a create that was on its way when Redis was emptied has
-	// arrived by then.
+	// arrived before that.
 	importAgain = 90 * time.Second
 	// importDone begins the epoch of a shard that has been looked at twice; the time (ms) of the last look follows.
 	importDone = "done "
 	// importAnew is the epoch of a shard that was imported under another Redis server. After a failover, or a restart
-	// that cost the last words, there may be objects of which this one knows nothing: the shard is looked at twice
+	// that lost the last reports, there may be objects of which this one knows nothing: the shard is looked at twice
 	// more.
 	importAnew = "again"
 )
 
-// Imported is an incident as it stands in Kubernetes, for a Redis that may have forgotten it.
+// Imported is an incident as it is in Kubernetes, for a Redis that may have forgotten it.
 type Imported struct {
 	Group, Policy string
 	Labels        map[string]string
@@ -52,7 +52,7 @@ func (a *Aggregator) NeedsImport(epoch string) bool {
 	return err != nil || a.Now().Sub(time.UnixMilli(last)) >= wait
 }
 
-// LookAgain makes some pod's next sweep compare all shards with Kubernetes: something that stood there is gone.
+// LookAgain makes some pod's next sweep compare all shards with Kubernetes: something that was there is gone.
 func (a *Aggregator) LookAgain(ctx context.Context) error {
 	_, err := a.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for shard := range Shards {
@@ -189,7 +189,7 @@ type importPage struct {
 	members     []Member
 }
 
-// importTries is how often a page is merged anew when the group has changed between reading and writing: by a pod that
+// importTries is how often a page is merged again when the group has changed between reading and writing: by a pod that
 // settles.
 const importTries = 10
 

@@ -250,7 +250,7 @@ func TestTooManyWaitForTheImport(t *testing.T) {
 	require.Positive(t, l.rdb.HLen(l.ctx, waiting).Val())
 }
 
-// Of what waits the latest word counts, whatever the order, and its replay is one fold.
+// Of what waits the latest report counts, whatever the order, and its replay is one fold.
 func TestWhatWaitsIsJoined(t *testing.T) {
 	l := newLab(t, nil)
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())

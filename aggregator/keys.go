@@ -38,7 +38,7 @@ type keyspace string
 
 func newKeyspace(prefix string) keyspace { return keyspace(cmp.Or(prefix, DefaultPrefix)) }
 
-// shard is what the keys of a shard begin with. The braces are Redis Cluster's: what stands in them decides on the
+// shard is what the keys of a shard begin with. The braces are Redis Cluster's: what is inside of them decides on the
 // slot.
 func (k keyspace) shard(shard int) string { return "{" + string(k) + ":" + ShardName(shard) + "}:" }
 

@@ -137,7 +137,7 @@ func (l *lab) flush(group, token string) {
 		l.settle(s)
 		token = ""
 	}
-	l.t.Fatal("the group never comes to rest")
+	l.t.Fatal("the group always has something to write")
 }
 
 // settle confirms every object of a snapshot.

@@ -174,16 +174,16 @@ func TestAStormEndsQuietly(t *testing.T) {
 	l.fold(l.pods(6, Firing)...)
 	l.pass(4 * time.Hour)
 	l.sweep()
-	require.Len(t, l.open(), 1, "heard of four hours ago")
+	require.Len(t, l.open(), 1, "reported four hours ago")
 	l.pass(time.Hour)
 	l.sweep()
 	o := l.one(StateResolved)
 	require.Equal(t, "Quiet", o.Reason)
-	require.Equal(t, []int{6, 0}, []int{o.Total, o.Firing}, "nothing was heard of any of them")
+	require.Equal(t, []int{6, 0}, []int{o.Total, o.Firing}, "none of them was reported")
 
 	f = l.fold(l.pods(6, Firing)...)
 	l.flush(f.Group, f.Token)
-	require.Len(t, l.objects, 2, "a later word opens a new incident")
+	require.Len(t, l.objects, 2, "a later report opens a new incident")
 }
 
 func TestAStormEndsAtItsMaximumDuration(t *testing.T) {
@@ -362,7 +362,7 @@ func TestAStormThatMovesOnIsNotOver(t *testing.T) {
 	require.Equal(t, 600, f.Firing)
 }
 
-// A group that is heard of all the time and never silent for its quiet time does not grow with every storm.
+// A group that is reported all the time and never silent for its quiet time does not grow with every storm.
 func TestTombstonesOfEarlierStormsGo(t *testing.T) {
 	l := newLab(t, func(p *config.Policy) { p.Cooldown = 0; p.MaxAlerts = 30 })
 	var f Folded

@@ -46,7 +46,7 @@ func TestLoneNames(t *testing.T) {
 	}
 }
 
-// Alerts that were passed through, enough for a storm, become one when their group hears of them, however long Redis
+// Alerts that were passed through, enough for a storm, become one when they reach their group, however long Redis
 // was away, and whether the import comes before their event is delivered again or after it.
 func TestLoneIncidentsBecomeAStorm(t *testing.T) {
 	for name, c := range map[string]struct {

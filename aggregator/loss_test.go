@@ -17,7 +17,7 @@ import (
 )
 
 // losses is a world in which Redis may be emptied at any moment: a few alerts, pods that write to Kubernetes step by
-// step, and what stands there.
+// step, and what exists then.
 type losses struct {
 	*lab
 	random *rand.Rand
@@ -27,7 +27,7 @@ type losses struct {
 	labels map[string]map[string]string
 	// writers are pods in the middle of writing a snapshot.
 	writers []*writer
-	// words are what was said about each alert, in order.
+	// words are what was reported about each alert, in order.
 	words map[string][]Alert
 	// fired are the alerts that were told as firing since Redis last lost something. Of others that are over it need
 	// not know.
@@ -94,7 +94,7 @@ func (w *losses) say() {
 		case said[n-1].Status == Firing && w.random.IntN(2) == 0:
 			a.Status, a.EndsAt = Resolved, w.now
 		case said[n-1].Status == Resolved && (name == "PodDown" || w.random.IntN(2) == 0):
-			a.Status, a.StartsAt, a.EndsAt = Resolved, said[n-1].StartsAt, said[n-1].EndsAt // Said again.
+			a.Status, a.StartsAt, a.EndsAt = Resolved, said[n-1].StartsAt, said[n-1].EndsAt // Reported again.
 		}
 		w.words[a.Fingerprint] = append(said, a)
 		batch = append(batch, a)
@@ -294,11 +294,11 @@ func (w *losses) rest() {
 			return
 		}
 	}
-	w.t.Fatalf("it never comes to rest\n%s", strings.Join(w.log, "\n"))
+	w.t.Fatalf("there is always something to write\n%s", strings.Join(w.log, "\n"))
 }
 
 // verdict says what is lost, doubled or wrong. Where Redis went back, an incident may say that it is absorbed by one
-// that was decided by what was forgotten and never written: it is over all the same, and its alerts stand elsewhere.
+// that was decided by what was forgotten and never written: it is over, and its alerts are in others.
 func (w *losses) verdict(back bool) []string {
 	var problems []string
 	where, storms, openStorms, openSingles := map[string][]Object{}, map[string]int{}, map[string]int{}, map[string]int{}
@@ -310,7 +310,7 @@ func (w *losses) verdict(back bool) []string {
 			}
 			continue
 		}
-		if o.Reason == "MaxDuration" { // What fires on is in another; what was over by then was part of this one.
+		if o.Reason == "MaxDuration" { // What fires on is in another; what was over before was part of this one.
 			rolled = true
 			continue
 		}
@@ -341,7 +341,7 @@ func (w *losses) verdict(back bool) []string {
 			if m.Firing != (last.Status == Firing) {
 				problems = append(
 					problems,
-					fmt.Sprintf("%s has %s firing=%v, the last word is %s", o.Name, last.Labels["pod"], m.Firing, last.Status),
+					fmt.Sprintf("%s has %s firing=%v, the last report is %s", o.Name, last.Labels["pod"], m.Firing, last.Status),
 				)
 			}
 		}
@@ -437,7 +437,7 @@ func (w *losses) goBack() {
 }
 
 // run does so many steps. Some of them, or one, make Redis forget: all of it, a key, or what came last. Or someone else
-// changes what stands in Kubernetes.
+// changes what is in Kubernetes.
 func (w *losses) run(steps int, what harm, once bool) {
 	back := what == goesBack
 	if back { // Nothing but the change of the server lets a pod look.
@@ -514,7 +514,7 @@ func TestNothingIsLostOrDoubledWhenRedisForgets(t *testing.T) { harmed(t, forget
 // So too where a failover, or a restart, takes Redis back to what it had some time ago.
 func TestNothingIsLostOrDoubledWhenRedisGoesBack(t *testing.T) { harmed(t, goesBack) }
 
-// What someone deletes or edits is put right within the time after which all is compared.
+// What someone deletes or edits is corrected within the time after which all is compared.
 func TestWhatSomeoneChangesIsPutRight(t *testing.T) { programs(t, meddled, false) }
 
 // harm is what goes wrong in a run.

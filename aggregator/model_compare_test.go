@@ -27,25 +27,25 @@ func (w *twin) partly(rt *rapid.T) {
 	w.write(t, func(Object) bool { n++; return n <= left }, delay)
 }
 
-// flushBoth writes all there is. Then what stands in Kubernetes is what the model says.
+// flushBoth writes all there is. Then what is in Kubernetes is what the model says.
 func (w *twin) flushBoth() {
 	if w.m.until.After(w.now) && w.granted == "" {
 		w.now = w.m.until
 	}
 	for n := 0; w.project(w.granted, true); n++ {
-		require.Less(w.t, n, 50, "the group never comes to rest")
+		require.Less(w.t, n, 50, "the group always has something to write")
 	}
 	w.compareWritten()
 }
 
-// sweepBoth carries on what is due.
+// sweepBoth continues with what is due.
 func (w *twin) sweepBoth() {
 	swept, err := w.Sweep(w.ctx, ShardOf(w.group))
 	require.NoError(w.t, err)
 	for _, group := range swept.Groups {
 		require.Equal(w.t, w.group, group)
 		for n := 0; w.project("", false); n++ {
-			require.Less(w.t, n, 50, "the group never comes to rest")
+			require.Less(w.t, n, 50, "the group always has something to write")
 		}
 	}
 	swept, err = w.Sweep(w.ctx, ShardOf(w.group))
@@ -157,7 +157,7 @@ func describeObject(o Object) string {
 	)
 }
 
-// compareWritten compares what stands in Kubernetes when nothing is left to write.
+// compareWritten compares what is in Kubernetes when nothing is left to write.
 func (w *twin) compareWritten() {
 	want, have := map[string]string{}, map[string]string{}
 	for key, i := range w.m.incidents {
@@ -175,7 +175,7 @@ func (w *twin) compareWritten() {
 			require.ElementsMatch(w.t, all, fps, "members")
 		}
 	}
-	require.Equal(w.t, want, have, "what stands in Kubernetes")
+	require.Equal(w.t, want, have, "what is in Kubernetes")
 }
 
 // stored is an entry as Redis has it.
@@ -271,14 +271,14 @@ func (w *twin) compare() {
 	w.compareDue(int64(due.Val()), unwritten)
 }
 
-// compareDue sees to it that somebody comes back in time.
+// compareDue checks that the group is due in time.
 func (w *twin) compareDue(due int64, unwritten bool) {
 	last := func(t time.Time) int64 { return max(t.UnixMilli(), w.m.until.UnixMilli()) }
 	soon := w.now.Add(w.policy.Flush.Max)
 	if unwritten {
 		require.LessOrEqual(w.t, due, last(soon), "what is unwritten is due")
 	}
-	// A deadline that a new policy brought forward is met when the group is heard of again, or at the old one.
+	// A deadline that a new policy brought forward is met when the group is reported again, or at the old one.
 	if at := w.m.deadline(30*time.Minute, 2*time.Hour); !at.IsZero() {
 		if at.Before(soon) {
 			at = soon // It may wait for the flush interval.

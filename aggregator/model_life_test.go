@@ -39,7 +39,7 @@ func (g *modelGroup) reopen(i *modelIncident, now time.Time) {
 	g.say(Reopened)
 }
 
-// absorb works on what was open when the last storm began. What no pod was told to write never comes to be.
+// absorb works on what was open when the last storm began. What no pod was told to write is never created.
 func (g *modelGroup) absorb(now time.Time) {
 	for key, i := range g.incidents {
 		switch {
@@ -66,7 +66,7 @@ func (g *modelGroup) takeOver(i *modelIncident) {
 }
 
 // promote makes the oldest open incident the storm. The others are to be absorbed; those that this very event opened
-// never come to be.
+// are never created.
 func (g *modelGroup) promote(ev *modelEvent) {
 	now := ev.now
 	g.absorb(now)
@@ -135,7 +135,7 @@ func (g *modelGroup) expire(i *modelIncident, now time.Time) bool {
 	return true
 }
 
-// follower is the incident that goes on in the place of one that has come to its maximum duration.
+// follower is the incident that goes on instead of one that has come to its maximum duration.
 func (g *modelGroup) follower(of *modelIncident, alert string, now time.Time) *modelIncident {
 	i := &modelIncident{
 		key: modelKey(
@@ -187,7 +187,7 @@ func (g *modelGroup) endStorm(why string, now time.Time) {
 	}
 }
 
-// quieten ends the storm's alerts that were not heard of for the quiet time, when it is time to look for them.
+// quieten ends the storm's alerts that were not reported for the quiet time, when it is time to look for them.
 func (g *modelGroup) quieten(now time.Time) {
 	members, firing := g.members()
 	if g.state() != "storm" {
@@ -301,7 +301,7 @@ func (g *modelGroup) snapshot(now time.Time, token string, force, leased bool, l
 	return writes, false
 }
 
-// settle takes note of what stands in Kubernetes.
+// settle takes note of what is in Kubernetes.
 func (g *modelGroup) settle(token string, written []modelWrite) {
 	for _, w := range written {
 		if w.remove && w.incident.state != StateFiring {
@@ -314,7 +314,7 @@ func (g *modelGroup) settle(token string, written []modelWrite) {
 	}
 }
 
-// counts of an incident, as they have to stand in it.
+// counts of an incident, as it has to show them.
 func (g *modelGroup) counts(i *modelIncident) (total, firing int) {
 	switch {
 	case i == g.storm:

@@ -8,10 +8,10 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// The model: what the design says of one group, with maps and structs in the place of Redis. It knows no names, no
+// The model: what the design says of one group, with maps and structs instead of Redis. It knows no names, no
 // revisions and no flush interval; those are checked where it is compared with the scripts.
 
-// modelAlert is the last word about an alert, and where it shows.
+// modelAlert is the last report about an alert, and where it shows.
 type modelAlert struct {
 	at   int64 // notifiedAt, ms
 	over bool
@@ -19,17 +19,17 @@ type modelAlert struct {
 	closed bool
 	// in is its incident; nil when that is a thing of the past, or never was.
 	in *modelIncident
-	// hidden is a tombstone: over, and shown nowhere. A firing word later than since shows it.
+	// hidden is a tombstone: over, and shown nowhere. A firing report later than since shows it.
 	hidden bool
 	since  int64
-	// sources are what each of its senders said, by the id of the sender.
+	// sources are what each of its senders reported, by the id of the sender.
 	sources map[string]modelSource
 }
 
-// modelSource is the latest firing word and the latest resolution of one sender; 0: there was none.
+// modelSource is the latest firing report and the latest resolution of one sender; 0: there was none.
 type modelSource struct{ firing, starts, resolved, ends int64 }
 
-// fires says whether an alert fires by this sender: by its later word, but for what pairs of Alertmanagers say late.
+// fires says whether an alert fires by this sender: by its later report, but for what pairs of Alertmanagers say late.
 func (s modelSource) fires() bool {
 	const peers = 3 * 60 * 1000
 	switch {
@@ -94,7 +94,7 @@ type modelGroup struct {
 	p      config.Policy
 	there  bool
 	alerts map[string]*modelAlert
-	// incidents are those that stand or are to stand in Kubernetes.
+	// incidents are those that are or have to be in Kubernetes.
 	incidents map[string]*modelIncident
 	storm     *modelIncident // Open, or cooling; nil in a calm group.
 	recent    map[string]time.Time
@@ -126,7 +126,7 @@ type modelEvent struct {
 	beyond    map[string]bool        // Its alerts beyond maxAlerts.
 	newly     int                    // Its alerts that begin to fire by it.
 	sources   map[string]modelSource // What is known of the senders of the alert at hand.
-	word      modelWord              // What is said of it.
+	word      modelWord              // What is reported about it.
 }
 
 func newGroupModel(p config.Policy) *modelGroup {
@@ -315,14 +315,14 @@ func (g *modelGroup) current(x *modelAlert, w modelWord, now time.Time) bool {
 	return g.lately(x.in, w, now)
 }
 
-// reopens says whether an alert that fires reopens what ended at that time: it began, or is told of, within the
+// reopens says whether an alert that fires reopens what ended at that time: it began, or is reported, within the
 // cooldown.
 func (g *modelGroup) reopens(w modelWord, ended, now time.Time) bool {
 	last := ended.Add(g.p.Cooldown)
 	return now.Before(last) || w.starts.Before(last) && now.Before(last.Add(told))
 }
 
-// told is how much later a sender may tell of a firing.
+// told is how much later a sender may report a firing.
 const told = 5 * time.Minute
 
 // lately says whether an incident is over and would be reopened by a word.

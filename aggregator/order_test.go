@@ -28,7 +28,7 @@ func (l *lab) outcome(group string) outcome {
 	out := outcome{Alerts: map[string]string{}}
 	for fp, record := range l.rdb.HGetAll(l.ctx, l.keys.group(group).alerts).Val() {
 		parts := strings.Split(record, sep)
-		out.Alerts[fp] = parts[0][:1] + " " + parts[1] // The last word: status and notifiedAt.
+		out.Alerts[fp] = parts[0][:1] + " " + parts[1] // The last report: status and notifiedAt.
 	}
 	for _, o := range l.objects {
 		var members []string
@@ -130,13 +130,14 @@ func orderEvent(rt *rapid.T, l *lab) []Alert {
 	return event
 }
 
-// said is a word about the pod of a case: when its sender said so by its own clock, and since when the alert fired.
+// said is a report about the pod of a case: when it was sent by the clock of its sender, and since when the alert
+// fired.
 type said struct {
 	status     Status
 	at, starts time.Duration
 }
 
-// What senders are known to do. The last word and the count of firing alerts are the same in every order of arrival.
+// What senders are known to do. The last report and the count of firing alerts are the same in every order of arrival.
 func TestOrderOfKnownSenders(t *testing.T) {
 	const m = time.Minute
 	for name, c := range map[string]struct {
@@ -160,9 +161,9 @@ func TestOrderOfKnownSenders(t *testing.T) {
 		"firing again with an old startsAt": {[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 6 * m, -m}},
 			true, -m},
 		"firing again with an old startsAt, two words": {[]said{{Resolved, 2 * m, -m}, {Firing, 6 * m, -m}}, true, -m},
-		"a slower peer tells of a firing that is over": {[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 2*m + m/2,
+		"a slower peer reports a firing that is over": {[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 2*m + m/2,
 			-m}}, false, -m},
-		"a slower peer tells of an end before the firing": {
+		"a slower peer reports an end before the firing": {
 			[]said{{Firing, 0, -m}, {Resolved, 2 * m, -m}, {Firing, 5 * m, 4 * m}, {Resolved, 5*m + m/2, -m}}, true, 4 * m,
 		},
 	} {
@@ -172,7 +173,7 @@ func TestOrderOfKnownSenders(t *testing.T) {
 				for order := range permutations(len(c.words)) {
 					l, group := orderLab(t, storm)
 					start := l.now
-					l.pass(13 * m) // All that was said has arrived by then, in this order.
+					l.pass(13 * m) // All reports have arrived, in this order.
 					for _, i := range order {
 						w := c.words[i]
 						a := l.alert("case", w.status)

@@ -257,7 +257,7 @@ func digestOf(s string) string {
 	return base32.StdEncoding.EncodeToString(sum[:10])
 }
 
-// tells is what members have to be told: the name of the outage that they are part of, "" for none. A member is told of
+// tells is what members have to be told: the name of the outage that they are part of, "" for none. A member learns of
 // an outage once that is in Kubernetes, and keeps one that has ended.
 func (g *outageGroup) tells() map[string]string {
 	want := map[string]string{}

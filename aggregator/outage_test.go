@@ -45,7 +45,7 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// imports reads back into every shard what stands in Kubernetes.
+// imports reads back into every shard what is in Kubernetes.
 func (w *world) imports() {
 	w.t.Helper()
 	for shard := range Shards {
@@ -96,7 +96,7 @@ func (w *world) rest(most time.Duration) {
 	w.t.Helper()
 	until := w.now.Add(most)
 	for steps := 0; ; steps++ {
-		require.Less(w.t, steps, 5000, "it comes to rest")
+		require.Less(w.t, steps, 5000, "there is nothing left to write")
 		var first time.Time
 		for shard := range Shards {
 			due, err := w.NextDue(w.ctx, shard, time.Time{})

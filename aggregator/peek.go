@@ -66,7 +66,7 @@ func (a *Aggregator) Peek(ctx context.Context, group, fingerprint string) (Group
 	return v.state(fingerprint)
 }
 
-// state is what a view tells of a group and of one alert. What time alone has done since, an end by quiet for example,
+// state is what a view shows of a group and of one alert. What time alone has done since, an end by quiet for example,
 // shows once somebody folds or takes a snapshot.
 func (v view) state(fingerprint string) (GroupState, error) {
 	s := GroupState{Now: v.now, Imported: v.imported, Known: v.group.known, Due: v.due, Waiting: v.waiting}

@@ -35,7 +35,7 @@ func TestPeekTellsAndChangesNothing(t *testing.T) {
 		return s
 	}
 
-	require.Equal(t, GroupState{Now: peek().Now, Imported: true}, peek(), "nobody has heard of it")
+	require.Equal(t, GroupState{Now: peek().Now, Imported: true}, peek(), "nothing was reported")
 
 	opened := l.fold(alert)
 	s := peek()

@@ -7,7 +7,7 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// policyText is a policy as the scripts are told of it, and groups remember it: both JSON.
+// policyText is a policy as the scripts get it, and groups remember it: both JSON.
 type policyText struct {
 	// limits are its numbers, durations in ms.
 	limits []byte

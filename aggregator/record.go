@@ -30,7 +30,7 @@ type Label struct{ Name, Value string }
 type Member struct {
 	Fingerprint string
 	Firing      bool
-	// Quiet: it fired when it was last heard of, and nothing was said of it for the policy's quiet time.
+	// Quiet: it fired when it was last reported, and was not reported for the policy's quiet time.
 	Quiet    bool
 	StartsAt time.Time
 	Severity string

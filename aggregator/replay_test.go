@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What happens when alerts that waited are folded is told of their policy and alert, though no event is there to name
-// them.
+// What happens when alerts that waited are folded is reported with their policy and alert, though no event is there to
+// name them.
 func TestAReplayNamesItsPolicy(t *testing.T) {
 	l := newLab(t, nil)
 	require.NoError(t, l.rdb.FlushAll(l.ctx).Err())

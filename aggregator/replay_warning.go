@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// replayed are commands that our scripts leave in an append-only file, with arguments that fit. KEY stands for a key of
+// replayed are commands that our scripts leave in an append-only file, with arguments that fit. KEY is any key of
 // the installation.
 var replayed = []string{"HSET KEY f v", "ZADD KEY 1 m", "SET KEY v", "DEL KEY", "PEXPIREAT KEY 1"}
 

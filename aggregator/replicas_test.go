@@ -84,7 +84,7 @@ func TestFoldWaitsForReplicas(t *testing.T) {
 	require.Len(t, older.Rest[0].Alerts, 2)
 
 	// The same event in the same millisecond changes nothing, on whatever connection: there is something to wait for
-	// all the same.
+	// anyway.
 	for range 3 {
 		folded, err = l.Fold(
 			l.ctx,

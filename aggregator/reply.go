@@ -97,7 +97,7 @@ func msTime(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// decodeFolded reads the reply of fold.lua, and what it tells of an open storm.
+// decodeFolded reads the reply of fold.lua, and what it says about an open storm.
 func decodeFolded(reply any, group Group) (Folded, storm, error) {
 	r := newReader(reply)
 	f := Folded{Policy: group.Policy.Name}

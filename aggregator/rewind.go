@@ -11,7 +11,7 @@ import (
 )
 
 // Redis' clock may be set back: by a failover to a server whose clock is behind, or by hand. The times in the due index
-// then lie in the future, and the groups would be looked at late. So a pod remembers how far Redis' clock was ahead of
+// then be in the future, and the groups would be looked at late. So a pod remembers how far Redis' clock was ahead of
 // the time that has passed here, and when that falls back, every group becomes due at once: its next snapshot puts it
 // where it belongs.
 
@@ -76,7 +76,7 @@ func (a *Aggregator) Rewind(ctx context.Context, shard int, now time.Time) (int,
 		for i, group := range page {
 			members[i] = redis.Z{Score: float64(now.UnixMilli()), Member: group}
 		}
-		// XX and LT: a group that is gone stays gone, and one that has become due earlier stays so.
+		// XX and LT: a group that is gone stays gone, and one that has become due earlier keeps that time.
 		if err := a.rdb.ZAddArgs(ctx, due, redis.ZAddArgs{XX: true, LT: true, Members: members}).Err(); err != nil {
 			return n, fmt.Errorf("making the groups of shard %d due: %w", shard, classify(err))
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// When Redis' clock is set back, every group is looked at by the next sweep, and then stands at its right time again.
+// When Redis' clock is set back, every group is looked at by the next sweep, and is due at the right time again.
 func TestAClockThatIsSetBack(t *testing.T) {
 	l := newLab(t, nil)
 	f := l.fold(l.alert("web-0", Firing))

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Confirmed is an object as it stands in Kubernetes.
+// Confirmed is an object as it is in Kubernetes.
 type Confirmed struct {
 	Name, Namespace string
-	// Revision that stands there; 0: the object is not there (any more).
+	// Revision that it has there; 0: the object is not there (any more).
 	Revision        int64
 	ResourceVersion string
 	// Missing: it stood before and was gone, so that it was made again; or it was to be deleted and goes on, as Redis
@@ -17,7 +17,7 @@ type Confirmed struct {
 	Missing bool
 }
 
-// Settle tells Redis what of a snapshot stands in Kubernetes and gives the lease back. What is not among the confirmed
+// Settle tells Redis what of a snapshot is in Kubernetes and gives the lease back. What is not among the confirmed
 // stays due; a delay says when to try again. It returns when the group wants attention next, zero for never.
 func (a *Aggregator) Settle(
 	ctx context.Context,

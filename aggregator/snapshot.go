@@ -27,7 +27,7 @@ type Snapshot struct {
 	Now time.Time
 	// Objects are at most 20; a group with more stays due.
 	Objects []Object
-	// Transitions are what time alone brought about: ends, absorptions.
+	// Transitions are what time alone caused: ends, absorptions.
 	Transitions []Transition
 	// MaxListed, Breakdown and Severities are the policy's, as of the last fold.
 	MaxListed  int
@@ -37,12 +37,12 @@ type Snapshot struct {
 	outage *takenOutage // Set for a group of an outage policy.
 }
 
-// Object is one incident as it should stand in Kubernetes.
+// Object is one incident as it should be in Kubernetes.
 type Object struct {
 	Name, Namespace string
 	// Fingerprint of the alert that opened it; empty when that is not known any more.
 	Fingerprint string
-	// Delete is true when its retention is over: it should no longer stand there.
+	// Delete is true when its retention is over: it should no longer exist.
 	Delete bool
 	Storm  bool
 	State  State

@@ -11,7 +11,7 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// from is an alert as one of its sources tells of it.
+// from is an alert as one of its sources reports it.
 func (l *lab) from(source string, status Status, starts, at time.Duration) Alert {
 	a := l.alert("web-0", status)
 	a.Source, a.StartsAt, a.NotifiedAt = source, epoch.Add(starts), epoch.Add(at)
@@ -36,7 +36,7 @@ func TestTwoSourcesOfOneAlert(t *testing.T) {
 		l.from("aaaaaaaa", Firing, 0, 0), l.from("bbbbbbbb", Firing, 0, m), l.from("aaaaaaaa", Resolved, 0, 20*m),
 	}
 	both := append(slices.Clone(replicas), l.from("bbbbbbbb", Resolved, 0, 21*m))
-	anew := []Alert{ // What is said last is about the firing before.
+	again := []Alert{ // What is said last is about the firing before.
 		l.from("aaaaaaaa", Firing, 0, 0), l.from("aaaaaaaa", Resolved, 0, 20*m),
 		l.from("aaaaaaaa", Firing, 20*m+m/4, 20*m+m/2), l.from("aaaaaaaa", Firing, 0, 21*m),
 	}
@@ -44,7 +44,7 @@ func TestTwoSourcesOfOneAlert(t *testing.T) {
 		words  []Alert
 		firing bool
 	}{
-		"one peer tells of a new firing, the other late of the old one": {anew, true},
+		"one peer reports a new firing, the other late the old one": {again, true},
 		"the source moved":               {moved, true},
 		"the old one's end is told late": {movedLate, true},
 		"one of two replicas is over":    {replicas, true},
@@ -107,7 +107,7 @@ func TestManySources(t *testing.T) {
 	require.Less(t, len(record), 700)
 }
 
-// Of a source the latest start and the latest end count, also where an earlier word told of them.
+// Of a source the latest start and the latest end count, also where an earlier report had them.
 func TestAnEarlierWordOfALaterStart(t *testing.T) {
 	const s = time.Second
 	merged := func(l *lab) []Alert {

@@ -45,7 +45,7 @@ func (a *Aggregator) Standing(ctx context.Context, shard int) ([]Standing, error
 	}
 }
 
-// standing appends what stands of some groups: in one round trip, unless one of them has very many objects.
+// standing appends the open incidents of some groups: in one round trip, unless one of them has very many objects.
 func (a *Aggregator) standing(ctx context.Context, out []Standing, shard int, groups []string) ([]Standing, error) {
 	cursors := make([]uint64, len(groups))
 	for len(groups) > 0 {
@@ -74,7 +74,7 @@ func (a *Aggregator) standing(ctx context.Context, out []Standing, shard int, gr
 	return out, nil
 }
 
-// appendStanding takes what stands from a page of names and entries.
+// appendStanding takes the open incidents from a page of names and entries.
 func appendStanding(out []Standing, group string, page []string) ([]Standing, error) {
 	for i := 0; i+1 < len(page); i += 2 {
 		if strings.HasSuffix(page[i], factsSuffix) {

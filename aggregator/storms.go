@@ -13,7 +13,7 @@ type storms struct {
 	byGroup map[string]storm
 }
 
-// storm is an open storm as a fold last told of it.
+// storm is an open storm as a fold last returned it.
 type storm struct {
 	// object is the name of the storm's incident.
 	object string
@@ -27,8 +27,8 @@ func (s *storms) of(group string) storm {
 	return s.byGroup[group]
 }
 
-// saw remembers what a fold told of a group: without an object it is no storm; without common labels they are those of
-// before.
+// saw remembers what a fold returned about a group: without an object it is no storm; without common labels they are
+// those of before.
 func (s *storms) saw(group string, now storm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

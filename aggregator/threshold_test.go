@@ -72,7 +72,7 @@ func TestTheThresholdCountsWhatFiresNow(t *testing.T) {
 	require.Equal(t, "storm", l.fold(l.alert("web-5", Firing)).State)
 }
 
-// Quiet ends the alerts of a storm one by one: one that is told of again and again keeps no other firing.
+// Quiet ends the alerts of a storm one by one: one that is reported again and again keeps no other firing.
 func TestQuietEndsAlertsOneByOne(t *testing.T) {
 	l := newLab(t, func(p *config.Policy) { p.Threshold, p.Quiet, p.MaxDuration = 1, 8*time.Hour, 30*24*time.Hour })
 	f := l.fold(l.pods(300, Firing)...)
@@ -148,7 +148,7 @@ func TestTwoImportedIncidentsOfOneGroupAreAStorm(t *testing.T) {
 	require.False(t, o.StormAt.IsZero())
 }
 
-// An alert that would have reopened its own incident, told of late, joins the storm, which absorbs that incident.
+// An alert that would have reopened its own incident, reported late, joins the storm, which absorbs that incident.
 func TestAStormTakesOverWhatALateWordWouldReopen(t *testing.T) {
 	l := newLab(t, func(p *config.Policy) { p.Threshold, p.Cooldown = 3, 20*time.Minute })
 	f := l.fold(l.alert("web-0", Firing))

@@ -21,7 +21,7 @@ type view struct {
 	group                      fields
 	// recent are the resolved alerts that count for the threshold, by when they newly fired.
 	recent []time.Time
-	// records and incidents as they stand in Redis; an alert without a record has an empty one.
+	// records and incidents as they are in Redis; an alert without a record has an empty one.
 	records, incidents map[string]string
 }
 

@@ -47,7 +47,7 @@ func warnings(values map[string]string) []string {
 	if values["aof_enabled"] == "0" && values["connected_slaves"] == "0" {
 		out = append(
 			out,
-			"there is neither an append-only file nor a replica: after a restart only what stands in Kubernetes is "+
+			"there is neither an append-only file nor a replica: after a restart only what is in Kubernetes is "+
 				"known; set appendonly to yes, or add a replica",
 		)
 	}

@@ -28,7 +28,7 @@ type breaker struct {
 }
 
 // newBreaker makes a breaker that stays open for a pause before it tries a fold; none makes one that never opens.
-// Changed is told of every opening and closing.
+// Changed is called for every opening and closing.
 func newBreaker(clustered bool, pause time.Duration, changed func(shard string, open bool)) *breaker {
 	b := &breaker{}
 	if pause == 0 {

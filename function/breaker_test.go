@@ -83,7 +83,7 @@ func TestBreakerOpensOnSilenceOnly(t *testing.T) {
 			func(shard string, open bool) { require.Equal(t, "all", shard); require.True(t, open); opened++ },
 		)
 		tell(b, unansweredEvents-1, one, err)
-		tell(b, 1, one, nil) // One that gets through, and the count begins anew.
+		tell(b, 1, one, nil) // One that gets through, and the count begins again.
 		tell(b, unansweredEvents-1, one, err)
 		require.False(t, refuses(b, one[0]))
 		tell(b, unansweredEvents, one, err)

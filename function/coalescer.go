@@ -25,7 +25,7 @@ const (
 // brought them, the other groups in calls beside it. So a burst of events of one alert costs little more than a
 // notification of as many, nobody waits when there is no burst, and nothing waits for a shard of another server.
 //
-// An event has the answer of the call that took its alerts. What that call brought about, and the lease if it was
+// An event has the answer of the call that took its alerts. What that call caused, and the lease if it was
 // granted one, goes to the first event of the group.
 type coalescer struct {
 	namespace func(aggregator.Group) string

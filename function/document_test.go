@@ -88,7 +88,7 @@ func TestDocumentationHoldsTheSpans(t *testing.T) {
 	assert.Equal(t, documented(t, "happenings", all), happened)
 }
 
-// ended adds what a test cannot bring about in time: a single end, by time, which a snapshot finds.
+// ended adds what a test cannot cause in time: a single end, by time, which a snapshot finds.
 func ended(t *testing.T, traces *tracing.Tracing) {
 	for _, name := range []string{spanFold, spanProject} {
 		_, span := traces.Start(t.Context(), name)
@@ -130,7 +130,7 @@ func TestDocumentationHoldsTheLines(t *testing.T) {
 			seen[line.Message][field.Key] = true
 		}
 	}
-	// What time brings about belongs to no event.
+	// What time causes belongs to no event.
 	require.NotContains(t, seen["incident absorbed"], fieldTrace)
 	seen["incident absorbed"][fieldTrace] = true
 	assert.Equal(t, slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(seen)))

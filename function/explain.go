@@ -88,7 +88,7 @@ func windowLeft(fold aggregator.Folded) time.Duration {
 	return fold.WindowUntil.Sub(fold.Now)
 }
 
-// action is what a fold did: the latest transition, if it brought about any.
+// action is what a fold did: the latest transition, if it caused any.
 func action(fold aggregator.Folded) string {
 	switch n := len(fold.Transitions); {
 	case n > 0:

@@ -75,7 +75,7 @@ func life(t *testing.T, f *Function, lines *observer.ObservedLogs) []observer.Lo
 	}, 30*time.Second, time.Millisecond)
 	handled(t, f, withTrace(notification(t, 5, "firing")))
 	require.Eventually(t, func() bool { return len(transitions()) == 4 }, 30*time.Second, time.Millisecond)
-	// It begins anew after the end, beyond doubt.
+	// It begins again after the end, beyond doubt.
 	back := withTrace(alertEventSince(t, "web-0", "firing", time.Now().Add(time.Minute)))
 	back.SetTime(time.Now().Add(time.Minute))
 	handled(t, f, withTrace(notification(t, 5, "resolved")), back)

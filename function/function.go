@@ -236,11 +236,11 @@ func (p *pod) serveMetrics() error {
 // Ready tells whether events are taken.
 func (f *Function) Ready(context.Context) (bool, error) { return f.pod.Load() != nil, nil }
 
-// Alive tells whether the process works. Whether its servers do is another question: a restart would not mend them.
+// Alive tells whether the process works. Whether its servers do is another question: a restart would not fix them.
 func (f *Function) Alive(context.Context) (bool, error) { return true, nil }
 
-// Stop writes what this pod still remembers and closes the connections. func-go has stopped taking requests by then.
-// What the context leaves no time for stays due in Redis.
+// Stop writes what this pod still remembers and closes the connections. func-go has stopped taking requests before
+// that. What the context leaves no time for stays due in Redis.
 func (f *Function) Stop(ctx context.Context) error {
 	f.stopped.Store(true)
 	p := f.pod.Swap(nil)
@@ -257,7 +257,7 @@ func (f *Function) Stop(ctx context.Context) error {
 	select {
 	case <-drained:
 	case <-ctx.Done():
-		err = fmt.Errorf("stopping with %d groups unwritten, which another pod carries on: %w", p.scheduler.size(), ctx.Err())
+		err = fmt.Errorf("stopping with %d groups unwritten, which another pod writes: %w", p.scheduler.size(), ctx.Err())
 	}
 	return errors.Join(err, p.close())
 }

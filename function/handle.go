@@ -5,7 +5,7 @@
 //	limiter           no more events at once than the pod can bear, or 503
 //	handlers.Decode   CloudEvent to alerts, or 400 and nothing happens
 //	aggregator.Split  alerts to groups, by policy
-//	passThrough       alerts that must not wait for a Redis that fails get their incident; 503 all the same
+//	passThrough       alerts that must not wait for a Redis that fails get their incident; 503 anyway
 //	observe           metrics and a span
 //	foldEarlier       alerts that fire in an incident of earlier policies stay there
 //	drop              what a policy drops goes no further
@@ -114,7 +114,7 @@ func (p *pod) decode(ctx context.Context, ev event.Event) (handlers.Request, err
 	return request, err
 }
 
-// follow sees to it that what changed is written: now, where the fold granted the lease; later otherwise. It returns
+// follow has what changed written: now, where the fold granted the lease; later otherwise. It returns
 // what happened, for the reply, and what is being written now.
 func (p *pod) follow(ctx context.Context, ev event.Event, results []folded) (
 	transitions []aggregator.Transition, writing []<-chan struct{},

@@ -46,7 +46,7 @@ func (p *pod) firstImport(ctx context.Context) {
 	}
 }
 
-// importShard reads what stands in Kubernetes of a shard into a Redis that may have forgotten it. One pod at a time
+// importShard reads what is in Kubernetes of a shard into a Redis that may have forgotten it. One pod at a time
 // does that; the others get false and find it done a little later.
 func (p *pod) importShard(ctx context.Context, shard int, epoch string) (bool, error) {
 	// One list call alone must not outlast the lease; between two incidents it is extended.

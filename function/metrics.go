@@ -10,7 +10,7 @@ import (
 	"github.com/stormfold/stormfold/internal/meter"
 )
 
-// metrics are what an operator sees. What counts them is in counted.go, what tells of Redis in metrics_redis.go.
+// metrics are what an operator sees. What counts them is in counted.go, what describes Redis in metrics_redis.go.
 type metrics struct {
 	set           *meter.Set
 	events        *prometheus.CounterVec
@@ -60,7 +60,7 @@ var (
 	eventResults = meter.Of("result", handlers.Reasons()...)
 	alertStatus  = meter.Of("status", aggregator.Firing, aggregator.Resolved)
 	foldResults  = meter.Of("result", "changed", "unchanged", "error")
-	// transitionTypes are all that a fold or a snapshot tells of.
+	// transitionTypes are all that a fold or a snapshot returns.
 	transitionTypes = []aggregator.TransitionType{
 		aggregator.Opened, aggregator.Stormed, aggregator.Reopened, aggregator.Closed, aggregator.Absorbed,
 	}

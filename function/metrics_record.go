@@ -98,7 +98,7 @@ func (m *metrics) projected(result string, took time.Duration) {
 	m.projectionSec.Observe(took.Seconds())
 }
 
-// unread counts a projection of a group that Redis did not tell of.
+// unread counts a projection of a group that Redis did not return.
 func (m *metrics) unread(err error, took time.Duration) {
 	m.projected("redis", took)
 	m.redisFailed(err)
@@ -131,7 +131,7 @@ func (m *metrics) settled(s *aggregator.Snapshot, confirmed []aggregator.Confirm
 	}
 }
 
-// kubeCall is told of every call to the API server.
+// kubeCall is called for every call to the API server.
 func (m *metrics) kubeCall(verb string, took time.Duration, err error) {
 	result := "ok"
 	if err != nil {

@@ -38,7 +38,7 @@ func TestKubeResultsAreBounded(t *testing.T) {
 	}
 }
 
-// A transition comes out of Redis: what stands there may be anything.
+// A transition comes out of Redis: it may be anything.
 func TestTransitionTypesAreBounded(t *testing.T) {
 	require.Equal(t, "storm", known(aggregator.Stormed, transitionTypes))
 	require.Equal(t, "Other", known("hacked", transitionTypes))

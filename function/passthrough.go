@@ -17,22 +17,22 @@ const passedAlerts = 20
 type passed struct {
 	// slots bounds how many groups are passed through at once.
 	slots limiter
-	// owed counts, for each shard, what was passed through since the shard was last compared with Kubernetes.
-	owed [aggregator.Shards]atomic.Int64
+	// due counts, for each shard, what was passed through since the shard was last compared with Kubernetes.
+	due [aggregator.Shards]atomic.Int64
 }
 
 // oweAll has all shards compared with Kubernetes: a pod that has just started does not know what others have passed
 // through.
 func (p *pod) oweAll() {
 	if slices.ContainsFunc(p.policies.Current().List, func(policy config.Policy) bool { return passesThrough(&policy) }) {
-		for i := range p.passed.owed {
-			p.passed.owed[i].Store(1)
+		for i := range p.passed.due {
+			p.passed.due[i].Store(1)
 		}
 	}
 }
 
 // passThrough is for alerts of a policy with onRedisFailure: passthrough. Where Redis fails, each firing one gets an
-// incident with a name of its own, and the event is refused all the same. To the group that is an incident like any
+// incident with a name of its own, and the event is refused anyway. To the group that is an incident like any
 // other that Redis does not know: an import gives it back. The import comes before the group writes anything else of
 // the same alert: here, before what was opened is written; and by the next sweep, since a fold that timed out may have
 // run late.
@@ -53,7 +53,7 @@ func (p *pod) passThrough(next foldFunc) foldFunc {
 			case !passesThrough(r.group.Policy):
 			case redisFails(r.Err):
 				left -= p.writePastRedis(ctx, r.group, left)
-			case r.Group != "" && (opens(r) || p.passed.owed[aggregator.ShardOf(r.Group)].Load() > 0):
+			case r.Group != "" && (opens(r) || p.passed.due[aggregator.ShardOf(r.Group)].Load() > 0):
 				p.importPassed(ctx, r)
 			}
 		}
@@ -119,7 +119,7 @@ func (p *pod) writePastRedis(ctx context.Context, group aggregator.Group, most i
 		}
 		tried++
 		confirmed, err := p.projector.Project(ctx, lone)
-		p.passed.owed[lone.Shard].Add(1) // After the call: an import that came before may have missed the incident.
+		p.passed.due[lone.Shard].Add(1) // After the call: an import that came before may have missed the incident.
 		switch {
 		case err != nil:
 			p.metrics.passed("error", 1)
@@ -152,7 +152,7 @@ func firing(alerts []aggregator.Alert) (out []aggregator.Alert) {
 	return out
 }
 
-// standing lists a group's open incidents. It returns what tells whether the alert of a lone object stands in one, or
+// standing lists a group's open incidents. It returns what tells whether the alert of a lone object is in one, or
 // in a storm, which counts it when Redis is back. The object itself without its status is one that is to be finished.
 func (p *pod) standing(ctx context.Context, group string) (func(lone aggregator.Object) bool, error) {
 	storm, of := false, map[string]aggregator.Object{}

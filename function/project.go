@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// rounds is how many snapshots of one group a pod takes in a row, 20 objects each, before others get their turn.
+	// rounds is how many snapshots of one group that a pod takes in a row, 20 objects each, before others get their turn.
 	rounds = 4
 	// retryAfter is when a group whose writing failed is tried again, with as much again of jitter.
 	retryAfter = 2 * time.Second
@@ -132,7 +132,7 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) st
 	case wait <= 0:
 		return step{more: true}
 	case wait > p.settings.SweepInterval:
-		return step{} // A deadline hours away: the sweep sees to it.
+		return step{} // A deadline hours away: the sweep finds it.
 	default:
 		return step{wait: wait}
 	}

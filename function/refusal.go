@@ -37,7 +37,7 @@ func refusal(err error, reason handlers.Reason) error {
 // maxLogged is how much of an event's attributes a log line repeats, in bytes.
 const maxLogged = 256
 
-// logRefusal leaves a trace of every event that was not taken. One that no retry can help is a dead letter and always
+// logRefusal logs every event that was not taken. One that no retry can help is a dead letter and always
 // has a warning. Those that were not even tried are counted, and come too fast for a line each.
 func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	reason := handlers.ReasonOf(err)
@@ -53,7 +53,7 @@ func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	}
 }
 
-// noteLeftOut leaves a trace of alerts that were left out of an event: a line for each reason.
+// noteLeftOut logs alerts that were left out of an event: a line for each reason.
 func (p *pod) noteLeftOut(ctx context.Context, ev event.Event, left []handlers.LeftOut) {
 	p.metrics.left(left)
 	for _, l := range left {
@@ -71,7 +71,7 @@ func aboutEvent(ctx context.Context, ev event.Event, more ...any) []any {
 	return fields
 }
 
-// Refused leaves a trace of a request that was refused for good before it came to be an event, so that no dead letter
+// Refused logs a request that was refused for good before it became an event, so that no dead letter
 // is silent: whoever serves the function calls it. The id is the event's, as far as the request told one.
 func (f *Function) Refused(id string, reason handlers.Reason, err error) {
 	fields := []any{logged("event", id), zap.String("reason", string(reason)), zap.Error(err)}

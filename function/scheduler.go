@@ -8,7 +8,7 @@ import (
 )
 
 // scheduler runs the projections of this pod's groups: at once where a fold granted the lease, at the end of the flush
-// interval otherwise. It keeps nothing that matters: what is due stands in Redis, and another pod finds it when this
+// interval otherwise. It keeps nothing that matters: what is due is in Redis, and another pod finds it when this
 // one dies.
 type scheduler struct {
 	// project writes one group; at most as many run at once as slots has places.

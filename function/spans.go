@@ -25,8 +25,8 @@ import (
 //	project   writing a group at another time: a trace of its own, with a link to the latest event that made the group
 //	          due
 //
-// What is wrong is told by a reason of a closed set, since the sentence may quote an alert's labels or name a server:
-// that stands in the log, with the id of the trace. docs/traces-and-logs.md has all attributes, and a test holds it to
+// What is wrong is a reason of a closed set, since the sentence may quote an alert's labels or name a server:
+// that is in the log, with the id of the trace. docs/traces-and-logs.md has all attributes, and a test holds it to
 // this file.
 const (
 	spanEvent   = "event"
@@ -64,7 +64,7 @@ const (
 	happenedWritten    = "written"
 )
 
-// maxHappened is how many groups, transitions or incidents of one call a span tells of, each.
+// maxHappened is how many groups, transitions or incidents of one call a span has, each.
 const maxHappened = 20
 
 // startTraces begins to make spans: given ones, or what the environment wants.

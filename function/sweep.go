@@ -12,8 +12,8 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// sweepLoop carries on what is due, whoever left it: a pod that died, a pod that was scaled away, a deadline that came.
-// It also imports what Redis does not know, at the start or later, while events are taken already.
+// sweepLoop continues with what is due, whoever left it: a pod that died, a pod that was scaled away, a deadline that
+// came. It also imports what Redis does not know, at the start or later, while events are taken already.
 func (p *pod) sweepLoop(ctx context.Context) {
 	for {
 		err := p.catchPanics(inSweep, func() error { return p.sweep(ctx) })
@@ -68,7 +68,7 @@ func (p *pod) findDue(ctx context.Context) *found {
 	var kinds []string
 	whole := true
 	for shard := range aggregator.Shards {
-		owed := p.passed.owed[shard].Load()
+		due := p.passed.due[shard].Load()
 		swept, err := p.aggregator.Sweep(ctx, shard)
 		if err != nil {
 			p.metrics.redisFailed(err)
@@ -81,7 +81,7 @@ func (p *pod) findDue(ctx context.Context) *found {
 		if swept.SetBack > 0 {
 			f.failed(p.rewind(ctx, shard, swept))
 		}
-		if owed == 0 && !p.aggregator.NeedsImport(swept.Epoch) {
+		if due == 0 && !p.aggregator.NeedsImport(swept.Epoch) {
 			p.schedule(f, swept.Groups)
 			continue
 		}
@@ -89,7 +89,7 @@ func (p *pod) findDue(ctx context.Context) *found {
 			done, err := p.importShard(ctx, shard, swept.Epoch)
 			f.failed(err)
 			if done {
-				p.passed.owed[shard].CompareAndSwap(owed, 0)
+				p.passed.due[shard].CompareAndSwap(due, 0)
 			}
 			// What was imported once goes on without the comparison: among the due there is what frees memory in Redis.
 			if err == nil || swept.Epoch != "" {

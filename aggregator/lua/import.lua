@@ -1,6 +1,6 @@
 #!lua
 -- #include incident
--- import: writes what Go has decided about an incident that stands in Kubernetes (see merge.go), if what Go had read is
+-- import: writes what Go has decided about an incident that is in Kubernetes (see merge.go), if what Go had read is
 -- still so.
 --
 -- KEYS  as group.lua says

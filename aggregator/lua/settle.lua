@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- #include incident
--- settle: tells a group what of a snapshot stands in Kubernetes, and gives the lease back. It may run when Redis is out
+-- settle: tells a group what of a snapshot is in Kubernetes, and gives the lease back. It may run when Redis is out
 -- of memory: it frees some.
 --
 -- KEYS  as group.lua says
@@ -8,9 +8,8 @@
 -- then for
 --       each incident: name, revision in Kubernetes (0: the object is gone), its resourceVersion, its namespace, what
 --       its outages were told (JSON, '': nothing)
--- Returns {1 when the caller had the lease, due (ms), now}. Without the lease the confirmations count all the same:
--- what
---       stands in Kubernetes stands there whoever wrote it.
+-- Returns {1 when the caller had the lease, due (ms), now}. Confirmations count without the lease, too: what is in
+--       Kubernetes is there, whoever wrote it.
 local now, token, delay, id = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4]
 
 local g = load(group_keys(4), id, now)

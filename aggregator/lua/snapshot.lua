@@ -83,7 +83,7 @@ g.touched = nil
 local absorbed, pending = absorb_rest(g, INCIDENTS)
 
 -- Under a lease that a fold granted, what was opened after that fold waits for the next flush: of a burst only the
--- first incident is written, and by then the others are part of its storm.
+-- first incident is written, and at the next flush the others are part of its storm.
 local upto = held and not at_once and g.leaseRevision or 0
 set(g, {leaseRevision = 0})
 
