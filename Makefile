@@ -32,6 +32,10 @@ run: ## Run the function on embedded servers and show its incidents.
 storm: ## Send 15 alerts at once to what make run has started; again: resolve them.
 	@go run ./cmd/dev storm
 
+.PHONY: outage
+outage: ## Send that a node goes down with the pods on it; again: that it is back.
+	@go run ./cmd/dev outage
+
 .PHONY: testbed
 testbed: ## Start the real servers, print where they are, run until interrupted.
 	go run ./test/testbed/up

@@ -170,8 +170,8 @@ func (a *Aggregator) Replay(ctx context.Context, group string) (Folded, error) {
 	return f, err
 }
 
-// name says of which policy and alert a group is, where no event does. It has been folded: what happened is reported
-// the same when Redis does not answer now.
+// name says of which policy and alert a group is, where no event does. It has been folded: what happened is reported,
+// whether Redis answers now or not.
 func (a *Aggregator) name(ctx context.Context, f *Folded, groupKey string) {
 	of := a.rdb.HMGet(ctx, groupKey, "policy", "labels").Val()
 	r := newReader(of)

@@ -86,7 +86,7 @@ func OutageFields() []FieldOf[Outage] {
 		),
 		durationField("flush.max", "15s", "100ms", "10m", "at least `flush.min`", "Maximum of that interval.",
 			func(o *Outage) *time.Duration { return &o.Flush.Max }),
-		numberField("maxIncidents", "1000", "incidents", 2, 10000,
+		numberField("maxIncidents", "1000", "incidents", 2, 2000,
 			"Maximum number of incidents in an outage, at least `threshold`. Above it, counts are lower bounds.",
 			func(o *Outage) *int { return &o.MaxIncidents }),
 		numberField(

@@ -62,7 +62,8 @@ const (
 
 	// ReasonThresholdCrossed: as many alerts as the policy's threshold fire now or newly fired within its window.
 	ReasonThresholdCrossed = "ThresholdCrossed"
-	// ReasonBelowThreshold: it is a lone alert.
+	// ReasonBelowThreshold: it is a lone alert; or, as a reason of Resolved, an outage that has too few incidents left, or
+	// no cause.
 	ReasonBelowThreshold = "BelowThreshold"
 )
 
@@ -76,6 +77,7 @@ const (
 	//   - "Quiet"
 	//   - "MaxDuration"
 	//   - "Absorbed"
+	//   - "BelowThreshold"
 	//
 	// Reasons for False:
 	//

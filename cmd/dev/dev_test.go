@@ -124,6 +124,24 @@ receivers:
 	b.shows(t, `disk-full-\w+ +Alert +Firing +- +1 +1 +\d+s +Instance/db-0\n`)
 }
 
+// TestOutage: a node that goes down is one outage, with the node as its cause.
+func TestOutage(t *testing.T) {
+	b := startRun(t)
+	outage := func() string {
+		cmd := exec.Command(binary, "outage")
+		cmd.Env = append(os.Environ(), b.env...)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return string(out)
+	}
+	require.Regexp(t, `(?s)Sent 10 firing alerts in \d+ ms.*\n  make outage  # resolves them\n`, outage())
+	name := b.shows(t, `\n(node-demo-worker-7-\w+) +Outage +Firing +warning +10 +10 +\d+s +Node/worker-7\n`)
+	b.shows(t, `├─ 10 of 10 incidents firing since .*, probably Node/worker-7, 10 alerts in 8 namespaces, warning\n`+
+		`(?s:.*)├─ 10 incidents, confidence high\n│  ├─ ● kube-node-not-ready-\w+  Node/worker-7  warning  1 alert, probable cause\n`)
+	require.Contains(t, outage(), "make run shows that the Outage is Resolved.\n")
+	b.shows(t, name+` +Outage +Resolved +warning +0 +10 +\d+s +Node/worker-7\n`)
+}
+
 // TestInterrupt: Ctrl-C is how dev run ends, and no error.
 func TestInterrupt(t *testing.T) {
 	b := startRun(t)

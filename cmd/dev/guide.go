@@ -24,7 +24,7 @@ func (s settings) welcome() string {
 	}
 	fmt.Fprintf(
 		&b,
-		"\nIn another terminal:\n\n  make storm  # 15 alerts at once; again: they resolve\n  %s\n\nStop with Ctrl-C.\n",
+		"\nIn another terminal:\n\n  make storm   # 15 alerts at once; again: they resolve\n  make outage  # a node goes down with its pods; again: it is back\n  %s\n\nStop with Ctrl-C.\n",
 		s.treeCommand(),
 	)
 	return b.String()

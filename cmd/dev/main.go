@@ -2,6 +2,7 @@
 //
 //	dev run      the function, with an embedded Redis and Kubernetes API unless real ones are named
 //	dev storm    fifteen alerts at once, sent to it; while they fire, that they are resolved
+//	dev outage   a node that goes down with the pods on it; while it is down, that it is back
 //
 // STORMFOLD_REDIS_URL names a real Redis, DEV_KUBECONFIG the kubeconfig file of a real API server.
 package main
@@ -19,7 +20,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // A second Ctrl-C ends it at once.
-	commands := map[string]func(context.Context) error{"run": run, "storm": storm}
+	commands := map[string]func(context.Context) error{"run": run, "storm": storm, "outage": outage}
 	if len(os.Args) == 2 && commands[os.Args[1]] != nil {
 		if err := commands[os.Args[1]](ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "dev:", strings.ReplaceAll(err.Error(), "\n", "\ndev: "))
@@ -27,6 +28,6 @@ func main() {
 		}
 		return
 	}
-	fmt.Fprintln(os.Stderr, "usage: dev run | dev storm")
+	fmt.Fprintln(os.Stderr, "usage: dev run | dev storm | dev outage")
 	os.Exit(2)
 }

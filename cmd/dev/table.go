@@ -110,6 +110,9 @@ func (t *table) drawNewest() {
 	if newest == nil {
 		return
 	}
+	if parent, known := t.known[newest.Status.PartOf]; known {
+		newest = &parent // Of an incident that is part of an outage all of it is drawn.
+	}
 	all := make([]v1alpha1.Incident, 0, len(t.known))
 	for _, i := range t.known {
 		all = append(all, i)

@@ -193,8 +193,12 @@ func choose(all []v1alpha1.Incident, names []string) ([]v1alpha1.Incident, error
 	if len(names) > 0 {
 		return out, nil
 	}
+	firing := map[string]bool{}
 	for _, i := range all {
-		if i.Status.State == v1alpha1.StateFiring {
+		firing[i.Name] = i.Status.State == v1alpha1.StateFiring
+	}
+	for _, i := range all {
+		if firing[i.Name] && !firing[i.Status.PartOf] { // An outage shows its incidents.
 			out = append(out, i)
 		}
 	}
@@ -202,10 +206,14 @@ func choose(all []v1alpha1.Incident, names []string) ([]v1alpha1.Incident, error
 	return out, nil
 }
 
-// byWeight puts firing incidents first, storms before others, and then the oldest.
+// weights are the types, those to look at first in front.
+var weights = []v1alpha1.Type{v1alpha1.TypeOutage, v1alpha1.TypeStorm, v1alpha1.TypeAlert}
+
+// byWeight puts firing incidents first, outages and storms before others, and then the oldest.
 func byWeight(a, b v1alpha1.Incident) int {
 	fires := func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateFiring }
-	return cmp.Or(human.TrueFirst(fires(a), fires(b)), -cmp.Compare(a.Status.Type, b.Status.Type),
+	return cmp.Or(human.TrueFirst(fires(a), fires(b)), 
+		cmp.Compare(slices.Index(weights, a.Status.Type), slices.Index(weights, b.Status.Type)),
 		since(a.Status.StartedAt).Compare(since(b.Status.StartedAt)), cmp.Compare(a.Name, b.Name))
 }
 

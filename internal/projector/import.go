@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // groupID is what the id of a group, and the fingerprint of an alert, looks like. That of an outage ends with o.
-var groupID = regexp.MustCompile("^[0-9a-f]{16}o?$")
+var groupID, fingerprint = regexp.MustCompile("^[0-9a-f]{16}o?$"), regexp.MustCompile("^[0-9a-f]{16}$")
 
 // importPage is how many incidents one list call asks for. The largest object has 256 KiB.
 const importPage = 100
@@ -100,7 +101,9 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 			return aggregator.Imported{}, err
 		}
 		o.Outage = &aggregator.Outage{Policy: i.Spec.Policy, Members: parts}
+		o.Outage.Evidence = aggregator.Evidence(st.Evidence)
 		o.Total, o.Beyond, o.Truncated = len(parts), 0, st.Truncated
+		o.Firing = len(slices.DeleteFunc(slices.Clone(parts), func(p aggregator.Part) bool { return !p.Firing }))
 		if st.ProbableCause != nil {
 			o.Outage.Cause = st.ProbableCause.Incident
 		}
@@ -108,7 +111,7 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 	if st.StartedAt != nil {
 		o.Facts.StartsAt = st.StartedAt.Unix()
 	}
-	if f := i.Labels[v1alpha1.LabelFingerprint]; groupID.MatchString(f) {
+	if f := i.Labels[v1alpha1.LabelFingerprint]; fingerprint.MatchString(f) {
 		o.Fingerprint = f
 		if st.State == "" {
 			// Created, and the status is still on its way or never came: the alert that it was opened for is known.

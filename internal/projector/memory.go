@@ -137,6 +137,7 @@ func selectable(i *v1alpha1.Incident) fields.Set {
 	return fields.Set{
 		"metadata.name": i.Name, "metadata.namespace": i.Namespace, "status.state": string(i.Status.State),
 		"status.type": string(i.Status.Type), "status.severity": i.Status.Severity,
+		"status.partOf":       i.Status.PartOf,
 		"status.subject.kind": s.Kind, "status.subject.namespace": s.Namespace, "status.subject.name": s.Name,
 	}
 }

@@ -73,13 +73,13 @@ func renderOutage(s *aggregator.Snapshot, o aggregator.Object, incident *v1alpha
 	fit(incident)
 }
 
-// ranked are the parts that matter most first: the cause, firing ones, by severity, by alerts, by start.
+// ranked are the parts that matter most first: the cause, firing ones, by severity, by firing alerts, by start.
 func ranked(o *aggregator.Outage, rank func(string) int) []aggregator.Part {
 	parts := slices.Clone(o.Members)
 	slices.SortFunc(parts, func(a, b aggregator.Part) int {
 		return cmp.Or(
 			human.TrueFirst(a.Name == o.Cause, b.Name == o.Cause), human.TrueFirst(a.Firing, b.Firing),
-			cmp.Compare(rank(b.Severity), rank(a.Severity)), cmp.Compare(b.Alerts, a.Alerts),
+			cmp.Compare(rank(b.Severity), rank(a.Severity)), cmp.Compare(b.AlertsFiring, a.AlertsFiring),
 			a.StartsAt.Compare(b.StartsAt), strings.Compare(a.Name, b.Name),
 		)
 	})
@@ -146,11 +146,17 @@ func describeOutage(s *aggregator.Snapshot, o aggregator.Object, st *v1alpha1.In
 		st.Conditions[0].Message = "0 of " + all + " firing"
 	}
 	st.About = about(st)
+	if o.Total == 0 { // Its incidents are part of others.
+		st.About, st.Summary = "", text
+		return
+	}
 	switch {
 	case st.Subject != nil:
 		text += ", probably " + st.About
 	case st.ProbableCause != nil:
 		text += ", probably " + st.ProbableCause.Incident
+	case st.Confidence == "low":
+		text += ", which began at the same time, no cause known"
 	default:
 		text += ", no cause known"
 	}

@@ -1,6 +1,8 @@
 package projector
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -29,9 +31,9 @@ func outageOf(pods int) (*aggregator.Snapshot, aggregator.Object) {
 	})
 	for n := range pods {
 		p := aggregator.Part{
-			Name: fmt.Sprintf("kube-pod-not-ready-%010d", n), Namespace: "stormfold", Group: fmt.Sprintf("%016x", n*7919),
+			Name: "kube-pod-not-ready-" + unlike(n, 10), Namespace: "stormfold", Group: unlike(n+1, 16),
 			Type: "Alert", Firing: n < pods-1, StartsAt: at.Add(time.Minute), Severity: "critical", AlertName: "KubePodNotReady",
-			Subject: subject.Resource{Kind: "Pod", Namespace: fmt.Sprintf("ns-%d", n%24), Name: fmt.Sprintf("web-%d", n)}, Alerts: 1,
+			Subject: subject.Resource{Kind: "Pod", Namespace: fmt.Sprintf("ns-%d", n%24), Name: unlike(n, 40)}, Alerts: 1,
 			Labels: map[string]string{"node": "worker-1", "namespace": fmt.Sprintf("ns-%d", n%24), "subject_kind": "Pod",
 				"policy": "workloads", "type": "Alert", "severity": "critical"},
 		}
@@ -45,6 +47,12 @@ func outageOf(pods int) (*aggregator.Snapshot, aggregator.Object) {
 	return &aggregator.Snapshot{
 		Group: "2a112233445566aao", Shard: 10, Policy: "node", Labels: map[string]string{"node": "worker-1"}, MaxListed: 20,
 	}, o
+}
+
+// unlike is a text that does not compress.
+func unlike(n, length int) string {
+	sum := sha256.Sum256([]byte(fmt.Sprint(n, length)))
+	return hex.EncodeToString(sum[:])[:length]
 }
 
 func TestRenderOutage(t *testing.T) {
@@ -69,15 +77,18 @@ func TestRenderOutage(t *testing.T) {
 	assert.Equal(t, int64(7), read.Object.Revision)
 }
 
-func TestAnOutageOfAThousandIncidentsFits(t *testing.T) {
-	s, o := outageOf(999)
+// As many incidents as a policy may track fit, however little they have in common.
+func TestTheLargestOutageFits(t *testing.T) {
+	s, o := outageOf(1999)
+	s.MaxListed = v1alpha1.MaxParts
 	i := Render(s, o)
 	content, err := json.Marshal(i)
 	require.NoError(t, err)
 	assert.Less(t, len(content), maxObject-objectOverhead)
 	parts, err := PartsOf(i)
 	require.NoError(t, err)
-	assert.Len(t, parts, 1000)
+	assert.Len(t, parts, 2000)
+	assert.Less(t, len(i.Status.Upkeep.Parts), 262144, "what the schema allows")
 	t.Logf("%d bytes", len(content))
 }
 
