@@ -17,7 +17,7 @@ const downNode = "worker-7"
 
 // downPods are the pods on it, as namespace and pod.
 var downPods = [][2]string{
-	{"shop", "checkout-7d9f8b6c5d-2bxkq"}, {"shop", "cart-6c5d7f9b8d-4fzdm"}, {"orders", "orders-5b6c7d8f9b-5hgtr"},
+	{"shop", "wishlist-7d9f8b6c5d-2bxkq"}, {"shop", "cart-6c5d7f9b8d-4fzdm"}, {"orders", "orders-5b6c7d8f9b-5hgtr"},
 	{"payments", "ledger-0"}, {"search", "search-8f9b6c5d7d-6jqwv"}, {"mail", "mailer-9b8d7c6f5d-7kcns"},
 	{"billing", "invoices-6f5d9b8c7d-8lpxb"}, {"kube-system", "kube-proxy-9mtzf"}, {"monitoring", "node-exporter-bn2dg"},
 }

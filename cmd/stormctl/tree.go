@@ -212,7 +212,7 @@ var weights = []v1alpha1.Type{v1alpha1.TypeOutage, v1alpha1.TypeStorm, v1alpha1.
 // byWeight puts firing incidents first, outages and storms before others, and then the oldest.
 func byWeight(a, b v1alpha1.Incident) int {
 	fires := func(i v1alpha1.Incident) bool { return i.Status.State == v1alpha1.StateFiring }
-	return cmp.Or(human.TrueFirst(fires(a), fires(b)), 
+	return cmp.Or(human.TrueFirst(fires(a), fires(b)),
 		cmp.Compare(slices.Index(weights, a.Status.Type), slices.Index(weights, b.Status.Type)),
 		since(a.Status.StartedAt).Compare(since(b.Status.StartedAt)), cmp.Compare(a.Name, b.Name))
 }
