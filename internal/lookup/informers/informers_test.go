@@ -38,7 +38,7 @@ func ownedBy(kind, name string) []metav1.OwnerReference {
 	return []metav1.OwnerReference{{APIVersion: "v1", Kind: kind, Name: name, UID: "1", Controller: &yes}}
 }
 
-// A cluster is followed: what is there at the start, what comes later, and for a while what was deleted. While the API
+// A cluster is followed: its objects at the start, later ones, and for a while what was deleted. While the API
 // server is away, nothing is forgotten.
 func TestFollowsACluster(t *testing.T) {
 	client, err := kubernetes.NewForConfig(cluster.Config)
@@ -101,7 +101,7 @@ func TestFollowsACluster(t *testing.T) {
 	require.NoError(t, client.CoreV1().Pods(namespace).Delete(ctx, "web-5f-1",
 		metav1.DeleteOptions{GracePeriodSeconds: &now}))
 	create("web-5f-3")
-	knows("web-5f-3") // By then the deletion has been watched.
+	knows("web-5f-3") // The deletion was watched before that.
 	knows("web-5f-1")
 	require.NoError(t, cluster.StopAPIServer())
 	knows("web-5f-2")
