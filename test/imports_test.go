@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"human":      {},
 	"tree":       {"api", "human"},
 	"function":   {"handlers", "projector", "aggregator", "config", "subject", "api", "meter", "tracing"},
-	"source":     {"meter", "tracing"},
+	"source":     {"meter", "tracing", "lookup", "subject"},
 	"lookup":     {"subject"},
 	"replay":     {"handlers", "projector", "aggregator", "config", "api", "subject", "lookup"},
 	"":           {"function"}, // the root package

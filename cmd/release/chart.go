@@ -37,6 +37,7 @@ var chartOptions = []option{
 	{when: ".Values.source.token", components: []string{"deploy/source/token"}},
 	{when: ".Values.source.tls", components: []string{"deploy/source/tls"}},
 	{when: ".Values.source.direct", components: []string{"deploy/source/direct"}},
+	{when: ".Values.source.lookups", components: []string{"deploy/source/lookups"}},
 	{when: ".Values.kafka", components: []string{"deploy/eventing/kafka"}},
 	{when: ".Values.kubernetesEvents", components: []string{"deploy/eventing/kubernetes-events"}},
 	{when: ".Values.observability", components: []string{"deploy/observability"}},

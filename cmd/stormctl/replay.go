@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/internal/lookup"
 	"github.com/stormfold/stormfold/internal/replay"
 )
 
@@ -28,6 +29,7 @@ const longReplay = 200
 // replayOptions are the flags of replay.
 type replayOptions struct {
 	policies, compare   string
+	inventory           string
 	set, compareSet     []string
 	until               string
 	output              *output
@@ -89,6 +91,8 @@ alerts, or endsAt of those that are resolved. The documents of all files are rep
 	f.StringVar(&o.compare, "compare", "", "show another policies file side by side")
 	f.StringArrayVar(&o.compareSet, "compare-set", nil,
 		"like --set, for the other side: the file of --compare, or the same policies")
+	f.StringVar(&o.inventory, "inventory", "",
+		"file of nodes and pods; adds node, zone and owner to alerts without look-ups")
 	f.StringVar(&o.until, "until", "",
 		"stop this long after the last notification, for instance 1h (default: when all incidents are over)")
 	f.IntVar(&o.incidents, "incidents", 20, "number of incidents to list, storms first")
@@ -103,6 +107,10 @@ func (o *replayOptions) run(ctx context.Context, s streams, args []string) error
 		return err
 	}
 	notifications, err := readRecordings(s, args)
+	if err != nil {
+		return err
+	}
+	inventory, err := readInventory(o.inventory)
 	if err != nil {
 		return err
 	}
@@ -134,7 +142,7 @@ func (o *replayOptions) run(ctx context.Context, s streams, args []string) error
 	done := progress(s, len(notifications)*len(lists))
 	for i, policies := range lists {
 		report, err := replay.Run(ctx, notifications,
-			replay.Options{Policies: policies, Until: o.goesOn, Progress: done.step})
+			replay.Options{Policies: policies, Inventory: inventory, Until: o.goesOn, Progress: done.step})
 		if err != nil {
 			done.clear()
 			return fmt.Errorf("replaying: %w", err)
@@ -193,12 +201,32 @@ func readInput(s streams, name string) ([]byte, error) {
 		}
 		return content, nil
 	}
+	return readFile(name)
+}
+
+func readFile(name string) ([]byte, error) {
 	content, err := os.ReadFile(name)
 	var path *os.PathError
 	if errors.As(err, &path) {
 		return nil, fmt.Errorf("%s cannot be read: %w", name, path.Err)
 	}
 	return content, err
+}
+
+// readInventory reads the file of an inventory; no name is none.
+func readInventory(name string) (*lookup.Inventory, error) {
+	if name == "" {
+		return nil, nil
+	}
+	content, err := readFile(name)
+	if err != nil {
+		return nil, err
+	}
+	inventory, err := lookup.Read(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return inventory, nil
 }
 
 // policiesOf reads a policies file, or takes the built-in policy, and changes it.

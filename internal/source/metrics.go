@@ -16,6 +16,7 @@ type metrics struct {
 	inFlight            prometheus.Gauge
 	alerts              prometheus.Counter
 	leftOut             *prometheus.CounterVec
+	lookups             *prometheus.CounterVec
 	events              map[reason]prometheus.Counter
 	eventSeconds        prometheus.Observer
 }
@@ -44,6 +45,11 @@ func newMetrics() *metrics {
 				"status or labels. The function leaves out more.",
 			meter.Of("reason", noObject, noUTF8, noStatus, noLabels),
 		),
+		lookups: s.Counter(
+			"lookups_total",
+			"Alerts that were looked up: found, unknown, or unsynced while the cluster is not known yet.",
+			meter.Of("result", lookupFound, lookupUnknown, lookupUnsynced),
+		),
 		events: byReason(
 			s.Counter("events_total", "Events sent to the sink, by result: ok, or why the sink did not accept them.",
 				meter.Of("result", sinkResults...)),
@@ -71,6 +77,8 @@ func (m *metrics) answered(result reason, alerts int, took time.Duration) {
 	m.alerts.Add(float64(alerts))
 	m.notificationSeconds.Observe(took.Seconds())
 }
+
+func (m *metrics) lookup(result lookupResult) { m.lookups.WithLabelValues(string(result)).Inc() }
 
 func (m *metrics) sent(result reason, took time.Duration) {
 	m.events[result].Inc()

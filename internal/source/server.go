@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"knative.dev/pkg/logging"
 
+	"github.com/stormfold/stormfold/internal/lookup/informers"
 	"github.com/stormfold/stormfold/internal/tracing"
 )
 
@@ -20,6 +21,7 @@ type Server struct {
 	log              *zap.SugaredLogger
 	webhook, metrics *served
 	traces           *tracing.Tracing
+	cluster          *informers.Cluster // Nil: alerts are not looked up.
 }
 
 // served is a listener and what serves it.
@@ -46,6 +48,13 @@ func Start(settings *Settings) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	cluster, err := startLookups(settings, log)
+	if err != nil {
+		return nil, err
+	}
+	if cluster != nil {
+		handler.cluster = cluster
+	}
 	if handler.traces, err = startTraces(log); err != nil {
 		return nil, err
 	}
@@ -53,7 +62,7 @@ func Start(settings *Settings) (*Server, error) {
 	mux.HandleFunc("GET /livez", healthy)
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.Handle("/", handler)
-	s := &Server{settings: settings, log: log, traces: handler.traces}
+	s := &Server{settings: settings, log: log, traces: handler.traces, cluster: cluster}
 	s.webhook, err = serve(addressKey, settings.Address, &http.Server{
 		Handler: mux, TLSConfig: config, ErrorLog: errorLog,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: settings.RequestTimeout, IdleTimeout: 2 * time.Minute,
@@ -131,6 +140,9 @@ func (s *Server) Stop() error {
 		err = errors.Join(err, s.metrics.server.Close())
 	}
 	s.traces.Stop()
+	if s.cluster != nil {
+		s.cluster.Stop()
+	}
 	_ = s.log.Sync() // Standard error cannot always be synced, and then there is nothing to do about it.
 	return err
 }

@@ -25,6 +25,7 @@ const (
 	tokenKey     = prefix + "TOKEN_FILE"
 	certKey      = prefix + "TLS_CERT_FILE"
 	keyKey       = prefix + "TLS_KEY_FILE"
+	lookupsKey   = prefix + "LOOKUPS"
 )
 
 // Settings are the settings of a process. The table in settings_table.go holds the defaults and bounds.
@@ -50,6 +51,8 @@ type Settings struct {
 	MaxBody int64
 	// SinkTimeout bounds one event, RequestTimeout a whole notification.
 	SinkTimeout, RequestTimeout time.Duration
+	// Lookups tells whether alerts are looked up in Kubernetes.
+	Lookups bool
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 }

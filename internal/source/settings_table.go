@@ -94,6 +94,8 @@ func SettingsTable() []Setting {
 			func(s *Settings) *time.Duration { return &s.SinkTimeout }),
 		durationSetting("REQUEST_TIMEOUT", "20s", "1s", "5m", "Timeout of a whole notification, and of a shutdown.",
 			func(s *Settings) *time.Duration { return &s.RequestTimeout }),
+		boolSetting(lookupsKey, "false", "Add node, zone and owner to alerts about pods and nodes, from the Kubernetes API.",
+			func(s *Settings) *bool { return &s.Lookups }),
 		wordSetting("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "Lowest level that is logged.",
 			func(s *Settings) *string { return &s.LogLevel }),
 	}
@@ -160,6 +162,19 @@ func wordSetting(name, byDefault string, words []string, help string, field func
 				return fmt.Errorf("%s is not %s or %s", shown(value), strings.Join(words[:last], ", "), words[last])
 			}
 			*field(s) = value
+			return nil
+		},
+	}
+}
+
+func boolSetting(key, byDefault, help string, field func(*Settings) *bool) Setting {
+	return Setting{
+		Key: key, Default: byDefault, Unit: "word", Bound: "`true` or `false`", Help: help,
+		read: func(s *Settings, value string) error {
+			if value != "true" && value != "false" {
+				return fmt.Errorf("%s is not true or false", shown(value))
+			}
+			*field(s) = value == "true"
 			return nil
 		},
 	}

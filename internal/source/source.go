@@ -29,6 +29,7 @@ type Source struct {
 	token    *token
 	places   chan struct{}
 	periods  *periods
+	cluster  cluster // Nil: alerts are not looked up.
 	metrics  *metrics
 	traces   *tracing.Tracing
 	log      *zap.SugaredLogger
@@ -213,7 +214,7 @@ func (s *Source) send(
 		if _, flaw := checkAlert(alert); flaw != none {
 			return nil
 		}
-		return deal.add(alert)
+		return deal.add(s.withLookups(alert))
 	})
 	if err == nil {
 		err = deal.flush()

@@ -85,10 +85,11 @@ func TestChartIsTheKustomizations(t *testing.T) {
 			filepath.Join(whole, "trial")},
 		"components": {
 			[]string{"redis.trial=true", "function.minScale=1", "namespaceMode=alert", "source.tls=true", "source.direct=true",
+				"source.lookups=true",
 				"kubernetesEvents=true", "kafka=true", "observability=true"},
 			overlay(t, "stormfold", append(slices.Clone(production), "redis/trial"), "namespace-mode-alert", "source/token",
 				"source/tls",
-				"source/direct", "eventing/kubernetes-events", "eventing/kafka", "observability"),
+				"source/direct", "source/lookups", "eventing/kubernetes-events", "eventing/kafka", "observability"),
 		},
 		"bare": {[]string{bare, "function.minScale=1"},
 			overlay(t, "stormfold", []string{"crd", "rbac", "function", "eventing", "source", "redis/trial"})},
@@ -106,7 +107,7 @@ func TestChartIsTheKustomizations(t *testing.T) {
 	for _, component := range []string{
 		"namespaceMode=alert namespace-mode-alert", "source.token=true source/token", "source.tls=true source/tls",
 		"source.direct=true source/direct", "kubernetesEvents=true eventing/kubernetes-events",
-		"kafka=true eventing/kafka",
+		"source.lookups=true source/lookups", "kafka=true eventing/kafka",
 		"observability=true observability",
 	} {
 		value, name, _ := strings.Cut(component, " ")

@@ -24,6 +24,15 @@ var people = map[string]struct {
 		"the adapter of Knative's ApiServerSource lists and watches, and its controller asks for all three before it starts it",
 		[]permission{{"", "events", "get"}, {"", "events", "list"}, {"", "events", "watch"}},
 	},
+	"stormfold-source-lookups": {
+		"the source's informers list and watch pods and nodes, and the objects between a pod and its workload",
+		[]permission{
+			{"", "pods", "get"}, {"", "pods", "list"}, {"", "pods", "watch"},
+			{"", "nodes", "get"}, {"", "nodes", "list"}, {"", "nodes", "watch"},
+			{"apps", "replicasets", "get"}, {"apps", "replicasets", "list"}, {"apps", "replicasets", "watch"},
+			{"batch", "jobs", "get"}, {"batch", "jobs", "list"}, {"batch", "jobs", "watch"},
+		},
+	},
 	"stormfold-incidents-view": {
 		"people who may view a namespace",
 		[]permission{

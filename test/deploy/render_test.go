@@ -26,6 +26,7 @@ var bases = map[string][]string{
 	"source/token":               {"source"},
 	"source/tls":                 {"source"},
 	"source/direct":              {"source", "function"},
+	"source/lookups":             {"source"},
 	"observability":              {"function", "source", "eventing"},
 }
 
