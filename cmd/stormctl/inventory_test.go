@@ -15,7 +15,8 @@ import (
 	"github.com/stormfold/stormfold/internal/replay"
 )
 
-// With an inventory, the pods of a node that dies are part of the node's outage. Without one, only their time joins them.
+// With an inventory, the pods of a node that dies are part of the node's outage. Without one, only their time joins
+// them.
 func TestReplayWithAnInventory(t *testing.T) {
 	const recording = recordings + "node-dies.kube-prometheus"
 	outages := func(args ...string) []string {
