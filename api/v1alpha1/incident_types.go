@@ -365,7 +365,7 @@ type Hotspot struct {
 	// Value of the label.
 	// +kubebuilder:validation:MaxLength=1024
 	Value string `json:"value"`
-	// Alerts that have it.
+	// Alerts that have it; of an outage, incidents.
 	// +kubebuilder:validation:Minimum=0
 	Alerts int32 `json:"alerts"`
 	// Share of all tracked alerts, in percent, rounded to the nearest; 100 only when all have it.

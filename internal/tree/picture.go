@@ -96,7 +96,7 @@ func (p Picture) branches(t Incident) []branch {
 	for _, name := range slices.Sorted(maps.Keys(t.CommonLabels)) {
 		common.subs = append(common.subs, branch{text: name + "=" + t.CommonLabels[name]})
 	}
-	hot := branch{text: "hotspots", subs: p.hotspots(t.Hotspots)}
+	hot := branch{text: "hotspots", subs: p.hotspots(t)}
 	conditions := branch{text: "conditions"}
 	for _, c := range t.Conditions {
 		text := fmt.Sprintf("%-8s  %-5s  %s", c.Type, c.Status, c.Reason)
@@ -167,17 +167,21 @@ func (p Picture) times(t Incident) string {
 }
 
 // hotspots are the label values with bars of their shares, side by side.
-func (p Picture) hotspots(hotspots []v1alpha1.Hotspot) []branch {
+func (p Picture) hotspots(t Incident) []branch {
+	counted := "alert"
+	if t.Incidents != nil {
+		counted = "incident"
+	}
 	width := 0
-	for _, h := range hotspots {
+	for _, h := range t.Hotspots {
 		width = max(width, len([]rune(h.Label+"="+h.Value)))
 	}
 	var out []branch
-	for _, h := range hotspots {
+	for _, h := range t.Hotspots {
 		full := min(int(h.Share)*barWidth/100, barWidth)
 		bar := p.paint(yellow, strings.Repeat("█", full)) + p.paint(dim, strings.Repeat("░", barWidth-full))
 		text := fmt.Sprintf("%-*s  %s %3d %%  %s", width, h.Label+"="+h.Value, bar, h.Share,
-			human.Count(int(h.Alerts), "alert"))
+			human.Count(int(h.Alerts), counted))
 		out = append(out, branch{text: text})
 	}
 	return out
