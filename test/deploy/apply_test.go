@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/test/testbed"
@@ -86,6 +87,11 @@ func defaultAccount(t *testing.T) {
 	cluster.Apply(t, filepath.Join(root, "deploy/namespace"))
 	cluster.ServiceAccountConfig(t, "stormfold", "default")
 	cluster.ServiceAccountConfig(t, "stormfold", "stormfold")
+	source := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "stormfold-source"}} // With look-ups.
+	_, err := cluster.Client.CoreV1().ServiceAccounts("stormfold").Create(t.Context(), source, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		require.NoError(t, err)
+	}
 }
 
 // createPod asks the server whether it would take a pod.
