@@ -162,6 +162,7 @@ func (a *Aggregator) Import(ctx context.Context, i Imported, policy *config.Poli
 	if err != nil {
 		return false, err
 	}
+	i.Object.Facts.Traits = foundTraits(i.Object.Labels)
 	f, err := foundIn(i.Object, policy, a.Now())
 	if err != nil {
 		return false, err
@@ -292,7 +293,8 @@ func foundIn(o Object, policy *config.Policy, now time.Time) (found, error) {
 	}
 	f := found{name: o.Name, entry: e, common: o.CommonLabels}
 	if !o.Storm && o.Total > 0 {
-		f.alert = record{starts: o.Facts.StartsAt * 1000, rest: recordRest(Alert{Labels: o.Facts.Labels}, policy.Breakdown)}
+		alert := Alert{Labels: o.Facts.Labels, traits: o.Facts.Traits}
+		f.alert = record{starts: o.Facts.StartsAt * 1000, rest: recordRest(alert, policy.Breakdown)}
 	}
 	return f, nil
 }

@@ -39,17 +39,33 @@ func traitsOf(alert Alert, outages []config.Outage, names []string) []string {
 	}
 	var out []string
 	for _, name := range names {
-		switch name {
-		case subject.LabelNamespace, labelSeverity, labelKind, labelPolicy, labelType, labelOutage:
-		default:
-			if v := value(name); v != "" {
-				out = append(out, clip(name+"="+v, maxName))
-			}
+		if v := value(name); v != "" && !isDerived(name) {
+			out = append(out, clip(name+"="+v, maxName))
 		}
 	}
 	for i := range outages {
 		if outages[i].Causes(value) {
 			out = append(out, causePrefix+outages[i].Name+"=true")
+		}
+	}
+	return out
+}
+
+// isDerived tells whether an incident has the label by what else is known of it.
+func isDerived(name string) bool {
+	switch name {
+	case subject.LabelNamespace, labelSeverity, labelKind, labelPolicy, labelType, labelOutage:
+		return true
+	}
+	return false
+}
+
+// foundTraits are the traits of the alert of an incident that Kubernetes shows with these labels.
+func foundTraits(labels map[string]string) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if !isDerived(name) {
+			out = append(out, name+"="+labels[name])
 		}
 	}
 	return out

@@ -143,6 +143,7 @@ func (w *world) project(group string) {
 		w.writes[o.Name]++
 		version := fmt.Sprint(w.writes[o.Name])
 		o.ResourceVersion = version
+		o.Facts.Traits = nil
 		for i := range o.Members { // An object remembers identities only.
 			o.Members[i] = Member{Fingerprint: o.Members[i].Fingerprint, Firing: o.Members[i].Firing}
 		}
@@ -250,6 +251,51 @@ func TestABetterExplanation(t *testing.T) {
 		assert.Equal(t, StateAbsorbed, w.objects[name].Object.State)
 		assert.Contains(t, after, w.objects[name].Object.AbsorbedBy)
 	}
+}
+
+// An incident that came back from Kubernetes keeps its labels, whatever is reported about its alert then.
+func TestLabelsAfterAnImport(t *testing.T) {
+	w := newWorld(t)
+	disk := map[string]string{"alertname": "DiskSlow", "severity": "warning"} // Below its policy's threshold.
+	w.fold(Firing, "n1", disk)
+	w.rest(time.Minute)
+	require.NoError(t, w.rdb.FlushAll(w.ctx).Err())
+	w.imports()
+	w.fold(Resolved, "", disk)
+	w.rest(time.Minute)
+	require.Len(t, w.objects, 1)
+	for _, i := range w.objects {
+		assert.Equal(t, StateResolved, i.Object.State)
+		assert.Equal(t, "n1", i.Object.Labels["node"])
+	}
+}
+
+// An outage whose object lists an incident that has been absorbed since loses it when both are imported.
+func TestAnAbsorbedPartAfterAnImport(t *testing.T) {
+	w := newWorld(t)
+	disk := func(n int) {
+		w.fold(Firing, "n1", map[string]string{"alertname": "DiskSlow", "severity": "warning", "disk": fmt.Sprint(n)})
+	}
+	w.node(Firing, "n1")
+	disk(0)
+	disk(1)
+	w.rest(time.Minute)
+	before := w.check()
+	require.Equal(t, []int{3}, sizes(before))
+	var listed Imported
+	for name := range before {
+		listed = w.objects[name]
+	}
+	for n := 2; n < 5; n++ {
+		disk(n)
+	}
+	w.rest(time.Minute)
+	require.Equal(t, []int{2}, sizes(w.check()), "the node and a storm")
+	w.objects[listed.Object.Name] = listed
+	require.NoError(t, w.rdb.FlushAll(w.ctx).Err())
+	w.imports()
+	w.rest(time.Minute)
+	assert.Equal(t, []int{2}, sizes(w.check()))
 }
 
 // Any order and any repetition of the same events, pods that die at any time, a Redis that is emptied and objects that

@@ -5,13 +5,13 @@
 -- KEYS  as group.lua says
 -- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 name of the incident, 4 the teller (JSON: group, rank of its policy,
 --       name of the outage, '' when the incident is no longer a part of one of that group)
--- Returns {'1', due (ms, 0: nothing changed)}, {'0', 0} when the incident is not known, or {'wait', 0} while the shard
---       has to be imported
+-- Returns {'1', due (ms, 0: nothing changed)}, {'0', 0} when the incident is not known or absorbed, or {'wait', 0} while
+--       the shard has to be imported
 local now, id, name, teller = clock(ARGV[1]), ARGV[2], ARGV[3], cjson.decode(ARGV[4])
 local g = load(group_keys(4), id, now)
 if not imported(due, epoch) then return {'wait', 0} end
 local e = g.policy and (name == g.object and g.storm or get_entry(g, name))
-if not e then return {'0', 0} end
+if not e or e.state == 'Absorbed' then return {'0', 0} end
 local parent = e.parent
 if teller.name == '' then
   if not parent or parent.group ~= teller.group then return {'1', 0} end
