@@ -39,6 +39,14 @@ policies:
   cooldown: 10m
   retention: 1h
   flush: {min: 100ms, max: 1s}
+outages:
+- name: racks
+  groupBy: [rack]
+  threshold: 2
+  window: 1h
+  cooldown: 10m
+  retention: 1h
+  flush: {min: 100ms, max: 1s}
 `
 
 // bed is what one fault is tested on: a namespace, a Redis, functions, and a sender with its journal.
@@ -73,6 +81,8 @@ func newBed(t testing.TB, c *testbed.Cluster, f fault) *bed {
 		b.home = c.CreateNamespace(t, "functions-")
 	}
 	b.authorize()
+	b.policies = filepath.Join(t.TempDir(), "policies.yaml")
+	b.setPolicies(cmp.Or(f.policies, policies))
 	var err error
 	b.incidents, err = projector.NewClient(c.Config, 10*time.Second, 1000, 1000)
 	require.NoError(t, err)
@@ -129,10 +139,6 @@ type pod struct {
 // addPods starts that many functions; env comes on top.
 func (b *bed) addPods(n int, env ...string) {
 	b.t.Helper()
-	if b.policies == "" {
-		b.policies = filepath.Join(b.t.TempDir(), "policies.yaml")
-		b.setPolicies(policies)
-	}
 	kubeconfig := b.kubeconfig()
 	if b.tls != nil {
 		env = append([]string{"SSL_CERT_FILE=" + b.tls.CA}, env...)

@@ -21,7 +21,8 @@ type Verdict struct {
 	Alerts int
 	// Lost alerts were in a taken event and are in no incident. Doubled ones are in more than one, or their group has more
 	// than one storm, or open incidents beside an open storm. Wrong is everything that contradicts the journal or itself:
-	// an alert that was never sent, a status that is not the latest one, counts that do not add up.
+	// an alert that was never sent, a status that is not the latest one, counts that do not add up. The same goes for
+	// incidents and outages.
 	Lost, Doubled, Wrong int
 	// Problems say what each of them is.
 	Problems []string
@@ -74,13 +75,16 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 	for i := range incidents {
 		names[incidents[i].Name] = true
 	}
-	where := map[string][]place{}
+	where, racks := map[string][]place{}, map[string]string{}
 	for i := range incidents {
 		in := &incidents[i]
 		if in.Status.State == v1alpha1.StateAbsorbed {
 			if !names[in.Status.AbsorbedBy] {
 				v.wrong("%s is absorbed by %q, which does not exist", in.Name, in.Status.AbsorbedBy)
 			}
+			continue
+		}
+		if in.Status.Type == v1alpha1.TypeOutage {
 			continue
 		}
 		g := groups[groupedBy(in)]
@@ -92,6 +96,9 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 		for fingerprint, firing := range members {
 			where[fingerprint] = append(where[fingerprint], place{in.Name, groupedBy(in), firing})
 			a := alerts[fingerprint]
+			if a != nil {
+				racks[in.Name] = a.rack
+			}
 			switch {
 			case a == nil:
 				v.wrong("%s has alert %s, which was never sent", in.Name, fingerprint)
@@ -105,6 +112,7 @@ func Check(j *Journal, incidents []v1alpha1.Incident) Verdict {
 	}
 	v.groups(groups)
 	v.alerts(alerts, where, groups, j.regrouped)
+	v.outages(incidents, racks)
 	slices.Sort(v.Problems)
 	return v
 }

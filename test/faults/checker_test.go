@@ -1,10 +1,13 @@
 package faults
 
 import (
+	"bytes"
+	"compress/flate"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,6 +183,73 @@ func TestCheckerOnWhatRedisForgot(t *testing.T) {
 	j.Forgot()
 	require.Equal(t, 1, Check(j, nil).Lost)
 	require.NoError(t, Check(j, []v1alpha1.Incident{planted("a", v1alpha1.TypeAlert, []uint64{1}, nil)}).Err())
+}
+
+// TestCheckerFindsPlantedFaultsOfOutages: two incidents of a rack are one outage, which lists them.
+func TestCheckerFindsPlantedFaultsOfOutages(t *testing.T) {
+	j := NewJournal()
+	words := saying(true, 10, 1, 2)
+	words = append(words, saying(false, 20, 3)...)
+	for i := range words {
+		words[i].Rack = "r1"
+	}
+	j.Sending(words...)(202, "")
+	member := func(name, partOf string, n uint64) v1alpha1.Incident {
+		in := planted(name, v1alpha1.TypeAlert, []uint64{n}, nil)
+		if n == 3 {
+			in = planted(name, v1alpha1.TypeAlert, nil, []uint64{n})
+		}
+		in.Status.PartOf = partOf
+		return in
+	}
+	outage := func(name, list string, total, firing int32) v1alpha1.Incident {
+		var in v1alpha1.Incident
+		in.Name, in.Spec.GroupLabels = name, map[string]string{"rack": "r1"}
+		in.Status = v1alpha1.IncidentStatus{
+			Type: v1alpha1.TypeOutage, State: v1alpha1.StateFiring, Upkeep: v1alpha1.Upkeep{Parts: deflated(t, list)},
+			Incidents: &v1alpha1.IncidentCounts{Total: total, Firing: firing},
+		}
+		return in
+	}
+	const all = `[{"name":"a","firing":true},{"name":"b","firing":true},{"name":"c"}]`
+	a, b, c := member("a", "o", 1), member("b", "o", 2), member("c", "o", 3)
+	cases := []struct {
+		name                 string
+		incidents            []v1alpha1.Incident
+		lost, doubled, wrong int
+	}{
+		{"all is well", []v1alpha1.Incident{a, b, c, outage("o", all, 3, 2)}, 0, 0, 0},
+		{"no outage", []v1alpha1.Incident{member("a", "", 1), member("b", "", 2), member("c", "", 3)}, 3, 0, 0},
+		{"an outage that is gone", []v1alpha1.Incident{a, b, c}, 3, 0, 0},
+		{"not listed", []v1alpha1.Incident{a, b, c,
+			outage("o", `[{"name":"a","firing":true},{"name":"b","firing":true}]`, 2, 2)}, 1, 0, 0},
+		{"not told", []v1alpha1.Incident{a, b, member("c", "", 3), outage("o", all, 3, 2)}, 0, 0, 1},
+		{"told another", []v1alpha1.Incident{a, b, member("c", "p", 3), outage("o", all, 3, 2)}, 0, 0, 1},
+		{"two outages", []v1alpha1.Incident{a, b, c, outage("o", all, 3, 2), outage("p", `[]`, 0, 0)}, 0, 1, 1},
+		{"in two outages", []v1alpha1.Incident{a, b, c, outage("o", all, 3, 2),
+			outage("p", `[{"name":"a","firing":true}]`, 1, 1)}, 0, 2, 1},
+		{"lists nobody knows", []v1alpha1.Incident{a, b, c, outage("o", all[:len(all)-1]+`,{"name":"z"}]`, 4, 2)}, 0, 0, 1},
+		{"an old state", []v1alpha1.Incident{a, b, c,
+			outage("o", strings.Replace(all, `"c"`, `"c","firing":true`, 1), 3, 3)}, 0, 0, 1},
+		{"other counts", []v1alpha1.Incident{a, b, c, outage("o", all, 3, 3)}, 0, 0, 1},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			v := Check(j, c.incidents)
+			require.Equal(t, []int{c.lost, c.doubled, c.wrong}, []int{v.Lost, v.Doubled, v.Wrong}, "%v", v.Problems)
+		})
+	}
+}
+
+// deflated is the list as status.upkeep.parts holds it.
+func deflated(t *testing.T, list string) string {
+	var out bytes.Buffer
+	w, err := flate.NewWriter(&out, flate.BestSpeed)
+	require.NoError(t, err)
+	_, err = w.Write([]byte(list))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return base64.StdEncoding.EncodeToString(out.Bytes())
 }
 
 // TestCheckerOnSources: an alert fires while any source says so.

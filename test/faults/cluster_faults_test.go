@@ -28,11 +28,11 @@ var clusterFaults = []fault{
 	},
 	{
 		name: "Redis Cluster, a master lost", masters: 3, long: true, forgets: true,
-		during: func(b *bed) { b.loseShards(taken) },
+		during: func(b *bed) { b.loseShards(0, taken) },
 	},
 	{
 		name: "Redis Cluster, a master lost, its replica waited for", masters: 3, long: true, env: waits,
-		during: func(b *bed) { b.loseShards(tooFew) },
+		during: func(b *bed) { b.loseShards(0, tooFew) },
 		expect: []string{tooFew},
 	},
 }
@@ -77,23 +77,24 @@ func (b *bed) migrate(slot int, from, to *testbed.RedisServer) {
 	assert.NoError(b.t, m.Finish(b.t.Context()))
 }
 
-// loseShards kills a master that has some of our shards, after its replica has missed what it took at last, and waits
+// loseShards kills the nth master, which has some of our shards, after its replica has missed what it took at last, and waits
 // until the replica has taken its place and it has taken the replica's.
-func (b *bed) loseShards(answer string) {
+func (b *bed) loseShards(n int, answer string) {
 	b.t.Helper()
-	b.slots(b.ring.Masters[0])
-	b.cutOff(b.ring.Masters[0], b.ring.Replicas[:1])
+	master, replica := b.ring.Masters[n], b.ring.Replicas[n]
+	b.slots(master)
+	b.cutOff(master, []*testbed.RedisServer{replica})
 	b.awaitAnswers(answer, 15)
-	assert.NoError(b.t, b.ring.Masters[0].Kill())
-	assert.NoError(b.t, b.ring.Replicas[0].Resume())
+	assert.NoError(b.t, master.Kill())
+	assert.NoError(b.t, replica.Resume())
 	b.await(60*time.Second, func() error {
-		role, err := b.ring.Replicas[0].Client().Do(b.t.Context(), "ROLE").Slice()
+		role, err := replica.Client().Do(b.t.Context(), "ROLE").Slice()
 		if err == nil && role[0] != "master" {
 			err = errors.New("the replica has not taken over")
 		}
 		return err
 	})
 	b.awaitAnswers(taken, 20)
-	assert.NoError(b.t, b.ring.Masters[0].Start())
+	assert.NoError(b.t, master.Start())
 	b.await(60*time.Second, func() error { return b.ring.Complete(b.t.Context()) })
 }

@@ -22,6 +22,8 @@ type fault struct {
 	// forgets is true when Redis itself forgets what it acknowledged: the senders repeat before the verdict. These are
 	// long ones: what comes right only with the import's second look takes 90 s.
 	forgets bool
+	// policies are those of the functions; empty: as in bed_test.go.
+	policies string
 	// redis are settings of the Redis server on top of those of deploy/redis/trial, lines of redis.conf.
 	redis []string
 	// sentinel makes it the servers and Sentinels of deploy/redis/ha.
@@ -109,6 +111,7 @@ func sharedFaults() []fault {
 		patienceFaults,
 		sourceFaults,
 		policyFaults,
+		outageFaults,
 	)
 }
 

@@ -27,6 +27,8 @@ type Word struct {
 	Source string
 	// Group is the alert's group: the values of namespace and alertname.
 	Group string
+	// Rack is the alert's label rack, by which incidents are part of an outage; empty for none.
+	Rack string
 	// Firing is false for a resolution.
 	Firing bool
 	// At is when it was said, in whole milliseconds, as the fold compares.
@@ -138,7 +140,7 @@ func (j *Journal) Latest() []Word {
 
 // alert is what the journal knows of one alert.
 type alert struct {
-	group string
+	group, rack string
 	// word is the newest one of a taken event; nil when no event about it was taken.
 	word *Word
 	// sources are what each of them said.
@@ -186,7 +188,7 @@ func (j *Journal) alerts() map[string]*alert {
 		for _, w := range e.words {
 			a := out[w.Fingerprint]
 			if a == nil {
-				a = &alert{group: w.Group, sources: map[string]*said{}, forgotten: j.forgot}
+				a = &alert{group: w.Group, rack: w.Rack, sources: map[string]*said{}, forgotten: j.forgot}
 				out[w.Fingerprint] = a
 			}
 			s := a.sources[w.Source]

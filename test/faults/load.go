@@ -77,14 +77,20 @@ type subject struct {
 
 func (s *sender) subject(name string, n int) subject {
 	labels := map[string]string{
-		"alertname": name, "namespace": s.Namespace, "pod": fmt.Sprintf("web-%d", n), "severity": []string{"critical",
-			"warning"}[n%2],
+		"alertname": name, "namespace": s.Namespace, "pod": fmt.Sprintf("web-%d", n),
+		"severity": []string{"critical", "warning"}[n%2],
+	}
+	if digit := int(name[len(name)-1]) - '0'; 0 <= digit && digit <= 9 {
+		labels["rack"] = fmt.Sprintf("rack-%d", digit%racks)
 	}
 	if s.Replicas > 0 {
 		labels["job"] = exporter
 	}
 	return subject{group: s.Namespace + "/" + name, fingerprint: fingerprintOf(labels), labels: labels}
 }
+
+// racks is how many racks there are, by the last digit of the alerts' names: the incidents of each are one outage.
+const racks = 4
 
 // fingerprintOf is Alertmanager's own for that label set.
 func fingerprintOf(labels map[string]string) string {
@@ -274,7 +280,9 @@ func (s *sender) prepare(e []planned) (map[string]string, []byte, func(int, stri
 			said[k] = v
 		}
 		alerts = append(alerts, said)
-		words = append(words, Word{Fingerprint: p.fingerprint, Source: source, Group: p.group, Firing: p.firing, At: now})
+		words = append(words, Word{
+			Fingerprint: p.fingerprint, Source: source, Group: p.group, Rack: p.labels["rack"], Firing: p.firing, At: now,
+		})
 	}
 	s.mu.Unlock()
 	body, err := json.Marshal(map[string]any{

@@ -149,7 +149,9 @@ func (r *reporting) tell(firing bool, alerts ...subject) []Word {
 			"labels": a.labels, "startsAt": r.started[a.fingerprint].Format(time.RFC3339Nano),
 			"endsAt": ends.Format(time.RFC3339Nano),
 		})
-		words = append(words, Word{Fingerprint: a.fingerprint, Group: a.group, Firing: firing, At: now})
+		words = append(words, Word{
+			Fingerprint: a.fingerprint, Group: a.group, Rack: a.labels["rack"], Firing: firing, At: now,
+		})
 	}
 	body, err := json.Marshal(posted)
 	require.NoError(r.t, err)
