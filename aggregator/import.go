@@ -222,7 +222,11 @@ func (a *Aggregator) importPage(
 		e := m.entries[f.name]
 		isNew = e == nil
 		if p.first {
-			if f.entry.Up, err = a.reportFound(ctx, i, e); err != nil {
+			by, told := f.entry.Parent, f.entry.Up
+			if e != nil {
+				by, told = e.Parent, e.Up
+			}
+			if f.entry.Up, err = a.reportFound(ctx, i, by, told); err != nil {
 				return false, false, err
 			}
 		}

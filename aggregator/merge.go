@@ -70,6 +70,9 @@ func (m *merging) known(f found) {
 	case e.open() && e.Confirmed > 0 && revision <= e.Confirmed && f.entry.ResourceVersion != e.ResourceVersion:
 		e.again(f.entry.ResourceVersion)
 	}
+	if f.entry.Up != nil {
+		e.Up = f.entry.Up
+	}
 }
 
 // again makes an incident one that has not been written, over an object with that resource version.

@@ -117,6 +117,8 @@ func (t *takenOutage) readFields(fields []any) error {
 	if t.state.Told == nil {
 		t.state.Told = map[string]string{}
 	}
+	// Redis' clock may have been set back.
+	t.state.LastFlush, t.state.Waits = min(t.state.LastFlush, t.now), min(t.state.Waits, t.now)
 	for name, e := range t.state.Outages {
 		if teller := tellers[name]; !sameParent(e.Parent, teller) {
 			e.Parent = teller
@@ -170,7 +172,7 @@ func (a *Aggregator) saveOutage(ctx context.Context, t *takenOutage, release boo
 		at = t.now + (24 * time.Hour).Milliseconds()
 	}
 	args := []any{
-		a.scriptTime(), t.id, t.token, t.version, state, flag(release), t.notBefore(), at, len(t.forgotten),
+		a.scriptTime(), t.id, t.token, t.version, state, flag(release), t.notBefore(), t.state.Interval, at, len(t.forgotten),
 	}
 	for _, name := range t.forgotten {
 		args = append(args, name, t.reports[name].Revision)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/stormfold/stormfold/config"
 )
 
 // unknownRank is that of an outage of which only the name is known: whatever an incident is told counts more.
@@ -20,16 +22,20 @@ func foundParent(o Object) *parent {
 }
 
 // reportFound reports an incident that was found in Kubernetes to its outages, which may have been lost with their
-// shard. What they know already changes nothing. E is what Redis knows of the incident, nil for nothing.
-func (a *Aggregator) reportFound(ctx context.Context, i Imported, e *entry) (*up, error) {
+// shard. What they know already changes nothing. By is the outage that it is part of, and told what its outages were
+// told, as far as Redis knows it.
+func (a *Aggregator) reportFound(ctx context.Context, i Imported, by *parent, told *up) (*up, error) {
 	outages, _ := a.outages()
-	if len(outages) == 0 || len(i.Object.Labels) == 0 {
-		return nil, nil
-	}
 	o := i.Object
-	o.parent = foundParent(o)
-	if e != nil {
-		o.parent = e.Parent
+	if told != nil {
+		o.Labels = told.Labels
+	}
+	if len(outages) == 0 || len(o.Labels) == 0 {
+		return told, nil
+	}
+	o.parent, o.up = by, told
+	if o.State == StateAbsorbed && told == nil {
+		o.up = upOf(o, outages)
 	}
 	s := &Snapshot{Group: i.Group, Policy: i.Policy, Labels: i.Labels}
 	if o.Outage != nil {
@@ -40,6 +46,18 @@ func (a *Aggregator) reportFound(ctx context.Context, i Imported, e *entry) (*up
 		return nil, err
 	}
 	return o.reported, a.sendReports(ctx, calls)
+}
+
+// upOf is what an incident with these labels has told the groups of outage policies.
+func upOf(o Object, outages []config.Outage) *up {
+	out := &up{Labels: o.Labels}
+	for i := range outages {
+		if outages[i].Matches(o.Labels) {
+			group, _ := outageGroupID(&outages[i], o.Labels)
+			out.Groups = append(out.Groups, group)
+		}
+	}
+	return out
 }
 
 // importOutage gives an outage back to Redis. It returns whether Redis did not know it. While another pod writes the
@@ -74,6 +92,9 @@ func (a *Aggregator) importOutage(ctx context.Context, i Imported) (bool, error)
 			e.ResourceVersion = o.ResourceVersion
 			t.touch(e)
 		}
+		if e.Up, err = a.reportFound(ctx, i, e.Parent, e.Up); err != nil {
+			return false, err
+		}
 		return false, a.saveOutage(ctx, t, true, t.due())
 	}
 	e = &outageEntry{
@@ -84,7 +105,7 @@ func (a *Aggregator) importOutage(ctx context.Context, i Imported) (bool, error)
 	if o.State != StateFiring {
 		e.EndedAt = o.EndedAt.UnixMilli()
 	}
-	if e.Up, err = a.reportFound(ctx, i, nil); err != nil {
+	if e.Up, err = a.reportFound(ctx, i, e.Parent, nil); err != nil {
 		return false, err
 	}
 	var imported []any

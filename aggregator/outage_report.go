@@ -14,12 +14,16 @@ import (
 
 // label gives an incident of a group the labels that outages use.
 func (a *Aggregator) label(s *Snapshot, o *Object) {
-	if len(a.outagePolicies()) == 0 || o.State == StateAbsorbed {
+	if len(a.outagePolicies()) == 0 {
 		return
 	}
 	var known map[string]string
 	if o.up != nil {
 		known = o.up.Labels
+	}
+	if o.State == StateAbsorbed {
+		o.Labels = known
+		return
 	}
 	o.Labels = incidentLabels(s.Policy, o, s.Labels, known, s.Severities.Rank)
 }

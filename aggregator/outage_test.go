@@ -298,6 +298,72 @@ func TestAnAbsorbedPartAfterAnImport(t *testing.T) {
 	assert.Equal(t, []int{2}, sizes(w.check()))
 }
 
+// Redis goes back to a state before an incident was absorbed, and Kubernetes does not.
+func TestAnAbsorbedPartAfterALoss(t *testing.T) {
+	for _, lost := range []string{"{sf:*}:epoch", "{sf:*}:[eg]*"} { // Nothing more, or what was known of alerts, too.
+		w := newWorld(t)
+		disk := func(n int) {
+			w.fold(Firing, "n1", map[string]string{"alertname": "DiskSlow", "severity": "warning", "disk": fmt.Sprint(n)})
+		}
+		w.node(Firing, "n1")
+		for n := range 4 {
+			disk(n)
+		}
+		w.rest(time.Minute)
+		require.Equal(t, []int{5}, sizes(w.check()))
+		before := map[string]string{}
+		for _, key := range w.rdb.Keys(w.ctx, "{sf:*").Val() {
+			before[key] = w.rdb.Dump(w.ctx, key).Val()
+		}
+		disk(4)
+		w.rest(time.Minute)
+		require.Equal(t, []int{2}, sizes(w.check()), "the node and a storm")
+		require.NoError(t, w.rdb.FlushAll(w.ctx).Err())
+		for key, value := range before {
+			require.NoError(t, w.rdb.Restore(w.ctx, key, 0, value).Err())
+		}
+		for _, key := range w.rdb.Keys(w.ctx, lost).Val() {
+			require.NoError(t, w.rdb.Del(w.ctx, key).Err())
+		}
+		w.imports()
+		disk(4)
+		w.rest(time.Minute)
+		assert.Equal(t, []int{2}, sizes(w.check()), lost)
+	}
+}
+
+// An incident whose pod died before it settled is reported by an import, and reported as gone when it is absorbed.
+func TestAnImportReportsWhatNoPodSettled(t *testing.T) {
+	w := newWorld(t)
+	disk := func(n int) {
+		w.fold(Firing, "n1", map[string]string{"alertname": "DiskSlow", "severity": "warning", "disk": fmt.Sprint(n)})
+	}
+	w.node(Firing, "n1")
+	disk(0)
+	w.rest(time.Minute)
+	require.Len(t, w.objects, 3, "two incidents and their outage")
+	w.dies = func() bool { return len(w.objects) == 4 } // After the write, before the settle.
+	disk(1)
+	w.rest(25 * time.Second) // The fold's lease is over then, and the snapshot's is not.
+	w.dies = func() bool { return false }
+	require.Len(t, w.objects, 4)
+	for _, key := range w.rdb.Keys(w.ctx, "{sf:*}:epoch").Val() {
+		require.NoError(t, w.rdb.Del(w.ctx, key).Err())
+	}
+	w.imports()
+	w.rest(5 * time.Second)
+	for _, i := range w.objects {
+		if o := i.Object; o.Outage != nil {
+			require.Len(t, o.Outage.Members, 3, "the import has reported the incident")
+		}
+	}
+	for n := 2; n < 5; n++ {
+		disk(n)
+	}
+	w.rest(time.Minute)
+	assert.Equal(t, []int{2}, sizes(w.check()), "the node and the storm of disks")
+}
+
 // Any order and any repetition of the same events, pods that die at any time, a Redis that is emptied and objects that
 // are deleted end in the same outages.
 func TestOutagesInAnyOrder(t *testing.T) {

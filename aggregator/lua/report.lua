@@ -11,6 +11,7 @@
 local now, id, most = clock(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 lost(id)
 if redis.call('EXISTS', hash) == 0 then
+  if ARGV[9] == '' then return {0, 0} end -- It knows of none that could leave it.
   redis.call('HSET', hash, 'policy', ARGV[3], 'labels', ARGV[4])
   redis.call('HSET', parts, '#', '1')
 end

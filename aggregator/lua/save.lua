@@ -5,28 +5,29 @@
 -- KEYS  as outage.lua says
 -- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 lease token, 4 version as take returned it, 5 state (JSON, '': the
 --       group is forgotten if nothing was reported meanwhile), 6 1 to give the lease back, 7 when the group may be
---       written next (ms), 8 when it wants attention next (ms), 9 how many incidents are forgotten, and their names and
---       revisions; then incidents as report.lua takes them, from an import, which count only where none is known
+--       written next (ms), 8 flush interval (ms), 9 when the group wants attention next (ms), 10 how many incidents are
+--       forgotten, and their names and revisions; then incidents as report.lua takes them, from an import, which count
+--       only where none is known
 -- Returns 1, or 0 when the lease was gone and nothing was done
 local now, id, token, version, state = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
-local release, pause, at, n = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local release, at, n = ARGV[6] == '1', tonumber(ARGV[9]), tonumber(ARGV[10])
 if redis.call('HGET', hash, 'lease') ~= token then return 0 end
-for i = 10, 9 + 2 * n, 2 do
+for i = 11, 10 + 2 * n, 2 do
   local last = string.match(redis.call('HGET', parts, ARGV[i]) or '', '^(%d+)\31')
   if last == ARGV[i + 1] then redis.call('HDEL', parts, ARGV[i]) end
 end
-for i = 10 + 2 * n, #ARGV, 2 do
+for i = 11 + 2 * n, #ARGV, 2 do
   if not redis.call('HGET', parts, ARGV[i]) then redis.call('HSET', parts, ARGV[i], ARGV[i + 1]) end
 end
-local same = tonumber(redis.call('HGET', hash, 'version') or 0) == version
+local same = number('version') == version
 if state == '' and same then
   redis.call('UNLINK', hash, parts)
   redis.call('ZREM', due, id)
   return 1
 end
-redis.call('HSET', hash, 'state', state, 'notBefore', pause)
+redis.call('HSET', hash, 'state', state, 'notBefore', ARGV[7], 'interval', ARGV[8])
 if release then redis.call('HDEL', hash, 'lease', 'leaseUntil') end
-if not same then at = math.min(at, math.max(now, tonumber(pause))) end
-if not release then at = math.max(at, tonumber(redis.call('HGET', hash, 'leaseUntil'))) end
+if not same then at = math.min(at, math.max(now, pause(now))) end
+if not release then at = math.max(at, number('leaseUntil')) end
 redis.call('ZADD', due, int(at), id)
 return 1

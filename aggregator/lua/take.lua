@@ -11,14 +11,15 @@
 local now, id, token, at_once = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[5] == '1'
 if lost(id) or not at_once and not imported(due, epoch) then return {'import'} end
 if redis.call('EXISTS', hash) == 0 then return {'none'} end
-local held = tonumber(redis.call('HGET', hash, 'leaseUntil') or 0)
-if held > now and redis.call('HGET', hash, 'lease') ~= token then return {'busy', math.min(held, now + ARGV[4])} end
-local pause = math.min(tonumber(redis.call('HGET', hash, 'notBefore') or 0), now + 60000)
-if pause > now and not at_once then
-  redis.call('ZADD', due, int(pause), id)
-  return {'busy', pause}
+local held = math.min(number('leaseUntil'), now + ARGV[4])
+local busy = held > now and redis.call('HGET', hash, 'lease') ~= token
+if busy or pause(now) > now and not at_once then
+  if busy then redis.call('HSET', hash, 'leaseUntil', int(held)) end
+  local at = busy and held or pause(now)
+  redis.call('ZADD', due, int(at), id)
+  return {'busy', at}
 end
 redis.call('HSET', hash, 'lease', token, 'leaseUntil', int(now + ARGV[4]))
 redis.call('ZADD', due, int(now + ARGV[4]), id)
-return {'ok', now, tonumber(redis.call('HGET', hash, 'version') or 0), redis.call('HGETALL', hash),
+return {'ok', now, number('version'), redis.call('HGETALL', hash),
   redis.call('HGETALL', parts)}

@@ -5,8 +5,8 @@
 -- KEYS  as group.lua says
 -- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 name of the incident, 4 the teller (JSON: group, rank of its policy,
 --       name of the outage, '' when the incident is no longer a part of one of that group)
--- Returns {'1', due (ms, 0: nothing changed)}, {'0', 0} when the incident is not known or absorbed, or {'wait', 0} while
---       the shard has to be imported
+-- Returns {'1', due (ms, 0: nothing changed)}, {'0', 0} when the incident is not known or absorbed, or {'wait', 0}
+--       while the shard has to be imported
 local now, id, name, teller = clock(ARGV[1]), ARGV[2], ARGV[3], cjson.decode(ARGV[4])
 local g = load(group_keys(4), id, now)
 if not imported(due, epoch) then return {'wait', 0} end

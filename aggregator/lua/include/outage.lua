@@ -4,10 +4,19 @@
 -- KEYS of every script that works on one.
 local due, epoch, hash, parts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
+-- number is a field of the group, 0 for none.
+local function number(field) return tonumber(redis.call('HGET', hash, field) or 0) end
+
+-- pause is when the group may be written next. A time that is further ahead than the flush interval is that of a clock
+-- that was set back.
+local function pause(now)
+  local at = number('notBefore')
+  return at <= now + number('interval') and at or now
+end
+
 -- wake makes the group due, not before it may be written, and not while a pod has its lease: save brings it forward.
 local function wake(now, id)
-  local times, at = redis.call('HMGET', hash, 'notBefore', 'leaseUntil'), now
-  for i = 1, 2 do at = math.max(at, tonumber(times[i] or 0)) end
+  local at = math.max(now, pause(now), number('leaseUntil'))
   local known = redis.call('ZSCORE', due, id)
   if not known or tonumber(known) > at then redis.call('ZADD', due, int(at), id) end
   redis.call('HINCRBY', hash, 'version', 1)
