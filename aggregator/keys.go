@@ -63,7 +63,7 @@ func (k keyspace) wait(shard int) string { return k.shard(shard) + "wait" }
 // format holds the number of the format in which all of this is written, see checkFormat.
 func (k keyspace) format() string { return k.shard(0) + "format" }
 
-// groupKeys are the keys of one group; lib.lua says what each holds.
+// groupKeys are the keys of one group; group.lua says what each holds.
 type groupKeys struct{ hash, alerts, recent, objects, open, todo, waiting string }
 
 func (k keyspace) group(id string) groupKeys {
@@ -74,7 +74,7 @@ func (k keyspace) group(id string) groupKeys {
 	}
 }
 
-// list is the keys in the order that lib.lua documents.
+// list is the keys in the order that group.lua documents.
 func (g groupKeys) list() []string {
 	return []string{g.hash, g.alerts, g.recent, g.objects, g.open, g.todo, g.waiting}
 }

@@ -68,6 +68,7 @@ type outageGroup struct {
 	truncated bool
 	now       int64
 
+	untold    []string        // Incidents that may have been told of their outage and do not know.
 	needed    map[string]bool // Incidents that an outage still shows.
 	forgotten []string        // Reports that are dropped.
 }

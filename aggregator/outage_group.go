@@ -16,6 +16,9 @@ import (
 // outageMark ends the id of a group of an outage policy.
 const outageMark = "o"
 
+// untold begins the field of a member that was found without knowing its outage.
+const untold = "untold:"
+
 // tellAgain is when members are told again that could not be.
 const tellAgain = 2 * time.Second
 
@@ -99,6 +102,8 @@ func (t *takenOutage) readFields(fields []any) error {
 			t.truncated = true
 		case field == "state":
 			err = json.Unmarshal([]byte(value), &t.state)
+		case strings.HasPrefix(field, untold):
+			t.untold = append(t.untold, strings.TrimPrefix(field, untold))
 		case strings.HasPrefix(field, "told:"):
 			name, _, _ := strings.Cut(strings.TrimPrefix(field, "told:"), ":")
 			teller := &parent{}
@@ -116,6 +121,9 @@ func (t *takenOutage) readFields(fields []any) error {
 	}
 	if t.state.Told == nil {
 		t.state.Told = map[string]string{}
+	}
+	for _, member := range t.untold {
+		delete(t.state.Told, member)
 	}
 	// Redis' clock may have been set back.
 	t.state.LastFlush, t.state.Waits = min(t.state.LastFlush, t.now), min(t.state.Waits, t.now)

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-
-	"github.com/stormfold/stormfold/config"
 )
 
 // unknownRank is that of an outage of which only the name is known: whatever an incident is told counts more.
@@ -33,10 +31,7 @@ func (a *Aggregator) reportFound(ctx context.Context, i Imported, by *parent, to
 	if len(outages) == 0 || len(o.Labels) == 0 {
 		return told, nil
 	}
-	o.parent, o.up = by, told
-	if o.State == StateAbsorbed && told == nil {
-		o.up = upOf(o, outages)
-	}
+	o.parent, o.up, o.found = by, told, true
 	s := &Snapshot{Group: i.Group, Policy: i.Policy, Labels: i.Labels}
 	if o.Outage != nil {
 		s.outage = &takenOutage{}
@@ -46,18 +41,6 @@ func (a *Aggregator) reportFound(ctx context.Context, i Imported, by *parent, to
 		return nil, err
 	}
 	return o.reported, a.sendReports(ctx, calls)
-}
-
-// upOf is what an incident with these labels has told the groups of outage policies.
-func upOf(o Object, outages []config.Outage) *up {
-	out := &up{Labels: o.Labels}
-	for i := range outages {
-		if outages[i].Matches(o.Labels) {
-			group, _ := outageGroupID(&outages[i], o.Labels)
-			out.Groups = append(out.Groups, group)
-		}
-	}
-	return out
 }
 
 // importOutage gives an outage back to Redis. It returns whether Redis did not know it. While another pod writes the

@@ -21,10 +21,6 @@ func (a *Aggregator) label(s *Snapshot, o *Object) {
 	if o.up != nil {
 		known = o.up.Labels
 	}
-	if o.State == StateAbsorbed {
-		o.Labels = known
-		return
-	}
 	o.Labels = incidentLabels(s.Policy, o, s.Labels, known, s.Severities.Rank)
 }
 
@@ -69,17 +65,30 @@ func (a *Aggregator) sendReports(ctx context.Context, calls []call) error {
 	return nil
 }
 
-// reportsOf are the reports about one incident: to each group that it belongs to, and to those that it has left.
+// reportsOf are the reports about one incident: to each group that it belongs to, and to those that it has left. The
+// latter are those of its last report, the one that has told it, and, when it is gone, all of its labels: a report may
+// have arrived whose settle did not.
 func (a *Aggregator) reportsOf(s *Snapshot, o *Object, outages []config.Outage) ([]call, error) {
 	var calls []call
+	var left []string
+	if o.up != nil {
+		left = slices.Clone(o.up.Groups)
+	}
+	if o.parent != nil && o.parent.Group != "" {
+		left = append(left, o.parent.Group)
+	}
 	o.reported = &up{Labels: o.Labels}
 	part := partOf(s, o)
 	for i := range outages {
 		p := &outages[i]
-		if o.Delete || o.State == StateAbsorbed || o.Total == 0 || !p.Matches(o.Labels) || !a.above(s, p, outages) {
+		if !p.Matches(o.Labels) || !a.above(s, p, outages) {
 			continue
 		}
 		group, labels := outageGroupID(p, o.Labels)
+		if o.Delete || o.State == StateAbsorbed || o.Total == 0 {
+			left = append(left, group)
+			continue
+		}
 		r := report{Part: part}
 		if o.parent != nil && o.parent.Group != group {
 			r.Parent = o.parent
@@ -95,11 +104,10 @@ func (a *Aggregator) reportsOf(s *Snapshot, o *Object, outages []config.Outage) 
 		o.reported.Groups = append(o.reported.Groups, group)
 		calls = append(calls, a.reportCall(group, p, string(text), o, part.StartsAt, string(facts)))
 	}
-	if o.up != nil {
-		for _, group := range o.up.Groups {
-			if !slices.Contains(o.reported.Groups, group) {
-				calls = append(calls, a.reportCall(group, nil, "{}", o, part.StartsAt, ""))
-			}
+	slices.Sort(left)
+	for _, group := range slices.Compact(left) {
+		if !slices.Contains(o.reported.Groups, group) {
+			calls = append(calls, a.reportCall(group, nil, "{}", o, part.StartsAt, ""))
 		}
 	}
 	return calls, nil
@@ -129,7 +137,10 @@ func (a *Aggregator) reportCall(
 	}
 	return call{
 		shard: ShardOf(group), keys: a.keys.outage(group), token: group,
-		args: []any{a.scriptTime(), group, name, labels, most, o.Name, o.Revision, max(0, start.UnixMilli()), facts},
+		args: []any{
+			a.scriptTime(), group, name, labels, most,
+			o.Name, o.Revision, max(0, start.UnixMilli()), facts, flag(o.found && (o.parent == nil || o.parent.Group == "")),
+		},
 	}
 }
 

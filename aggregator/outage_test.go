@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -362,6 +363,64 @@ func TestAnImportReportsWhatNoPodSettled(t *testing.T) {
 	}
 	w.rest(time.Minute)
 	assert.Equal(t, []int{2}, sizes(w.check()), "the node and the storm of disks")
+}
+
+// The report about an incident arrives and its settle does not. It is absorbed before the next one.
+func TestAnAbsorbedPartThatWasNeverSettled(t *testing.T) {
+	w := newWorld(t)
+	disk := func(n int) {
+		w.fold(Firing, "n1", map[string]string{"alertname": "DiskSlow", "severity": "warning", "disk": fmt.Sprint(n)})
+	}
+	w.node(Firing, "n1")
+	disk(0)
+	disk(1)
+	w.rest(time.Minute)
+	require.Equal(t, []int{3}, sizes(w.check()))
+	for name, i := range w.objects {
+		objects := w.keys.group(i.Group).objects
+		if text := w.rdb.HGet(w.ctx, objects, name).Val(); i.Object.Outage == nil && i.Object.Labels["node"] == "n1" &&
+			i.Object.Labels["subject_kind"] != "Node" {
+			var e entry
+			require.NoError(t, json.Unmarshal([]byte(text), &e))
+			e.Up = nil
+			changed, err := json.Marshal(e)
+			require.NoError(t, err)
+			require.NoError(t, w.rdb.HSet(w.ctx, objects, name, changed).Err())
+		}
+	}
+	for n := 2; n < 5; n++ {
+		disk(n)
+	}
+	w.rest(time.Minute)
+	assert.Equal(t, []int{2}, sizes(w.check()), "the node and the storm of disks")
+}
+
+// One Cluster master loses what an incident was told, and the outage on another one does not.
+func TestATellThatWasLost(t *testing.T) {
+	w := newWorld(t)
+	w.node(Firing, "n1")
+	w.pod(Firing, "n1", 1)
+	w.rest(time.Minute)
+	outages := w.check()
+	require.Equal(t, []int{2}, sizes(outages))
+	for name, i := range w.objects {
+		if i.Object.Outage != nil {
+			continue
+		}
+		i.Object.PartOf = ""
+		w.objects[name] = i
+		require.NoError(t, w.rdb.Del(w.ctx, w.keys.group(i.Group).list()...).Err())
+		require.NoError(t, w.rdb.ZRem(w.ctx, w.keys.due(ShardOf(i.Group)), i.Group).Err())
+	}
+	require.NoError(t, w.rdb.Del(w.ctx, w.rdb.Keys(w.ctx, "{sf:*}:epoch").Val()...).Err())
+	w.imports()
+	w.rest(time.Minute)
+	require.Equal(t, outages, w.check(), "both say again what they are part of")
+	for name := range outages {
+		for _, member := range outages[name] {
+			assert.Equal(t, name, w.objects[member].Object.PartOf)
+		}
+	}
 }
 
 // Any order and any repetition of the same events, pods that die at any time, a Redis that is emptied and objects that

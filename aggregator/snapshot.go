@@ -74,6 +74,7 @@ type Object struct {
 	parent   *parent
 	up       *up // What outages were told last, and what they were told now.
 	reported *up
+	found    bool // In Kubernetes, by an import.
 }
 
 // Busy is returned by Snapshot when another pod has the lease or the group's flush interval is not over, with the time

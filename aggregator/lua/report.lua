@@ -6,7 +6,8 @@
 --
 -- KEYS  as outage.lua says
 -- ARGV  1 clock (ms, 0: Redis' own), 2 group id, 3 policy, 4 group labels (JSON), 5 how many incidents at most, then
---       for each incident: name, revision, start (ms), its facts (JSON, '': it is no longer a part of the group)
+--       for each incident: name, revision, start (ms), its facts (JSON, '': it is no longer a part of the group), 1
+--       when it does not know of which outage it is a part, although it may have been told
 -- Returns {1 when something was new, due (ms)}
 local now, id, most = clock(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 lost(id)
@@ -16,7 +17,7 @@ if redis.call('EXISTS', hash) == 0 then
   redis.call('HSET', parts, '#', '1')
 end
 local new = false
-for i = 6, #ARGV, 4 do
+for i = 6, #ARGV, 5 do
   local name, revision, start, facts = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
   local known = redis.call('HGET', parts, name)
   local last, first = string.match(known or '', '^(%d+)\31(%d+)\31')
@@ -26,6 +27,10 @@ for i = 6, #ARGV, 4 do
   elseif not known and facts ~= '' or known and revision > tonumber(last) then
     if first and tonumber(first) > 0 then start = math.min(start, tonumber(first)) end
     redis.call('HSET', parts, name, int(revision) .. '\31' .. int(start) .. '\31' .. facts)
+    new = true
+  end
+  if known and ARGV[i + 4] == '1' then
+    redis.call('HSET', hash, 'untold:' .. name, int(number('version') + 1))
     new = true
   end
 end

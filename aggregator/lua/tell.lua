@@ -18,7 +18,11 @@ if teller.name == '' then
   e.parent = nil
 elseif parent and parent.group ~= teller.group and parent.rank <= teller.rank and parent.group ~= '' then
   return {'1', 0}
-elseif parent and parent.name == teller.name and parent.group == teller.group then
+elseif parent and parent.name == teller.name then
+  if parent.group ~= teller.group then -- Kubernetes knew the name alone.
+    e.parent = teller
+    store(g, name, e)
+  end
   return {'1', 0}
 else
   e.parent = teller
