@@ -67,11 +67,21 @@ type report struct {
 	Gone bool `json:"-"`
 }
 
-// parent is the outage that an incident is part of: its group, the rank of its policy, and its name.
+// parent is the outage that an incident is part of: its group, the rank of its policy, and its name, empty for none.
 type parent struct {
 	Group string `json:"group"`
 	Rank  int    `json:"rank"`
 	Name  string `json:"name"`
+	// At orders what a group has told: the later of its revision and Redis' clock when the outage was read.
+	At int64 `json:"at,omitempty"`
+}
+
+// outage is the name of the outage, empty for none.
+func (p *parent) outage() string {
+	if p == nil {
+		return ""
+	}
+	return p.Name
 }
 
 // up is what an incident has told the groups of outage policies, so that it can tell them when it belongs elsewhere.

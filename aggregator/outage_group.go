@@ -128,16 +128,12 @@ func (t *takenOutage) readFields(fields []any) error {
 	// Redis' clock may have been set back.
 	t.state.LastFlush, t.state.Waits = min(t.state.LastFlush, t.now), min(t.state.Waits, t.now)
 	for name, e := range t.state.Outages {
-		if teller := tellers[name]; !sameParent(e.Parent, teller) {
-			e.Parent = teller
+		if teller := tellers[name]; teller.outage() != e.Parent.outage() {
 			t.touch(e)
 		}
+		e.Parent = tellers[name]
 	}
 	return nil
-}
-
-func sameParent(a, b *parent) bool {
-	return a == nil && b == nil || a != nil && b != nil && a.Name == b.Name && a.Group == b.Group
 }
 
 // parseReport reads what report.lua writes: revision, start, facts.
@@ -256,9 +252,7 @@ func (g *outageGroup) object(name string, e *outageEntry, remove bool) Object {
 		Revision: e.Revision, ResourceVersion: e.ResourceVersion, OpenedAt: msTime(e.OpenedAt), EndedAt: msTime(e.EndedAt),
 		ReopenedAt: msTime(e.ReopenedAt), ChangedAt: msTime(e.ChangedAt), Reopened: e.Reopened, Truncated: g.truncated,
 		Outage: &Outage{Policy: g.name, Evidence: g.evidence(), Cause: e.Cause}, parent: e.Parent, up: e.Up,
-	}
-	if e.Parent != nil {
-		o.PartOf = e.Parent.Name
+		PartOf: e.Parent.outage(),
 	}
 	for _, member := range e.Members {
 		r := g.reports[member]
@@ -346,13 +340,15 @@ func (a *Aggregator) tell(ctx context.Context, t *takenOutage) (map[string]strin
 	if t.policy != nil {
 		rank = t.policy.Rank
 	}
+	by := parent{Group: t.id, Rank: rank, At: max(t.now, t.state.Revision)}
 	for _, member := range slices.Sorted(maps.Keys(tells)) {
 		r := t.reports[member]
 		if r == nil || r.Gone {
 			told[member] = ""
 			continue
 		}
-		known, err := a.tellOne(ctx, r.Group, member, parent{Group: t.id, Rank: rank, Name: tells[member]})
+		by.Name = tells[member]
+		known, err := a.tellOne(ctx, r.Group, member, by)
 		switch {
 		case err != nil:
 			failed = err

@@ -78,7 +78,7 @@ func (a *Aggregator) importOutage(ctx context.Context, i Imported) (bool, error)
 		if e.Up, err = a.reportFound(ctx, i, e.Parent, e.Up); err != nil {
 			return false, err
 		}
-		return false, a.saveOutage(ctx, t, true, t.due())
+		return false, a.saveOutage(ctx, t, true, t.now)
 	}
 	e = &outageEntry{
 		State: o.State, Reason: o.Reason, AbsorbedBy: o.AbsorbedBy, OpenedAt: o.OpenedAt.UnixMilli(),
@@ -139,5 +139,5 @@ func (a *Aggregator) differsOutage(ctx context.Context, s Standing, resourceVers
 		e.ResourceVersion = resourceVersion
 		t.touch(e)
 	}
-	return a.saveOutage(ctx, t, true, t.due())
+	return a.saveOutage(ctx, t, true, t.now)
 }

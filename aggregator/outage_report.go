@@ -90,7 +90,7 @@ func (a *Aggregator) reportsOf(s *Snapshot, o *Object, outages []config.Outage) 
 			continue
 		}
 		r := report{Part: part}
-		if o.parent != nil && o.parent.Group != group {
+		if o.parent.outage() != "" && o.parent.Group != group {
 			r.Parent = o.parent
 		}
 		facts, err := json.Marshal(r)
@@ -139,7 +139,8 @@ func (a *Aggregator) reportCall(
 		shard: ShardOf(group), keys: a.keys.outage(group), token: group,
 		args: []any{
 			a.scriptTime(), group, name, labels, most,
-			o.Name, o.Revision, max(0, start.UnixMilli()), facts, flag(o.found && (o.parent == nil || o.parent.Group == "")),
+			o.Name, o.Revision, max(0, start.UnixMilli()), facts,
+			flag(o.found && (o.parent.outage() == "" || o.parent.Group == "")),
 		},
 	}
 }

@@ -250,10 +250,7 @@ func decodeObject(item any) (Object, members, error) {
 	o.OpenedAt, o.StormAt, o.EndedAt = msTime(e.OpenedAt), msTime(e.StormAt), msTime(e.EndedAt)
 	o.ReopenedAt, o.ChangedAt = msTime(e.ReopenedAt), msTime(e.ChangedAt)
 	o.Total, o.Firing, o.Beyond, o.Truncated = e.Total, e.Firing, e.Beyond, e.Truncated
-	o.parent, o.up = e.Parent, e.Up
-	if e.Parent != nil {
-		o.PartOf = e.Parent.Name
-	}
+	o.parent, o.up, o.PartOf = e.Parent, e.Up, e.Parent.outage()
 	o.CommonLabels = o.Facts.Labels
 	if o.Storm {
 		o.CommonLabels = nil

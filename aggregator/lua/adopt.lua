@@ -8,9 +8,10 @@
 local now, id = clock(ARGV[1]), ARGV[2]
 if lost(id) or not imported(due, epoch) then return {'wait', 0} end
 if redis.call('EXISTS', hash) == 0 then return {'0', 0} end
-local field, teller = 'told:' .. ARGV[3] .. ':' .. cjson.decode(ARGV[4]).group, ARGV[4]
-if redis.call('HGET', hash, field) ~= teller then
-  redis.call('HSET', hash, field, teller)
-  return {'1', wake(now, id)}
-end
+local teller = cjson.decode(ARGV[4])
+local field = 'told:' .. ARGV[3] .. ':' .. teller.group
+local known = cjson.decode(redis.call('HGET', hash, field) or '{}')
+if (known.at or 0) > teller.at then return {'1', 0} end
+redis.call('HSET', hash, field, ARGV[4])
+if known.name ~= teller.name then return {'1', wake(now, id)} end
 return {'1', 0}
