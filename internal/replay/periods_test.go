@@ -9,18 +9,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
+	"github.com/stormfold/stormfold/internal/alertmanager"
 	"github.com/stormfold/stormfold/test/virtual"
 )
 
 // periods are those of an Alertmanager without any settings, and those that kube-prometheus and kube-prometheus-stack
 // ship.
-var periods = map[string]virtual.Route{
+var periods = map[string]alertmanager.Route{
 	"Alertmanager's own": repeated(4 * time.Hour),
 	"as shipped":         repeated(12 * time.Hour),
 }
 
-func repeated(interval time.Duration) virtual.Route {
-	return virtual.Route{
+func repeated(interval time.Duration) alertmanager.Route {
+	return alertmanager.Route{
 		GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: interval,
 	}
 }
@@ -28,13 +29,13 @@ func repeated(interval time.Duration) virtual.Route {
 // underBuiltIn replays the notifications of an Alertmanager about firings, under the built-in policies. It returns the
 // report and every state that was written, in order.
 func underBuiltIn(
-	t *testing.T, route virtual.Route, until time.Duration, firings ...virtual.Firing,
+	t *testing.T, route alertmanager.Route, until time.Duration, firings ...virtual.Firing,
 ) (*Report, []v1alpha1.State) {
 	t.Helper()
-	m := virtual.NewAlertmanager(route)
+	m := alertmanager.New(route)
 	virtual.Send(firings, m, start.Add(until))
 	var all []Notification
-	for _, n := range m.Notified {
+	for _, n := range virtual.Webhooks(m.Notified) {
 		document, err := json.Marshal(n)
 		require.NoError(t, err)
 		read, err := Read("it", document)

@@ -14,8 +14,8 @@ import (
 
 	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/handlers"
+	"github.com/stormfold/stormfold/internal/alertmanager"
 	"github.com/stormfold/stormfold/internal/replay"
-	"github.com/stormfold/stormfold/test/virtual"
 )
 
 // event is a CloudEvent with one alert.
@@ -56,7 +56,7 @@ func TestCaseOneUnusualAlert(t *testing.T) {
 		taken int32
 	}{
 		"a label of 5,000 bytes": {
-			strings.Replace(alertOf("firing", long, 0, 0), "{", `{"fingerprint":"`+virtual.Fingerprint(long)+`",`, 1), 5,
+			strings.Replace(alertOf("firing", long, 0, 0), "{", `{"fingerprint":"`+alertmanager.Fingerprint(long)+`",`, 1), 5,
 		},
 		"129 labels":                     {alertOf("firing", many, 0, 0), 0},
 		"an annotation that is a number": {field("annotations", `{"value":42}`), 0},

@@ -15,9 +15,9 @@ import (
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
 	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/internal/alertmanager"
 	"github.com/stormfold/stormfold/internal/projector"
 	"github.com/stormfold/stormfold/internal/replay"
-	"github.com/stormfold/stormfold/test/virtual"
 )
 
 // noon is when the cases begin.
@@ -150,7 +150,7 @@ func (o outcome) holds(t *testing.T, text string) bool {
 		members, err := projector.MembersOf(&i)
 		require.NoError(t, err)
 		for _, m := range members {
-			if m.Fingerprint == virtual.Fingerprint(labels(text)) {
+			if m.Fingerprint == alertmanager.Fingerprint(labels(text)) {
 				return true
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/config"
+	"github.com/stormfold/stormfold/internal/alertmanager"
 	"github.com/stormfold/stormfold/internal/replay"
 	"github.com/stormfold/stormfold/test/virtual"
 )
@@ -20,13 +21,13 @@ func TestMeasure(t *testing.T) {
 	shop := func(pod string) alert {
 		labels := map[string]string{"alertname": "PodDown", "namespace": "shop", "pod": pod}
 		return alert{
-			Fingerprint: virtual.Fingerprint(labels), Root: pod, Object: object{"Pod", "shop", pod}, Labels: labels,
+			Fingerprint: alertmanager.Fingerprint(labels), Root: pod, Object: object{"Pod", "shop", pod}, Labels: labels,
 			Fired: []span{{at(0), at(600)}},
 		}
 	}
 	a, b, c := shop("a"), shop("b"), shop("c")
 	c.Labels["namespace"], c.Fired = "other", []span{{at(0), at(3)}}
-	c.Fingerprint = virtual.Fingerprint(c.Labels)
+	c.Fingerprint = alertmanager.Fingerprint(c.Labels)
 	r := recording{name: "all", truth: truth{
 		Roots: []root{{ID: "a"}, {ID: "b"}, {ID: "c", Noise: true}}, Alerts: []alert{a, b, c},
 	}}
@@ -34,11 +35,11 @@ func TestMeasure(t *testing.T) {
 	for _, a := range r.truth.Alerts {
 		firings = append(firings, virtual.Firing{Labels: a.Labels, From: a.Fired[0].From, To: a.Fired[0].To})
 	}
-	route := shipped
+	route := alertmanager.Shipped
 	route.RepeatInterval = time.Hour
-	m := virtual.NewAlertmanager(route)
+	m := alertmanager.New(route)
 	virtual.Send(firings, m, at(100))
-	for _, n := range m.Notified {
+	for _, n := range virtual.Webhooks(m.Notified) {
 		read, err := replay.Read(r.name, []byte(`{"time":"`+n.At.Format(time.RFC3339)+`","data":`+string(n.Data)+`}`))
 		require.NoError(t, err)
 		r.notifications = append(r.notifications, read...)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stormfold/stormfold/internal/alertmanager"
 	"github.com/stormfold/stormfold/test/virtual"
 )
 
@@ -12,12 +13,6 @@ import (
 var epoch = time.Date(2026, 3, 10, 14, 0, 0, 0, time.UTC)
 
 const long = 4 * time.Hour
-
-// shipped is how both distributions have Alertmanager group; the Watchdog has a route of its own.
-var shipped = virtual.Route{
-	GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute,
-	RepeatInterval: 12 * time.Hour,
-}
 
 // stage is a recording in the making: a cluster in which alerts fire.
 type stage struct {
@@ -87,7 +82,7 @@ func (s *stage) fired(root string, about object, f virtual.Firing, to time.Time)
 	if !to.Before(s.truth.End) {
 		to = time.Time{}
 	}
-	id := virtual.Fingerprint(f.Labels)
+	id := alertmanager.Fingerprint(f.Labels)
 	n := slices.IndexFunc(s.truth.Alerts, func(a alert) bool { return a.Fingerprint == id })
 	if n < 0 {
 		n = len(s.truth.Alerts)
@@ -96,8 +91,8 @@ func (s *stage) fired(root string, about object, f virtual.Firing, to time.Time)
 	s.truth.Alerts[n].Fired = append(s.truth.Alerts[n].Fired, span{f.From, to})
 }
 
-// play runs Prometheus and Alertmanager over it, and returns what the webhook gets.
-func (s *stage) play() []virtual.Notification {
+// play runs Prometheus and Alertmanager over it, and returns what the webhook gets. The Watchdog has a route of its own.
+func (s *stage) play() []virtual.Webhook {
 	var heartbeat, rest []virtual.Firing
 	for _, f := range s.firings {
 		if f.Labels["alertname"] == "Watchdog" {
@@ -106,13 +101,13 @@ func (s *stage) play() []virtual.Notification {
 			rest = append(rest, f)
 		}
 	}
-	var out []virtual.Notification
+	var out []virtual.Webhook
 	for _, firings := range [][]virtual.Firing{heartbeat, rest} {
-		m := virtual.NewAlertmanager(shipped)
+		m := alertmanager.New(alertmanager.Shipped)
 		virtual.Send(firings, m, s.truth.End)
-		out = append(out, m.Notified...)
+		out = append(out, virtual.Webhooks(m.Notified)...)
 	}
-	slices.SortStableFunc(out, func(a, b virtual.Notification) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(out, func(a, b virtual.Webhook) int { return a.At.Compare(b.At) })
 	slices.SortFunc(s.truth.Alerts, func(a, b alert) int { return cmp.Compare(a.Fingerprint, b.Fingerprint) })
 	return out
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/stormfold/stormfold/test/virtual"
+	"github.com/stormfold/stormfold/internal/alertmanager"
 )
 
 // inTests is where the recordings of the project are from this package.
@@ -42,7 +42,7 @@ func TestTheTruthHoldsTheRecordedAlerts(t *testing.T) {
 		}
 		for _, n := range r.notifications {
 			for _, told := range n.Batch.Alerts {
-				a, there := known[virtual.Fingerprint(told.Labels)]
+				a, there := known[alertmanager.Fingerprint(told.Labels)]
 				require.True(t, there, "%s: %v", r.name, told.Labels)
 				fired := slices.ContainsFunc(a.Fired, func(s span) bool { return s.From.Equal(told.StartsAt) })
 				require.True(t, fired, "%s: %v", r.name, told)

@@ -1,3 +1,5 @@
+// Package virtual has Prometheus on virtual time, for tests and recordings that last for hours. It sends what fires every
+// minute, and for 15 minutes what has resolved, to the model of Alertmanager.
 package virtual
 
 import (
@@ -5,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/stormfold/stormfold/internal/alertmanager"
 )
 
 const (
@@ -37,20 +41,20 @@ func (f Firing) Over() time.Time {
 // word is what Prometheus sends of one alert at a time.
 type word struct {
 	at    time.Time
-	alert Alert
+	alert alertmanager.Alert
 }
 
 // Send has a Prometheus tell an Alertmanager of firings, in the order of time, until a time.
-func Send(firings []Firing, to *Alertmanager, until time.Time) {
+func Send(firings []Firing, to *alertmanager.Alertmanager, until time.Time) {
 	var words []word
 	for _, f := range firings {
 		words = append(words, f.words(until, firings)...)
 	}
 	slices.SortStableFunc(words, func(a, b word) int {
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(Fingerprint(a.alert.Labels), Fingerprint(b.alert.Labels)))
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(alertmanager.Fingerprint(a.alert.Labels), alertmanager.Fingerprint(b.alert.Labels)))
 	})
 	for len(words) > 0 && words[0].at.Before(until) {
-		var together []Alert
+		var together []alertmanager.Alert
 		at := words[0].at
 		for ; len(words) > 0 && words[0].at.Equal(at); words = words[1:] {
 			together = append(together, words[0].alert)
@@ -71,7 +75,7 @@ func (f Firing) words(until time.Time, all []Firing) []word {
 		}
 	}
 	var words []word
-	a := Alert{Labels: f.Labels, Annotations: f.Annotations, StartsAt: f.From}
+	a := alertmanager.Alert{Labels: f.Labels, Annotations: f.Annotations, StartsAt: f.From}
 	for at := f.From; at.Before(f.To) && at.Before(until); at = at.Add(resendDelay) {
 		a.EndsAt = at.Add(endsAfter)
 		words = append(words, word{at, a})
