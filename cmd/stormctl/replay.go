@@ -31,6 +31,7 @@ type replayOptions struct {
 	policies, compare   string
 	inventory           string
 	set, compareSet     []string
+	groupBy             []string
 	until               string
 	output              *output
 	incidents           int
@@ -60,7 +61,7 @@ func newReplay(s streams) *cobra.Command {
 		Short: "Show the incidents that recorded notifications would have made under some policies",
 		Long: `Run recorded notifications through the function's own code, on an embedded Redis and on the recording's
 clock, and show the incidents and storms that they would have made, the alerts per incident, and the writes to
-Kubernetes.
+Kubernetes. Beside that, show how many notifications people get from Alertmanager about the same alerts.
 
 A recording holds JSON documents: webhooks of Alertmanager, single alerts of such webhooks, CloudEvents, or
 {"time": "...", "data": ...} around one of the first two. A document without a time is replayed at the latest startsAt of its
@@ -93,6 +94,8 @@ alerts, or endsAt of those that are resolved. The documents of all files are rep
 		"like --set, for the other side: the file of --compare, or the same policies")
 	f.StringVar(&o.inventory, "inventory", "",
 		"file of nodes and pods; adds node, zone and owner to alerts without look-ups")
+	f.StringSliceVar(&o.groupBy, "group-by", nil,
+		"compute the notifications of an Alertmanager that groups by these labels (default: count those of the recording)")
 	f.StringVar(&o.until, "until", "",
 		"stop this long after the last notification, for instance 1h (default: when all incidents are over)")
 	f.IntVar(&o.incidents, "incidents", 20, "number of incidents to list, storms first")
@@ -142,7 +145,7 @@ func (o *replayOptions) run(ctx context.Context, s streams, args []string) error
 	done := progress(s, len(notifications)*len(lists))
 	for i, policies := range lists {
 		report, err := replay.Run(ctx, notifications,
-			replay.Options{Policies: policies, Inventory: inventory, Until: o.goesOn, Progress: done.step})
+			replay.Options{Policies: policies, Inventory: inventory, GroupBy: o.groupBy, Until: o.goesOn, Progress: done.step})
 		if err != nil {
 			done.clear()
 			return fmt.Errorf("replaying: %w", err)

@@ -69,5 +69,5 @@ func TestProgressOnATerminalOnly(t *testing.T) {
 		require.Equal(t, terminal, bytes.Contains([]byte(out[i].err), []byte("replaying")), out[i].err)
 	}
 	require.Equal(t, out[0].out, out[1].out)
-	require.Contains(t, out[0].out, "200 notifications with 200 alerts")
+	require.Contains(t, out[0].out, "200 documents with 200 alerts")
 }

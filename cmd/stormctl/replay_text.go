@@ -15,7 +15,7 @@ import (
 func (r replayed) draw(w io.Writer, incidents int) {
 	first := r.Runs[0].Report
 	all := first.Totals
-	fmt.Fprintf(w, "%s with %s, %s to %s UTC.\n", count(first.Notifications, "notification"),
+	fmt.Fprintf(w, "%s with %s, %s to %s UTC.\n", count(first.Notifications, "document"),
 		count(first.Words, "alert"), clock(first.From), clock(first.To))
 	if len(r.Runs) > 1 {
 		r.compare(w)
@@ -27,10 +27,11 @@ func (r replayed) draw(w io.Writer, incidents int) {
 	}
 	fmt.Fprint(w, ".\n\n")
 	single := all.Incidents - all.Storms - all.Absorbed
-	fields(
-		w,
+	numbers := []string{
 		"alerts",
 		fmt.Sprintf("%d, which began to fire %s", all.Alerts, times(all.Firings)),
+		"notifications",
+		notifications(first.Alertmanager),
 		"incidents",
 		fmt.Sprintf("%d: %s, %d of single alerts, %d absorbed by a storm", all.Incidents, count(all.Storms, "storm"),
 			single, all.Absorbed),
@@ -41,10 +42,12 @@ func (r replayed) draw(w io.Writer, incidents int) {
 			all.Writes.Status, count(all.Writes.Delete, "delete")),
 		"peak firing",
 		fmt.Sprintf("%s at %s", count(first.PeakFiring, "alert"), clock(first.PeakAt)),
-	)
-	if len(first.Outages) > 0 {
-		fields(w, "outages    ", fmt.Sprintf("%d; with them %s to look at", len(first.Outages), count(first.Roots, "incident")))
 	}
+	if len(first.Outages) > 0 {
+		numbers = append(numbers, "outages", strconv.Itoa(len(first.Outages)))
+	}
+	fields(w, append(numbers, "to look at", fmt.Sprintf("%s, compared with %s from Alertmanager",
+		count(first.Roots, "incident"), count(first.Alertmanager.Notifications, "notification")))...)
 	fmt.Fprintln(w)
 	rows := [][]string{{"POLICY", ">ALERTS", ">FIRINGS", ">INCIDENTS", ">STORMS", ">ABSORBED", ">REDUCTION", ">WRITES"}}
 	for _, p := range first.Policies {
@@ -57,6 +60,20 @@ func (r replayed) draw(w io.Writer, incidents int) {
 	table(w, rows)
 	fmt.Fprintln(w)
 	listIncidents(w, slices.Concat(first.Outages, first.Incidents), incidents)
+}
+
+// notifications describes those of Alertmanager: how many, where they are from, and their reasons.
+func notifications(n replay.Notified) string {
+	origin := " sent"
+	switch computed := fmt.Sprintf(" computed (grouped by %s)", strings.Join(n.GroupBy, ", ")); {
+	case len(n.GroupBy) > 0 && n.Computed == n.Notifications:
+		origin = computed
+	case len(n.GroupBy) > 0:
+		origin = fmt.Sprintf(", %d of them%s", n.Computed, computed)
+	}
+	return fmt.Sprintf("%d%s, about %s: %d first, %d for new alerts, %d for resolved alerts, %s",
+		n.Notifications, origin, count(n.Groups, "group"), n.FirstNotification, n.NewAlerts, n.SomeResolved+n.AllResolved,
+		count(n.Repeat, "repeat"))
 }
 
 // listIncidents lists the first of the incidents that matter most.
@@ -110,6 +127,7 @@ func (r replayed) compare(w io.Writer) {
 	}
 	lines("", a.Totals, b.Totals)
 	number("outages", len(a.Outages), len(b.Outages))
+	number("notifications", a.Alertmanager.Notifications, b.Alertmanager.Notifications)
 	number("to look at", a.Roots, b.Roots)
 	number("peak firing", a.PeakFiring, b.PeakFiring)
 	number("still firing", a.Open, b.Open)

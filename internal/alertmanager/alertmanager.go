@@ -23,6 +23,9 @@ type Route struct {
 	GroupWait, GroupInterval, RepeatInterval time.Duration
 }
 
+// allLabels in GroupBy groups by all labels: each alert is a group.
+const allLabels = "..."
+
 // Shipped is the default route of kube-prometheus and kube-prometheus-stack.
 var Shipped = Route{
 	GroupBy: []string{"namespace"}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute,
@@ -109,7 +112,11 @@ func (m *Alertmanager) Advance(to time.Time) {
 func (m *Alertmanager) groupOf(a Alert) (string, map[string]string) {
 	labels := map[string]string{}
 	set := model.LabelSet{}
-	for _, name := range m.route.GroupBy {
+	names := m.route.GroupBy
+	if slices.Contains(names, allLabels) {
+		names = slices.Collect(maps.Keys(a.Labels))
+	}
+	for _, name := range names {
 		if value, has := a.Labels[name]; has {
 			labels[name], set[model.LabelName(name)] = value, model.LabelValue(value)
 		}
@@ -120,12 +127,12 @@ func (m *Alertmanager) groupOf(a Alert) (string, map[string]string) {
 // flush notifies if there is a reason, and drops the alerts that are resolved.
 func (m *Alertmanager) flush(key string, g *group) {
 	g.flush = m.now.Add(m.route.GroupInterval)
-	firing, resolved := map[string]bool{}, map[string]bool{}
+	firing, resolved := Set{}, Set{}
 	for id, a := range g.alerts {
 		if a.Resolved(m.now) {
-			resolved[id.String()] = true
+			resolved[id] = true
 		} else {
-			firing[id.String()] = true
+			firing[id] = true
 		}
 	}
 	if reason := m.log.reason(key, firing, resolved); m.due(key, reason) {
@@ -151,7 +158,10 @@ func (m *Alertmanager) due(key string, reason Reason) bool {
 }
 
 func (g *group) sorted() []Alert {
-	return slices.SortedFunc(maps.Values(g.alerts), func(a, b Alert) int {
-		return cmp.Or(a.StartsAt.Compare(b.StartsAt), cmp.Compare(Fingerprint(a.Labels), Fingerprint(b.Labels)))
-	})
+	out := make([]Alert, 0, len(g.alerts))
+	for _, id := range slices.Sorted(maps.Keys(g.alerts)) {
+		out = append(out, g.alerts[id])
+	}
+	slices.SortStableFunc(out, func(a, b Alert) int { return a.StartsAt.Compare(b.StartsAt) })
+	return out
 }

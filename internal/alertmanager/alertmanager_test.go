@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stormfold/stormfold/internal/alertmanager"
@@ -81,31 +82,52 @@ func TestPrometheusIsAway(t *testing.T) {
 	require.Equal(t, start.Add(14*time.Minute), f.Over())
 }
 
+// The labels of group_by that an alert has are its group; "..." is all labels.
+func TestGroupBy(t *testing.T) {
+	for _, c := range []struct{ groupBy, want []string }{
+		{nil, []string{`{}:{}`}},
+		{[]string{"namespace", "cluster"}, []string{`{}:{namespace="shop"}`}},
+		{[]string{"..."}, []string{
+			`{}:{alertname="A", namespace="shop"}`, `{}:{alertname="B", namespace="shop"}`,
+		}},
+	} {
+		m := alertmanager.New(alertmanager.Route{GroupBy: c.groupBy, GroupWait: time.Second, GroupInterval: time.Minute})
+		firings := []virtual.Firing{firing("A", 0, time.Hour), firing("B", 0, time.Hour)}
+		virtual.Send(firings, m, start.Add(time.Minute))
+		var got []string
+		for _, n := range m.Notified {
+			got = append(got, n.GroupKey)
+		}
+		require.Equal(t, c.want, got)
+	}
+}
+
 // The reasons follow from two notifications alone, also for a recording that begins in the middle.
 func TestReasonsOfNotificationsThatWereSent(t *testing.T) {
-	set := func(ids ...string) map[string]bool {
-		out := map[string]bool{}
+	set := func(ids ...model.Fingerprint) alertmanager.Set {
+		out := alertmanager.Set{}
 		for _, id := range ids {
 			out[id] = true
 		}
 		return out
 	}
+	const a, b, c, d = 1, 2, 3, 4
 	log := alertmanager.Log{}
-	for _, c := range []struct {
+	for _, n := range []struct {
 		group            string
-		firing, resolved map[string]bool
+		firing, resolved alertmanager.Set
 		want             alertmanager.Reason
 	}{
-		{"unknown", set(), set("a"), alertmanager.AllResolved},
-		{"g", set("a"), set("b"), alertmanager.FirstNotification},
-		{"other", set("a"), set(), alertmanager.FirstNotification},
-		{"g", set("a", "c"), set("d"), alertmanager.NewAlerts},
-		{"g", set("a", "c"), set(), alertmanager.Repeat},
-		{"g", set("a"), set("c"), alertmanager.SomeResolved},
-		{"g", set("a"), set("c"), alertmanager.Repeat},
-		{"g", set(), set("a"), alertmanager.AllResolved},
-		{"g", set("a"), set(), alertmanager.FirstNotification},
+		{"unknown", set(), set(a), alertmanager.AllResolved},
+		{"g", set(a), set(b), alertmanager.FirstNotification},
+		{"other", set(a), set(), alertmanager.FirstNotification},
+		{"g", set(a, c), set(d), alertmanager.NewAlerts},
+		{"g", set(a, c), set(), alertmanager.Repeat},
+		{"g", set(a), set(c), alertmanager.SomeResolved},
+		{"g", set(a), set(c), alertmanager.Repeat},
+		{"g", set(), set(a), alertmanager.AllResolved},
+		{"g", set(a), set(), alertmanager.FirstNotification},
 	} {
-		require.Equal(t, c.want, log.Add(c.group, start, c.firing, c.resolved), c)
+		require.Equal(t, n.want, log.Add(n.group, start, n.firing, n.resolved), n)
 	}
 }

@@ -1,6 +1,10 @@
 package alertmanager
 
-import "time"
+import (
+	"time"
+
+	"github.com/prometheus/common/model"
+)
 
 // Reason is why Alertmanager notifies, in the words of the webhook's notification_reason.
 type Reason string
@@ -14,23 +18,26 @@ const (
 	Repeat            Reason = "repeat interval elapsed"
 )
 
+// Set has the fingerprints of alerts.
+type Set map[model.Fingerprint]bool
+
 // Log has the last notification of each group, by the key of the group.
 type Log map[string]entry
 
 type entry struct {
 	at               time.Time
-	firing, resolved map[string]bool
+	firing, resolved Set
 }
 
-// Add adds a notification with the fingerprints of its alerts, and returns its reason.
-func (l Log) Add(group string, at time.Time, firing, resolved map[string]bool) Reason {
+// Add adds a notification with its firing and its resolved alerts, and returns its reason.
+func (l Log) Add(group string, at time.Time, firing, resolved Set) Reason {
 	reason := l.reason(group, firing, resolved)
 	l[group] = entry{at, firing, resolved}
 	return reason
 }
 
 // reason is why a group would be notified of after its last notification. Repeat means that nothing changed.
-func (l Log) reason(group string, firing, resolved map[string]bool) Reason {
+func (l Log) reason(group string, firing, resolved Set) Reason {
 	last := l[group]
 	switch {
 	case len(firing) == 0:
@@ -45,7 +52,7 @@ func (l Log) reason(group string, firing, resolved map[string]bool) Reason {
 	return Repeat
 }
 
-func subset(of, set map[string]bool) bool {
+func subset(of, set Set) bool {
 	for id := range of {
 		if !set[id] {
 			return false

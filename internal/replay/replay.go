@@ -34,6 +34,9 @@ type Options struct {
 	Policies config.Policies
 	// Inventory, when set, is where alerts without look-ups are looked up.
 	Inventory *lookup.Inventory
+	// GroupBy are labels by which Alertmanager would have grouped. None: notifications in the recording count as they
+	// were sent, and the other alerts are grouped as the route that kube-prometheus ships does.
+	GroupBy []string
 	// Until is how long the clock continues after the last notification. 0: until everything has ended. Incidents that
 	// ended are deleted a retention later, which only a longer Until shows.
 	Until time.Duration
@@ -104,7 +107,9 @@ func Run(ctx context.Context, notifications []Notification, o Options) (*Report,
 	if o.Until > 0 {
 		p.moveTo(last.Add(o.Until))
 	}
-	return p.report(ordered), nil
+	report := p.report(ordered)
+	report.Alertmanager = notified(ordered, o.GroupBy)
+	return report, nil
 }
 
 // lookUp adds to alerts without look-ups what the inventory tells.

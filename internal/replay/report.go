@@ -19,6 +19,8 @@ type Report struct {
 	// Notifications is the number of documents with alerts, Words the number of alerts in all of them.
 	Notifications int `json:"notifications"`
 	Words         int `json:"words"`
+	// Alertmanager is what people get from Alertmanager about the same alerts.
+	Alertmanager Notified `json:"alertmanager"`
 	// Totals are the numbers of all policies together.
 	Totals Line `json:"totals"`
 	// PeakFiring is the highest number of alerts that the incidents showed as firing at one time, and PeakAt when.
