@@ -67,7 +67,7 @@ receivers:
 	require.Contains(t, messages.String(), "Recorded 1 webhook.\n")
 	got := call(t, "", "replay", file)
 	require.Equal(t, exitOK, got.code, got.err)
-	require.Contains(t, got.out, "1 notification with 2 alerts")
+	require.Contains(t, got.out, "1 document with 2 alerts")
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())

@@ -47,6 +47,7 @@ var tour = []string{
 	"docs/stormctl.md#The command line",
 	"docs/stormctl.md#Record",
 	"docs/stormctl.md#Replay",
+	"docs/stormctl.md#Notifications from Alertmanager",
 	"docs/stormctl.md#For scripts",
 	"docs/stormctl.md#Checking a policies file",
 	"docs/stormctl.md#Explaining an alert",
