@@ -4,8 +4,9 @@
 //	Alertmanager   groups alerts (group_wait, group_interval) and drops what changes nothing (repeat_interval)
 //	Log            the last notification of each group, and the reason for the next one
 //
-// It follows version 0.34: its dispatcher, its notification log with send_resolved, and its merging of alerts that
-// overlap. It has one route and one receiver, every notification arrives, and nothing is inhibited or silenced.
+// It follows the code of version 0.34, which test/alertmanager runs: the dispatcher, the notification log with
+// send_resolved, and the merging of alerts that overlap. It has one route and one receiver, every notification arrives,
+// and nothing is inhibited or silenced.
 package alertmanager
 
 import (

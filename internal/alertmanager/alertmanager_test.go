@@ -33,11 +33,7 @@ func notified(until time.Duration, firings ...virtual.Firing) []string {
 	for _, n := range m.Notified {
 		line := n.At.Sub(start).String() + " " + string(n.Reason) + ":"
 		for _, a := range n.Alerts {
-			sign := " +"
-			if a.Resolved(n.At) {
-				sign = " -"
-			}
-			line += sign + a.Labels["alertname"]
+			line += " " + sign(a, n.At) + a.Labels["alertname"]
 		}
 		out = append(out, line)
 	}

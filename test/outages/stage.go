@@ -91,7 +91,8 @@ func (s *stage) fired(root string, about object, f virtual.Firing, to time.Time)
 	s.truth.Alerts[n].Fired = append(s.truth.Alerts[n].Fired, span{f.From, to})
 }
 
-// play runs Prometheus and Alertmanager over it, and returns what the webhook gets. The Watchdog has a route of its own.
+// play runs Prometheus and Alertmanager over it, and returns what the webhook gets. The Watchdog has a route of its
+// own.
 func (s *stage) play() []virtual.Webhook {
 	var heartbeat, rest []virtual.Firing
 	for _, f := range s.firings {

@@ -1,5 +1,5 @@
-// Package virtual has Prometheus on virtual time, for tests and recordings that last for hours. It sends what fires every
-// minute, and for 15 minutes what has resolved, to the model of Alertmanager.
+// Package virtual has Prometheus on virtual time, for tests and recordings that last for hours. Every minute it sends
+// what fires, and for 15 minutes what has resolved, to the model of Alertmanager.
 package virtual
 
 import (
@@ -51,7 +51,8 @@ func Send(firings []Firing, to *alertmanager.Alertmanager, until time.Time) {
 		words = append(words, f.words(until, firings)...)
 	}
 	slices.SortStableFunc(words, func(a, b word) int {
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(alertmanager.Fingerprint(a.alert.Labels), alertmanager.Fingerprint(b.alert.Labels)))
+		return cmp.Or(a.at.Compare(b.at),
+			cmp.Compare(alertmanager.Fingerprint(a.alert.Labels), alertmanager.Fingerprint(b.alert.Labels)))
 	})
 	for len(words) > 0 && words[0].at.Before(until) {
 		var together []alertmanager.Alert
