@@ -10,7 +10,7 @@
 package alertmanager
 
 import (
-	"cmp"
+	"container/heap"
 	"maps"
 	"slices"
 	"time"
@@ -51,14 +51,8 @@ type Alertmanager struct {
 	now    time.Time
 	alerts map[model.Fingerprint]Alert
 	groups map[string]*group
+	due    queue
 	log    Log
-}
-
-// group is what the dispatcher keeps until all alerts of it are resolved and reported.
-type group struct {
-	labels map[string]string
-	flush  time.Time
-	alerts map[model.Fingerprint]Alert
 }
 
 // New returns an Alertmanager without alerts.
@@ -80,11 +74,12 @@ func (m *Alertmanager) Receive(at time.Time, alerts ...Alert) {
 		key, labels := m.groupOf(a)
 		g := m.groups[key]
 		if g == nil {
-			g = &group{labels: labels, flush: at.Add(m.route.GroupWait), alerts: map[model.Fingerprint]Alert{}}
-			m.groups[key] = g
+			g = &group{key: key, labels: labels, flush: at.Add(m.route.GroupWait), alerts: map[model.Fingerprint]Alert{}}
 			if a.StartsAt.Add(m.route.GroupWait).Before(at) {
 				g.flush = at
 			}
+			m.groups[key] = g
+			heap.Push(&m.due, g)
 		}
 		g.alerts[id] = a
 	}
@@ -93,20 +88,18 @@ func (m *Alertmanager) Receive(at time.Time, alerts ...Alert) {
 
 // Advance moves the clock, and flushes the groups that are due until then.
 func (m *Alertmanager) Advance(to time.Time) {
-	for {
-		key := ""
-		for k, g := range m.groups {
-			if !g.flush.After(to) && (key == "" || cmp.Or(g.flush.Compare(m.groups[key].flush), cmp.Compare(k, key)) < 0) {
-				key = k
-			}
+	for len(m.due) > 0 && !m.due[0].flush.After(to) {
+		g := heap.Pop(&m.due).(*group)
+		m.now = g.flush
+		m.flush(g)
+		if len(g.alerts) == 0 {
+			delete(m.groups, g.key)
+			continue
 		}
-		if key == "" {
-			m.now = to
-			return
-		}
-		m.now = m.groups[key].flush
-		m.flush(key, m.groups[key])
+		g.flush = m.now.Add(m.route.GroupInterval)
+		heap.Push(&m.due, g)
 	}
+	m.now = to
 }
 
 // groupOf returns the key of an alert's group as the webhook has it, and the labels.
@@ -126,8 +119,7 @@ func (m *Alertmanager) groupOf(a Alert) (string, map[string]string) {
 }
 
 // flush notifies if there is a reason, and drops the alerts that are resolved.
-func (m *Alertmanager) flush(key string, g *group) {
-	g.flush = m.now.Add(m.route.GroupInterval)
+func (m *Alertmanager) flush(g *group) {
 	firing, resolved := Set{}, Set{}
 	for id, a := range g.alerts {
 		if a.Resolved(m.now) {
@@ -136,18 +128,15 @@ func (m *Alertmanager) flush(key string, g *group) {
 			firing[id] = true
 		}
 	}
-	if reason := m.log.reason(key, firing, resolved); m.due(key, reason) {
-		m.log.Add(key, m.now, firing, resolved)
-		m.Notified = append(m.Notified, Notification{m.now, reason, key, g.labels, g.sorted()})
+	if reason := m.log.reason(g.key, firing, resolved); m.sends(g.key, reason) {
+		m.log.Add(g.key, m.now, firing, resolved)
+		m.Notified = append(m.Notified, Notification{m.now, reason, g.key, g.labels, g.sorted()})
 	}
 	maps.DeleteFunc(g.alerts, func(_ model.Fingerprint, a Alert) bool { return a.Resolved(m.now) })
-	if len(g.alerts) == 0 {
-		delete(m.groups, key)
-	}
 }
 
-// due reports whether a flush sends a notification.
-func (m *Alertmanager) due(key string, reason Reason) bool {
+// sends reports whether a flush sends a notification.
+func (m *Alertmanager) sends(key string, reason Reason) bool {
 	last := m.log[key]
 	switch reason {
 	case AllResolved: // Nobody was notified of what resolved meanwhile.
@@ -156,13 +145,4 @@ func (m *Alertmanager) due(key string, reason Reason) bool {
 		return last.at.Before(m.now.Add(-m.route.RepeatInterval))
 	}
 	return true
-}
-
-func (g *group) sorted() []Alert {
-	out := make([]Alert, 0, len(g.alerts))
-	for _, id := range slices.Sorted(maps.Keys(g.alerts)) {
-		out = append(out, g.alerts[id])
-	}
-	slices.SortStableFunc(out, func(a, b Alert) int { return a.StartsAt.Compare(b.StartsAt) })
-	return out
 }

@@ -37,6 +37,7 @@ func notified(ordered []Notification, groupBy []string) Notified {
 		}
 		firing, resolved := alertmanager.Set{}, alertmanager.Set{}
 		for _, a := range n.Batch.Alerts {
+			// A decoded fingerprint is 16 hex digits.
 			if id, _ := model.ParseFingerprint(a.Fingerprint); a.Status == aggregator.Firing {
 				firing[id] = true
 			} else {
