@@ -58,13 +58,17 @@ func TestNotificationsThatWouldHaveBeenSent(t *testing.T) {
 		documents []Notification
 		want      Notified
 	}{
-		"an alert that nobody resolves is repeated every 12 hours": {
-			[]Notification{one(0, aggregator.Firing, "a"), one(30*60, aggregator.Firing, "a")},
-			Notified{Notifications: 3, FirstNotification: 1, Repeat: 2},
+		"an alert that fires for long is repeated every 12 hours": {
+			[]Notification{one(0, aggregator.Firing, "a"), one(30*60, aggregator.Resolved, "a")},
+			Notified{Notifications: 4, FirstNotification: 1, Repeat: 2, AllResolved: 1},
+		},
+		"an alert that nobody resolves times out": {
+			[]Notification{one(0, aggregator.Firing, "a"), one(30*60, aggregator.Firing, "b")},
+			Notified{Notifications: 4, FirstNotification: 2, AllResolved: 2},
 		},
 		"what is repeated in the recording is not": {
 			[]Notification{one(0, aggregator.Firing, "a"), one(2, aggregator.Firing, "a"), one(9, aggregator.Firing, "a")},
-			Notified{Notifications: 1, FirstNotification: 1},
+			Notified{Notifications: 2, FirstNotification: 1, AllResolved: 1},
 		},
 		"the end is reported after the last document": {
 			[]Notification{one(0, aggregator.Firing, "a", "b"), one(1, aggregator.Resolved, "a"), one(6, aggregator.Resolved, "b")},
@@ -77,8 +81,9 @@ func TestNotificationsThatWouldHaveBeenSent(t *testing.T) {
 		"an alert that fires again": {
 			[]Notification{
 				one(0, aggregator.Firing, "a", "b"), one(1, aggregator.Resolved, "a"), one(7, aggregator.Firing, "a"),
+				one(20, aggregator.Resolved, "b"),
 			},
-			Notified{Notifications: 3, FirstNotification: 1, SomeResolved: 1, NewAlerts: 1},
+			Notified{Notifications: 5, FirstNotification: 1, SomeResolved: 2, NewAlerts: 1, AllResolved: 1},
 		},
 	} {
 		c.want.Computed, c.want.GroupBy = c.want.Notifications, shipped
