@@ -25,8 +25,9 @@ if state == '' and same then
   redis.call('ZREM', due, id)
   return 1
 end
-for _, field in ipairs(redis.call('HKEYS', hash)) do -- What take returned is in the state.
-  if string.find(field, '^untold:') and number(field) <= version then redis.call('HDEL', hash, field) end
+local fields = redis.call('HGETALL', hash)
+for i = 1, #fields, 2 do -- What take returned is in the state.
+  if string.find(fields[i], '^untold:') and tonumber(fields[i + 1]) <= version then redis.call('HDEL', hash, fields[i]) end
 end
 redis.call('HSET', hash, 'state', state, 'notBefore', ARGV[7], 'interval', ARGV[8])
 if release then redis.call('HDEL', hash, 'lease', 'leaseUntil') end
