@@ -25,13 +25,7 @@ type outageRun struct {
 //   - A run that rests on time alone takes what begins within the window after its last incident, and what began within
 //     the window before its first.
 func runsOf(p *config.Outage, parts []Part) []outageRun {
-	parts = slices.Clone(parts)
-	for i := range parts {
-		parts[i].Cause = isCause(p, parts[i].Labels)
-	}
-	slices.SortFunc(parts, func(a, b Part) int {
-		return cmp.Or(a.StartsAt.Compare(b.StartsAt), strings.Compare(a.Name, b.Name))
-	})
+	parts = inOrder(p, parts)
 	var runs []outageRun
 	for len(parts) > 0 {
 		onset := 0
@@ -57,19 +51,33 @@ func runsOf(p *config.Outage, parts []Part) []outageRun {
 	return runs
 }
 
+// inOrder are the incidents by start, with what the policy says of causes.
+func inOrder(p *config.Outage, parts []Part) []Part {
+	parts = slices.Clone(parts)
+	for i := range parts {
+		parts[i].Cause = isCause(p, parts[i].Labels)
+	}
+	slices.SortFunc(parts, func(a, b Part) int {
+		return cmp.Or(a.StartsAt.Compare(b.StartsAt), strings.Compare(a.Name, b.Name))
+	})
+	return parts
+}
+
 // restsOnTime tells whether incidents of an outage of the policy have nothing but time in common.
 func restsOnTime(p *config.Outage) bool { return p.Distinct != "" && len(p.Cause) == 0 }
 
-// begins tells whether enough incidents began within the window that the first one opens. Where values of a label are
-// counted, the first one has to count.
-func begins(p *config.Outage, parts []Part) bool {
+// begins tells whether enough incidents began within the window that the first one opens.
+func begins(p *config.Outage, parts []Part) bool { return began(p, parts, p.Threshold) >= p.Threshold }
+
+// began counts, up to most, what began within the window that the first incident opens and counts for the threshold.
+// Where values of a label are counted, the first incident has to count.
+func began(p *config.Outage, parts []Part, most int) int {
 	if restsOnTime(p) && parts[0].Labels[p.Distinct] == "" {
-		return false
+		return 0
 	}
-	first, n, values := parts[0].StartsAt, 0, map[string]bool{}
+	n, values := 0, map[string]bool{}
 	for _, a := range parts {
-		after := a.StartsAt.Sub(first)
-		if after > p.Window || after == p.Window && restsOnTime(p) {
+		if !within(p, parts[0].StartsAt, a.StartsAt) || n >= most {
 			break
 		}
 		switch value := a.Labels[p.Distinct]; {
@@ -79,11 +87,14 @@ func begins(p *config.Outage, parts []Part) bool {
 			values[value] = true
 			n = len(values)
 		}
-		if n >= p.Threshold {
-			return true
-		}
 	}
-	return false
+	return n
+}
+
+// within tells whether what began then is in the window that the first start opens.
+func within(p *config.Outage, first, start time.Time) bool {
+	after := start.Sub(first)
+	return after < p.Window || after == p.Window && !restsOnTime(p)
 }
 
 // takeByLabel takes what begins while the run fires, and returns what is left.

@@ -39,26 +39,36 @@ type Outage struct {
 
 // Matches tells whether an incident with these labels may be part of an outage of the policy.
 func (o *Outage) Matches(values map[string]string) bool {
+	return o.Lacking(values) == "" && o.Failing(values) == nil
+}
+
+// Lacking is the first label of groupBy that an incident with these labels would need, empty for none.
+func (o *Outage) Lacking(values map[string]string) string {
 	for _, name := range o.GroupBy {
 		if values[name] == "" && name != "cluster" {
-			return false
+			return name
 		}
 	}
-	return matchAll(o.Matchers, func(name string) string { return values[name] })
+	return ""
+}
+
+// Failing is the first matcher that an incident with these labels does not fulfil, nil when it fulfils all.
+func (o *Outage) Failing(values map[string]string) *labels.Matcher {
+	return failing(o.Matchers, func(name string) string { return values[name] })
 }
 
 // Causes tells whether what has these labels is a cause for the policy.
 func (o *Outage) Causes(value func(name string) string) bool {
-	return len(o.Cause) > 0 && matchAll(o.Cause, value)
+	return len(o.Cause) > 0 && failing(o.Cause, value) == nil
 }
 
-func matchAll(matchers labels.Matchers, value func(name string) string) bool {
+func failing(matchers labels.Matchers, value func(name string) string) *labels.Matcher {
 	for _, m := range matchers {
 		if !m.Matches(value(m.Name)) {
-			return false
+			return m
 		}
 	}
-	return true
+	return nil
 }
 
 // OutageLabels are the names of the labels by which the outage policies match, group and count, sorted. Of an alert's

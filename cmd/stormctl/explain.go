@@ -32,6 +32,7 @@ const prefixVariable = "STORMFOLD_REDIS_PREFIX"
 // explainOptions are the flags of explain.
 type explainOptions struct {
 	kube     kubeFlags
+	file     string
 	policies string
 	set      []string
 	redis    string
@@ -98,25 +99,35 @@ type groupFacts struct {
 func newExplain(s streams) *cobra.Command {
 	o := explainOptions{output: newOutput(formatJSON, formatYAML)}
 	c := &cobra.Command{
-		Use:   "explain NAME=VALUE... | -",
-		Short: "Show the policy, the group and the incident of an alert",
-		Long: `Show which policy takes an alert and why those before it do not, the alert's group with its keys in
-Redis, the object that the alert is about, and its fingerprint. With a Redis it also shows the state of the group, and
+		Use:   "explain INCIDENT | NAME=VALUE... | -",
+		Short: "Show why an incident is part of an outage or not, or what the policies make of an alert",
+		Long: `Of an incident, by its name, show which outage it is part of and why, and why it is part of none of the
+other outage policies: the labels that it shares, how many incidents began with it, and the cause.
+
+Of an alert, by its labels, show which policy takes it and why those before it do not, its group with its keys in Redis, the object that the alert is about, and its fingerprint. With a Redis it also shows the state of the group, and
 with a kubeconfig the incident that counts the alert. It only reads.
 
 The labels are arguments, or JSON on the standard input: an object of labels, or an alert of Alertmanager's webhook.
 To keep the password of Redis off the command line, set the variable` + redisVariable + ` instead of --redis.`,
-		Example: `  kubectl stormfold explain alertname=KubePodCrashLooping namespace=shop pod=cart-7d9f8b6c5d-gx87d --policies policies.yaml
+		Example: `  # Is this incident part of an outage, and why?
+  kubectl stormfold explain -n stormfold kube-pod-not-ready-qdblutey7h
+
+  # What do the policies make of this alert?
+  kubectl stormfold explain alertname=KubePodCrashLooping namespace=shop pod=cart-7d9f8b6c5d-gx87d --policies policies.yaml
 
   # The third alert of a webhook
   jq .alerts[2] webhook.json | kubectl stormfold explain -
 
   # With the state of its group
   kubectl stormfold explain alertname=DiskFull node=worker-3 --redis redis://127.0.0.1:6379/0 -n stormfold`,
-		ValidArgsFunction: words(),
-		RunE:              func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args) },
+		ValidArgsFunction: func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return o.kube.ask(incidentNames)(c, args, typed)
+		},
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args) },
 	}
 	o.kube.add(c)
+	c.Flags().StringVarP(&o.file, "filename", "f", "",
+		"read incidents from a file of YAML or JSON, - for the standard input")
 	c.Flags().StringVar(&o.policies, "policies", "", "policies file (default: the built-in policies)")
 	c.Flags().StringArrayVar(&o.set, "set", nil,
 		"change a field of a policy, as in default.groupBy=[cluster]; may be repeated")
@@ -139,9 +150,14 @@ To keep the password of Redis off the command line, set the variable` + redisVar
 }
 
 func (o *explainOptions) run(ctx context.Context, s streams, args []string) error {
-	_, policies, err := policiesOf(o.policies, o.set)
-	if err != nil {
+	source, policies, err := policiesOf(o.policies, o.set)
+	switch {
+	case err != nil:
 		return err
+	case len(args) == 1 && isName(args[0]):
+		return o.incident(ctx, s, args[0], source.label(), policies)
+	case o.file != "":
+		return usagef("--filename is for the name of an incident, as in explain -f incidents.yaml disk-full-abcdefghij")
 	}
 	alert, err := alertOf(s, args)
 	if err != nil {
@@ -181,7 +197,7 @@ func alertOf(s streams, args []string) (aggregator.Alert, error) {
 			return aggregator.Alert{}, fmt.Errorf("standard input: %w", err)
 		}
 	case len(args) == 0:
-		return aggregator.Alert{}, usagef("explain needs the labels of an alert, as alertname=DiskFull node=worker-3")
+		return aggregator.Alert{}, usagef("explain needs the name of an incident, or the labels of an alert as in alertname=DiskFull node=worker-3")
 	default:
 		labels = map[string]string{}
 		for _, arg := range args {
