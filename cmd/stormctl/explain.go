@@ -104,11 +104,12 @@ func newExplain(s streams) *cobra.Command {
 		Long: `Of an incident, by its name, show which outage it is part of and why, and why it is part of none of the
 other outage policies: the labels that it shares, how many incidents began with it, and the cause.
 
-Of an alert, by its labels, show which policy takes it and why those before it do not, its group with its keys in Redis, the object that the alert is about, and its fingerprint. With a Redis it also shows the state of the group, and
-with a kubeconfig the incident that counts the alert. It only reads.
+Of an alert, by its labels, show which policy takes it and why those before it do not, its group with its
+keys in Redis, the object that the alert is about, and its fingerprint. With a Redis it also shows the state of the
+group, and with a kubeconfig the incident that counts the alert. It only reads.
 
 The labels are arguments, or JSON on the standard input: an object of labels, or an alert of Alertmanager's webhook.
-To keep the password of Redis off the command line, set the variable` + redisVariable + ` instead of --redis.`,
+To keep the password of Redis off the command line, set the variable ` + redisVariable + ` instead of --redis.`,
 		Example: `  # Is this incident part of an outage, and why?
   kubectl stormfold explain -n stormfold kube-pod-not-ready-qdblutey7h
 
@@ -197,7 +198,8 @@ func alertOf(s streams, args []string) (aggregator.Alert, error) {
 			return aggregator.Alert{}, fmt.Errorf("standard input: %w", err)
 		}
 	case len(args) == 0:
-		return aggregator.Alert{}, usagef("explain needs the name of an incident, or the labels of an alert as in alertname=DiskFull node=worker-3")
+		return aggregator.Alert{}, usagef(
+			"explain needs the name of an incident, or the labels of an alert as in alertname=DiskFull node=worker-3")
 	default:
 		labels = map[string]string{}
 		for _, arg := range args {

@@ -147,7 +147,7 @@ func (e *explainedIncident) draw(w io.Writer) {
 
 // String is an incident in a line.
 func (f incidentFacts) String() string {
-	out := fmt.Sprintf("%s, %s, %s since %s", f.Name, f.Type, f.State, clock(since(f.StartedAt)))
+	out := fmt.Sprintf("%s, %s, %s, started %s", f.Name, f.Type, f.State, clock(since(f.StartedAt)))
 	if f.Incidents != nil {
 		out += fmt.Sprintf(", %d of %s firing", f.Incidents.Firing, count(int(f.Incidents.Total), "incident"))
 	}

@@ -214,8 +214,11 @@ func (c *court) rule(j *judged, p *config.Outage, i *v1alpha1.Incident) {
 			if len(p.Cause) > 0 {
 				kind = "causes"
 			}
-			began = fmt.Sprintf("%d of %d values of %s, of %s%s,", j.Count, j.Threshold, j.Distinct, kind,
-				before(" with ", pairs(j.Shared)))
+			kind += " with "
+			if len(j.Shared) > 0 {
+				kind += pairs(j.Shared) + " and "
+			}
+			began = fmt.Sprintf("%s%d of %d values of %s", kind, j.Count, j.Threshold, j.Distinct)
 		}
 		j.say(verdictThreshold, "not a member: %s began within %s", began, j.Window)
 	}

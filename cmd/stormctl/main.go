@@ -2,7 +2,7 @@
 // is a plugin of kubectl, and as kubectl_complete-stormfold the plugin's completion:
 //
 //	stormctl tree [NAME...]     incidents as trees
-//	stormctl explain LABEL...   the policy, group and incident of an alert
+//	stormctl explain NAME       why an incident is part of an outage, or the policy and group of an alert
 //	stormctl check FILE...      policies files
 //	stormctl replay FILE...     recorded notifications under some policies
 //	stormctl record FILE        Alertmanager's webhooks to a file

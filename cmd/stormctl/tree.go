@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stormfold/stormfold/api/v1alpha1"
@@ -137,7 +138,7 @@ func (o *treeOptions) read(ctx context.Context, s streams, names []string) ([]v1
 	return all, "", err
 }
 
-// withGroups are the incidents of those names, and the others of their groups.
+// withGroups are the incidents of those names, the others of their groups, and the outages that are part of them.
 func (k *kube) withGroups(ctx context.Context, names []string) ([]v1alpha1.Incident, error) {
 	var all []v1alpha1.Incident
 	seen := map[string]bool{}
@@ -146,7 +147,10 @@ func (k *kube) withGroups(ctx context.Context, names []string) ([]v1alpha1.Incid
 		if err != nil {
 			return nil, err
 		}
-		group := []v1alpha1.Incident{*i}
+		group, err := k.withOutages(ctx, *i)
+		if err != nil {
+			return nil, err
+		}
 		if id := i.Labels[v1alpha1.LabelGroup]; id != "" {
 			others, err := k.list(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelGroup + "=" + id})
 			if err != nil {
@@ -162,6 +166,29 @@ func (k *kube) withGroups(ctx context.Context, names []string) ([]v1alpha1.Incid
 		}
 	}
 	return all, nil
+}
+
+// withOutages is an incident and, if it is an outage, those outages that are part of it and still there.
+func (k *kube) withOutages(ctx context.Context, i v1alpha1.Incident) ([]v1alpha1.Incident, error) {
+	out := []v1alpha1.Incident{i}
+	for n := 0; n < len(out); n++ {
+		for _, part := range out[n].Status.Parts {
+			known := slices.ContainsFunc(out, func(o v1alpha1.Incident) bool {
+				return o.Name == part.Name && o.Namespace == part.Namespace
+			})
+			if part.Type != v1alpha1.TypeOutage || known {
+				continue
+			}
+			below, err := k.incidents.Get(ctx, part.Namespace, part.Name)
+			switch {
+			case err == nil:
+				out = append(out, *below)
+			case !apierrors.IsNotFound(err):
+				return nil, k.explain(err)
+			}
+		}
+	}
+	return out, nil
 }
 
 // nothing says where no incident fires, and where else one may.

@@ -123,7 +123,14 @@ func (p Picture) parts(t Incident) branch {
 	if t.Confidence != "" {
 		out.text += ", confidence " + t.Confidence
 	}
-	for n, part := range t.Parts {
+	out.subs = p.listed(t.Parts, t.ProbableCause, t.Incidents)
+	return out
+}
+
+// listed are parts with what hangs from them, and how many more there are.
+func (p Picture) listed(parts []Part, cause *v1alpha1.ProbableCause, all *v1alpha1.IncidentCounts) []branch {
+	var out []branch
+	for n, part := range parts {
 		if p.Most > 0 && !p.Wide && n == p.Most {
 			break
 		}
@@ -133,13 +140,16 @@ func (p Picture) parts(t Incident) branch {
 		}
 		text := fmt.Sprintf("%s %s  %s%s  %s", mark, part.Name, part.About, human.Before("  ", part.Severity),
 			human.Count(int(part.Alerts), "alert"))
-		if t.ProbableCause != nil && t.ProbableCause.Incident == part.Name {
+		if cause != nil && cause.Incident == part.Name {
 			text += ", probable cause"
 		}
-		out.subs = append(out.subs, branch{text: text})
+		out = append(out, branch{text: text, subs: p.listed(part.Parts, part.ProbableCause, part.Incidents)})
 	}
-	if more := int(t.Incidents.Total) - len(out.subs); more > 0 {
-		out.subs = append(out.subs, branch{text: fmt.Sprintf("and %d more", more)})
+	if all == nil {
+		return out
+	}
+	if more := int(all.Total) - len(out); more > 0 {
+		out = append(out, branch{text: fmt.Sprintf("and %d more", more)})
 	}
 	return out
 }

@@ -57,7 +57,15 @@ type Incident struct {
 	Incidents     *v1alpha1.IncidentCounts `json:"incidents,omitempty"`
 	ProbableCause *v1alpha1.ProbableCause  `json:"probableCause,omitempty"`
 	Confidence    string                   `json:"confidence,omitempty"`
-	Parts         []v1alpha1.Part          `json:"parts,omitempty"`
+	Parts         []Part                   `json:"parts,omitempty"`
+}
+
+// Part is an incident of an outage. Where it is an outage itself, and known, it has Incidents and Parts of its own.
+type Part struct {
+	v1alpha1.Part `json:",inline"`
+	Incidents     *v1alpha1.IncidentCounts `json:"incidents,omitempty"`
+	ProbableCause *v1alpha1.ProbableCause  `json:"probableCause,omitempty"`
+	Parts         []Part                   `json:"parts,omitempty"`
 }
 
 // InNamespace are resources of one namespace; the empty one is of those that live in none.
@@ -89,7 +97,7 @@ func Of(i v1alpha1.Incident, all []v1alpha1.Incident) Incident {
 		CommonLabels: st.CommonLabels, Exemplar: st.Exemplar, Hotspots: st.Hotspots, ResourceCount: st.ResourceCount,
 		Resources: grouped(st.Resources), Conditions: st.Conditions, AbsorbedBy: st.AbsorbedBy, Absorbed: []string{},
 		PartOf: st.PartOf, Incidents: st.Incidents, ProbableCause: st.ProbableCause, Confidence: st.Confidence,
-		Parts: st.Parts,
+		Parts: parts(i, all, maxDepth),
 	}
 	for _, other := range all {
 		if other.Namespace == i.Namespace && other.Status.AbsorbedBy == i.Name {
@@ -97,6 +105,27 @@ func Of(i v1alpha1.Incident, all []v1alpha1.Incident) Incident {
 		}
 	}
 	slices.Sort(out.Absorbed)
+	return out
+}
+
+// maxDepth is how deep outages are drawn: each is of an earlier policy than the one it is part of, and a file has at
+// most so many.
+const maxDepth = 20
+
+// parts are the incidents that an outage lists, with those that they list in turn.
+func parts(i v1alpha1.Incident, all []v1alpha1.Incident, depth int) []Part {
+	var out []Part
+	for _, listed := range i.Status.Parts {
+		p := Part{Part: listed}
+		at := slices.IndexFunc(all, func(o v1alpha1.Incident) bool {
+			return o.Name == listed.Name && o.Namespace == listed.Namespace
+		})
+		if listed.Type == v1alpha1.TypeOutage && at >= 0 && depth > 0 {
+			st := all[at].Status
+			p.Incidents, p.ProbableCause, p.Parts = st.Incidents, st.ProbableCause, parts(all[at], all, depth-1)
+		}
+		out = append(out, p)
+	}
 	return out
 }
 
