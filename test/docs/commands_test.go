@@ -51,6 +51,7 @@ var tour = []string{
 	"docs/stormctl.md#For scripts",
 	"docs/stormctl.md#Checking a policies file",
 	"docs/stormctl.md#Explaining an alert",
+	"docs/stormctl.md#Explaining an outage",
 	"docs/stormctl.md#Drawing an incident",
 	"docs/stormctl.md#Redeliver",
 	"docs/troubleshooting.md#1. Is it part of another incident?",
