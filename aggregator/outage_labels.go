@@ -137,6 +137,7 @@ func incidentLabels(policy string, o *Object, group, known map[string]string, ra
 			}
 		}
 	}
+	bound(labels)
 	severity := ""
 	for _, m := range o.Members {
 		if severity == "" || rank(m.Severity) > rank(severity) {
@@ -168,11 +169,27 @@ func outageLabels(policy string, group map[string]string, parts []Part) map[stri
 	maps.Copy(labels, group)
 	maps.DeleteFunc(labels, func(_, value string) bool { return value == "" })
 	delete(labels, labelPolicy)
+	bound(labels)
 	labels[labelType], labels[labelOutage], labels[labelKind] = typeOutage, policy, typeOutage
 	if group["node"] != "" {
 		labels[labelKind] = "Node"
 	}
 	return labels
+}
+
+// maxLabels is how many labels an incident has for outages, beside those that every incident has. Their values have at
+// most maxName bytes.
+const maxLabels = 56
+
+// bound cuts labels to what an incident may have. Those that come last by name go, so it is always the same ones.
+func bound(labels map[string]string) {
+	for i, name := range slices.Sorted(maps.Keys(labels)) {
+		if i >= maxLabels {
+			delete(labels, name)
+		} else {
+			labels[name] = clip(labels[name], maxName)
+		}
+	}
 }
 
 // traitLabels reads what traitsOf writes.

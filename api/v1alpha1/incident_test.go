@@ -88,6 +88,7 @@ func TestDefinitionKeepsSpec(t *testing.T) {
 		{Rule: "self == oldSelf", Message: "spec is identity and never changes"},
 	}, schemaOf(t, "spec").XValidations)
 	assert.EqualValues(t, 32, *schemaOf(t, "spec", "groupLabels").MaxProperties)
+	assert.EqualValues(t, 64, *schemaOf(t, "status", "labels").MaxProperties)
 }
 
 func TestDefinitionEnums(t *testing.T) {

@@ -198,6 +198,7 @@ type IncidentStatus struct {
 	PartOf string `json:"partOf,omitempty"`
 	// Labels are those by which outages join incidents: the ones that all its alerts that have them agree on, with those
 	// of look-ups. One that begins with cause: says that an alert explains others, for the outage policy behind it.
+	// +kubebuilder:validation:MaxProperties=64
 	Labels map[string]string `json:"labels,omitempty"`
 	// Incidents counts the incidents of an outage.
 	Incidents *IncidentCounts `json:"incidents,omitempty"`
@@ -257,7 +258,8 @@ type Upkeep struct {
 	Members string `json:"members,omitempty"`
 	// Firing is how many of the members, from the first one on, are firing.
 	Firing int32 `json:"firing,omitempty"`
-	// Parts are the incidents of an outage: base64 of a JSON list, compressed by DEFLATE.
+	// Parts are the incidents of an outage: base64 of a JSON list, compressed by DEFLATE. Where not all of them fit, those
+	// that fire are kept.
 	// +kubebuilder:validation:MaxLength=262144
 	Parts string `json:"parts,omitempty"`
 }

@@ -190,13 +190,28 @@ func resourceName(r subject.Resource) string {
 	return out
 }
 
-// packParts is the list of an outage's incidents as status.upkeep.parts holds it.
+// packParts is the list of an outage's incidents as status.upkeep.parts holds it: the cause first, then those that fire,
+// as many as PartsOf unpacks. An import gets the others from their own objects.
 func packParts(parts []aggregator.Part) string {
 	parts = slices.Clone(parts)
-	slices.SortFunc(parts, func(a, b aggregator.Part) int { return strings.Compare(a.Name, b.Name) })
-	raw, err := json.Marshal(parts)
+	slices.SortFunc(parts, func(a, b aggregator.Part) int {
+		return cmp.Or(human.TrueFirst(a.Cause, b.Cause), human.TrueFirst(a.Firing, b.Firing), strings.Compare(a.Name, b.Name))
+	})
+	var list []json.RawMessage
+	size := 2
+	for i := range parts {
+		raw, err := json.Marshal(&parts[i])
+		if err != nil {
+			continue // Strings, numbers and times can always be encoded.
+		}
+		if size += len(raw) + 1; size > maxUpkeep {
+			break
+		}
+		list = append(list, raw)
+	}
+	raw, err := json.Marshal(list)
 	if err != nil {
-		return "" // Strings, numbers and times can always be encoded.
+		return ""
 	}
 	var out bytes.Buffer
 	w, _ := flate.NewWriter(&out, flate.DefaultCompression) // The level is a valid one.

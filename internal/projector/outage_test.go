@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,4 +100,42 @@ func TestPartsOfRefusesNonsense(t *testing.T) {
 		_, err := PartsOf(i)
 		assert.ErrorContains(t, err, "status.upkeep.parts")
 	}
+}
+
+// Labels as long as they may be, which differ in every incident, do not make an object too large: what does not fit is
+// left out, incidents that have recovered first.
+func TestHugeLabelsFit(t *testing.T) {
+	huge := func(n int) map[string]string {
+		labels := map[string]string{}
+		for i := range 64 {
+			labels[unlike(i, 64)+unlike(i+100, 64)] = strings.Repeat(unlike(n*64+i, 64), 4)[:253]
+		}
+		return labels
+	}
+	s, o := outageOf(1999)
+	for i := range o.Outage.Members {
+		o.Outage.Members[i].Labels = huge(i)
+		o.Outage.Members[i].Firing = i%100 == 0
+	}
+	o.Labels = huge(2000)
+	i := Render(s, o)
+	content, err := json.Marshal(i)
+	require.NoError(t, err)
+	assert.LessOrEqual(t, len(content), maxObject-objectOverhead)
+	assert.Equal(t, o.Labels, i.Status.Labels)
+	assert.True(t, i.Status.Truncated)
+	assert.Equal(t, &v1alpha1.IncidentCounts{Total: 2000, Firing: 1999}, i.Status.Incidents, "counts stay exact")
+	parts, err := PartsOf(i)
+	require.NoError(t, err)
+	require.NotEmpty(t, parts)
+	assert.Less(t, len(parts), 2000)
+	for _, p := range parts[:min(len(parts), 20)] {
+		assert.True(t, p.Firing, "those that fire are kept")
+	}
+
+	lone, alert := storm(10000)
+	alert.Labels = huge(1)
+	content, err = json.Marshal(Render(lone, alert))
+	require.NoError(t, err)
+	assert.LessOrEqual(t, len(content), maxObject-objectOverhead)
 }

@@ -271,7 +271,11 @@ func fit(incident *v1alpha1.Incident) {
 		case len(st.CommonLabels) > 0:
 			st.CommonLabels = nil
 		default:
-			return
+			parts, err := PartsOf(incident)
+			if err != nil || len(parts) < 2 {
+				return
+			}
+			st.Upkeep.Parts = packParts(parts[:len(parts)/2])
 		}
 	}
 }
