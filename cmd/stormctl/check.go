@@ -24,6 +24,7 @@ type checkedFile struct {
 	File     string         `json:"file"`
 	Valid    bool           `json:"valid"`
 	Policies []string       `json:"policies"`
+	Outages  []string       `json:"outages"`
 	Subjects int            `json:"subjects"`
 	Problems []problemFacts `json:"problems"`
 }
@@ -39,7 +40,8 @@ func newCheck(s streams) *cobra.Command {
 		Use:   "check FILE... | -",
 		Short: "Check policies files",
 		Long: `Check policies files as the function does when it loads them. Each problem is one line with file, line,
-policy and field. A file that is valid is one line with the number of its policies and of its rules about subjects.
+policy and field. A file that is valid is one line with the number of its policies, of its outage policies (without the
+field outages they are the built-in ones), and of its rules about subjects.
 
 Exit codes: 0 all files are valid, 1 one is not or cannot be read, 2 the command line is wrong.`,
 		Example: `  kubectl stormfold check policies.yaml
@@ -83,13 +85,16 @@ func checkFile(s streams, name string) (checkedFile, error) {
 	if name == "-" {
 		name = "standard input"
 	}
-	out := checkedFile{File: name, Policies: []string{}, Problems: []problemFacts{}}
+	out := checkedFile{File: name, Policies: []string{}, Outages: []string{}, Problems: []problemFacts{}}
 	policies, err := config.ParsePolicies(content)
 	switch problems := config.Problems(err); {
 	case err == nil:
 		out.Valid, out.Subjects = true, len(policies.Subjects)
 		for _, p := range policies.List {
 			out.Policies = append(out.Policies, p.Name)
+		}
+		for _, o := range policies.Outages {
+			out.Outages = append(out.Outages, o.Name)
 		}
 	case len(problems) > 0:
 		for _, p := range problems {
@@ -105,8 +110,9 @@ func checkFile(s streams, name string) (checkedFile, error) {
 func (c checked) draw(w io.Writer) {
 	for _, f := range c.Files {
 		if f.Valid {
-			fmt.Fprintf(w, "%s: valid, %s and %s about subjects\n", f.File,
-				counted(len(f.Policies), "policy", "policies"), count(f.Subjects, "rule"))
+			fmt.Fprintf(w, "%s: valid, %s, %s and %s about subjects\n", f.File,
+				counted(len(f.Policies), "policy", "policies"),
+				counted(len(f.Outages), "outage policy", "outage policies"), count(f.Subjects, "rule"))
 		}
 		for _, p := range f.Problems {
 			where := f.File

@@ -89,13 +89,21 @@ func incidentNames(ctx context.Context, in *kube) ([]string, error) {
 func policyChanges(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var out []string
 	for _, p := range config.Default().List {
-		for _, f := range config.PolicyFields() {
-			if f.Key != "name" && f.Key != "match" {
-				out = append(out, p.Name+"."+f.Key+"=")
-			}
-		}
+		out = append(out, changesOf(p.Name, config.PolicyFields())...)
+	}
+	for _, o := range config.Default().Outages {
+		out = append(out, changesOf(o.Name, config.OutageFields())...)
 	}
 	return out, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+}
+
+func changesOf[T any](policy string, fields []config.FieldOf[T]) (out []string) {
+	for _, f := range fields {
+		if f.Key != "name" && f.Key != "match" {
+			out = append(out, policy+"."+f.Key+"=")
+		}
+	}
+	return out
 }
 
 // completer is the name under which kubectl looks for what completes a plugin: it runs that with the arguments so far.
