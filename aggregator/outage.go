@@ -18,6 +18,18 @@ type Outage struct {
 	Members []Part
 }
 
+// OutageSubject is what an outage is about: the zone of its group's labels, or the subject of its cause, or the node of
+// the labels.
+func OutageSubject(labels map[string]string, cause subject.Resource) subject.Resource {
+	switch zone, node := labels["zone"], labels[subject.LabelNode]; {
+	case zone != "":
+		return subject.Resource{Kind: "Zone", Name: zone}
+	case cause.Kind == "" && node != "":
+		return subject.Resource{Kind: "Node", Name: node}
+	}
+	return cause
+}
+
 // Evidence is what the members of an outage have in common.
 type Evidence string
 

@@ -164,6 +164,7 @@ func partOf(s *Snapshot, o *Object) Part {
 				p.Subject = member.Subject
 			}
 		}
+		p.Subject = OutageSubject(s.Labels, p.Subject)
 		return p
 	}
 	var subjects []subject.Resource

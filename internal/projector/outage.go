@@ -33,6 +33,7 @@ func renderOutage(s *aggregator.Snapshot, o aggregator.Object, incident *v1alpha
 	st.Incidents = &v1alpha1.IncidentCounts{Total: int32(o.Total), Firing: int32(o.Firing)}
 	parts := ranked(o.Outage, s.Severities.Rank)
 	var first time.Time
+	var cause subject.Resource
 	for _, p := range parts {
 		st.Alerts.Total += int32(p.Alerts)
 		st.Alerts.Firing += int32(p.AlertsFiring)
@@ -43,14 +44,12 @@ func renderOutage(s *aggregator.Snapshot, o aggregator.Object, incident *v1alpha
 			st.ProbableCause = &v1alpha1.ProbableCause{
 				Incident: p.Name, Policy: o.Outage.Policy, About: resourceName(p.Subject),
 			}
-			if p.Subject.Kind != "" {
-				st.Subject = &v1alpha1.Subject{Kind: p.Subject.Kind, Namespace: p.Subject.Namespace, Name: p.Subject.Name}
-			}
+			cause = p.Subject
 		}
 	}
 	st.Alerts.Resolved = st.Alerts.Total - st.Alerts.Firing
-	if zone := s.Labels["zone"]; zone != "" {
-		st.Subject = &v1alpha1.Subject{Kind: "Zone", Name: zone}
+	if about := aggregator.OutageSubject(s.Labels, cause); about.Kind != "" {
+		st.Subject = (*v1alpha1.Subject)(&about)
 	}
 	st.Severity = o.Labels["severity"]
 	if len(parts) > 0 {
@@ -125,6 +124,7 @@ func outageHotspots(s *aggregator.Snapshot, parts []aggregator.Part) []v1alpha1.
 //	        | M " incidents resolved at " TIME " after " LENGTH  when it is over
 //	        | M " incidents, now part of " NAME                  absorbed
 //	          ", probably " CAUSE | ", no cause known"
+//	          | ", cause not known (they began at the same time)"      of low confidence
 //	          ", " A " alerts in " K " namespaces" ", " SEVERITY
 func describeOutage(s *aggregator.Snapshot, o aggregator.Object, st *v1alpha1.IncidentStatus) {
 	all := human.Count(o.Total, "incident")
@@ -147,16 +147,16 @@ func describeOutage(s *aggregator.Snapshot, o aggregator.Object, st *v1alpha1.In
 	}
 	st.About = about(st)
 	if o.Total == 0 { // Its incidents are part of others.
-		st.About, st.Summary = "", text
+		st.About, st.Summary = "", strings.TrimPrefix(text, "0 incidents, ")
 		return
 	}
 	switch {
+	case st.Confidence == "low":
+		text += ", cause not known (they began at the same time)"
 	case st.Subject != nil:
 		text += ", probably " + st.About
 	case st.ProbableCause != nil:
 		text += ", probably " + st.ProbableCause.Incident
-	case st.Confidence == "low":
-		text += ", which began at the same time, no cause known"
 	default:
 		text += ", no cause known"
 	}
