@@ -86,6 +86,42 @@ func TestTreeOfACluster(t *testing.T) {
 	require.Contains(t, tree("--as", "nobody").err, `User "nobody" cannot list resource "incidents"`)
 
 	kubectlCompletes(t, c)
+	outagesOfACluster(t, c, client)
+}
+
+// outagesOfACluster shows an outage of a real API server as it does that of a file: alone by its name too, with the
+// outages that are part of it.
+func outagesOfACluster(t *testing.T, c *testbed.Cluster, client projector.Incidents) {
+	t.Helper()
+	c.Kubectl(t, "create", "namespace", "stormfold")
+	content, err := os.ReadFile(aZone(t))
+	require.NoError(t, err)
+	all, err := parseIncidents("zone", content)
+	require.NoError(t, err)
+	for _, i := range all {
+		created, err := client.Create(t.Context(), &i)
+		require.NoError(t, err)
+		created.Status = i.Status
+		_, err = client.UpdateStatus(t.Context(), created)
+		require.NoError(t, err, i.Name)
+	}
+	shows := func(file string, args ...string) {
+		t.Helper()
+		want, err := os.ReadFile(filepath.Join("testdata", file))
+		require.NoError(t, err)
+		got := call(t, "", append(args, "--kubeconfig", c.KubeconfigPath, "-n", "stormfold")...)
+		require.Equal(t, exitOK, got.code, got.err)
+		require.Equal(t, string(want), got.out)
+	}
+	shows("tree-outage.golden", "tree")
+	shows("tree-outage.golden", "tree", "zone-prod-1-a-dxi2qlne2i")
+	shows("explain-nested.golden", "explain", "kube-pod-not-ready-rka7426jlc")
+	got := call(t, "", "explain", "kube-pod-not-ready-rka7426jlc", "--kubeconfig", c.KubeconfigPath)
+	require.Equal(t, "kubectl stormfold: there is no incident kube-pod-not-ready-rka7426jlc in namespace default\n", got.err)
+	require.NoError(t, client.Delete(t.Context(), "stormfold", "node-prod-1-worker-1-656cfrfmky", metav1.Preconditions{}))
+	got = call(t, "", "tree", "zone-prod-1-a-dxi2qlne2i", "--kubeconfig", c.KubeconfigPath, "-n", "stormfold")
+	require.Contains(t, got.out, "│  ├─ ● node-prod-1-worker-1-656cfrfmky  Node/worker-1  warning  2 alerts, probable cause\n"+
+		"│  ├─ ● node-prod-1-worker-3", "one whose object is gone is shown as the outage lists it")
 }
 
 // kubectlCompletes lets kubectl complete the plugin: it finds the completion by its name in PATH.
