@@ -29,8 +29,8 @@ func IsOutage(group string) bool { return strings.HasSuffix(group, outageMark) }
 func outageGroupID(p *config.Outage, values map[string]string) (string, map[string]string) {
 	labels := map[string]string{}
 	for _, name := range p.GroupBy {
-		if values[name] != "" {
-			labels[name] = values[name]
+		if value := p.Value(values, name); value != "" {
+			labels[name] = value
 		}
 	}
 	return GroupID("outage "+p.Name, labels) + outageMark, labels

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/stormfold/stormfold/config"
 	"github.com/stormfold/stormfold/internal/subject"
@@ -76,30 +77,58 @@ func isCause(p *config.Outage, labels map[string]string) bool {
 	return labels[causePrefix+p.Name] != "" || p.Causes(func(name string) string { return labels[name] })
 }
 
-// joint collects the labels that all that have them agree on. It is a join: nothing, then a value, then differs, so
-// neither order nor repetition matters.
-type joint struct {
-	values map[string]string
-	differ map[string]bool
+// joint collects the labels that all that have them agree on. It is a join, so neither order nor repetition matters.
+type joint map[string]*joined
+
+// joined is a label: the value of all, and that of those that began first; each is empty where they differ.
+type joined struct {
+	all, first string
+	start      time.Time
 }
 
-func (j *joint) add(name, value string) {
-	if value == "" || j.differ[name] {
+func (j joint) add(name, value string, start time.Time) {
+	if value == "" {
 		return
 	}
-	switch known, ok := j.values[name]; {
-	case !ok:
-		if j.values == nil {
-			j.values = map[string]string{}
-		}
-		j.values[name] = value
-	case known != value:
-		delete(j.values, name)
-		if j.differ == nil {
-			j.differ = map[string]bool{}
-		}
-		j.differ[name] = true
+	known := j[name]
+	if known == nil {
+		j[name] = &joined{value, value, start}
+		return
 	}
+	if value != known.all {
+		known.all = ""
+	}
+	switch {
+	case start.Before(known.start):
+		known.first, known.start = value, start
+	case start.Equal(known.start) && value != known.first:
+		known.first = ""
+	}
+}
+
+// labels are those that all agree on, and, of the given ones, what those that began first agree on.
+func (j joint) labels(firsts []string) map[string]string {
+	out := map[string]string{}
+	for name, l := range j {
+		switch {
+		case l.all != "":
+			out[name] = l.all
+		case l.first != "" && slices.Contains(firsts, name):
+			out[config.FirstPrefix+name] = l.first
+		}
+	}
+	return out
+}
+
+// firstsOf are the labels by which policies that take an incident where it began group.
+func firstsOf(outages []config.Outage) []string {
+	var out []string
+	for i := range outages {
+		if outages[i].TakesFirst() {
+			out = append(out, outages[i].GroupBy...)
+		}
+	}
+	return out
 }
 
 // symptoms are the members that count for an incident's labels and start: those that are more than info, or all.
@@ -113,15 +142,17 @@ func symptoms(members []Member) []Member {
 
 // incidentLabels are the labels of an incident for outages. What was known of it before counts while it has members of
 // which only the fingerprint is known.
-func incidentLabels(policy string, o *Object, group, known map[string]string, rank func(string) int) map[string]string {
-	var j joint
+func incidentLabels(
+	policy string, o *Object, group, known map[string]string, firsts []string, rank func(string) int,
+) map[string]string {
+	j := joint{}
 	partly := len(o.Members) == 0
 	for _, m := range symptoms(o.Members) {
 		partly = partly || m.Resource.Kind == ""
-		j.add(subject.LabelNamespace, m.Resource.InNamespace())
-		j.add(labelKind, m.Resource.Kind)
+		j.add(subject.LabelNamespace, m.Resource.InNamespace(), m.StartsAt)
+		j.add(labelKind, m.Resource.Kind, m.StartsAt)
 		for _, t := range m.Traits {
-			j.add(t.Name, t.Value)
+			j.add(t.Name, t.Value, m.StartsAt)
 		}
 	}
 	labels := maps.Clone(group)
@@ -129,10 +160,10 @@ func incidentLabels(policy string, o *Object, group, known map[string]string, ra
 		labels = map[string]string{}
 	}
 	maps.DeleteFunc(labels, func(name, value string) bool { return value == "" || strings.HasPrefix(name, causePrefix) })
-	maps.Copy(labels, j.values)
+	maps.Copy(labels, j.labels(firsts))
 	if partly {
 		for name, value := range known {
-			if labels[name] == "" && !j.differ[name] {
+			if labels[name] == "" && j[name] == nil {
 				labels[name] = value
 			}
 		}
@@ -156,16 +187,15 @@ func incidentLabels(policy string, o *Object, group, known map[string]string, ra
 
 // outageLabels are those of an outage, for the outage policies after its own: its members are what its alerts would be.
 func outageLabels(policy string, group map[string]string, parts []Part) map[string]string {
-	var j joint
+	j := joint{}
 	for _, part := range parts {
 		for name, value := range part.Labels {
-			j.add(name, value)
+			if !strings.HasPrefix(name, config.FirstPrefix) {
+				j.add(name, value, part.StartsAt)
+			}
 		}
 	}
-	labels := maps.Clone(j.values)
-	if labels == nil {
-		labels = map[string]string{}
-	}
+	labels := j.labels(nil)
 	maps.Copy(labels, group)
 	maps.DeleteFunc(labels, func(_, value string) bool { return value == "" })
 	delete(labels, labelPolicy)

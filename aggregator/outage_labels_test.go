@@ -22,14 +22,14 @@ func TestLabelsAreBounded(t *testing.T) {
 		parts = append(parts, Part{Labels: map[string]string{fmt.Sprintf("part%03d", i): "x", "type": "Alert"}})
 	}
 	rank := config.Severities(nil).Rank
-	labels := incidentLabels("default", &o, group, nil, rank)
+	labels := incidentLabels("default", &o, group, nil, nil, rank)
 	assert.Len(t, labels, maxLabels+3)
 	assert.Equal(t, "critical", labels["severity"])
 	assert.Equal(t, "default", labels["policy"])
 	for name, value := range labels {
 		assert.LessOrEqual(t, len(value), maxName, name)
 	}
-	assert.Equal(t, labels, incidentLabels("default", &o, group, nil, rank))
+	assert.Equal(t, labels, incidentLabels("default", &o, group, nil, nil, rank))
 
 	labels = outageLabels("node", map[string]string{"node": "worker-1"}, parts)
 	assert.LessOrEqual(t, len(labels), 64)

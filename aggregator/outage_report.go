@@ -14,14 +14,15 @@ import (
 
 // label gives an incident of a group the labels that outages use.
 func (a *Aggregator) label(s *Snapshot, o *Object) {
-	if len(a.outagePolicies()) == 0 {
+	outages := a.outagePolicies()
+	if len(outages) == 0 {
 		return
 	}
 	var known map[string]string
 	if o.up != nil {
 		known = o.up.Labels
 	}
-	o.Labels = incidentLabels(s.Policy, o, s.Labels, known, s.Severities.Rank)
+	o.Labels = incidentLabels(s.Policy, o, s.Labels, known, firstsOf(outages), s.Severities.Rank)
 }
 
 // report tells the groups of outage policies of what was written. Their answers do not matter: each group is due then,

@@ -170,13 +170,21 @@ func partition(policies []config.Outage, parts []Part) map[string][]string {
 
 // The labels of an incident are a join: neither order nor repetition of its alerts matters.
 func TestJoint(t *testing.T) {
-	pairs := []Label{{"a", "1"}, {"a", "1"}, {"b", "1"}, {"b", "2"}, {"b", "1"}, {"c", ""}, {"c", "3"}}
+	alerts := []struct {
+		name, value string
+		start       int64
+	}{
+		{"agree", "1", 5}, {"agree", "1", 5}, {"differ", "1", 5}, {"differ", "2", 5}, {"differ", "3", 6},
+		{"empty", "", 1}, {"empty", "3", 7}, {"later", "1", 5}, {"later", "2", 6},
+	}
 	for range 100 {
-		rand.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
-		var j joint
-		for _, p := range pairs {
-			j.add(p.Name, p.Value)
+		rand.Shuffle(len(alerts), func(i, j int) { alerts[i], alerts[j] = alerts[j], alerts[i] })
+		j := joint{}
+		for _, a := range alerts {
+			j.add(a.name, a.value, time.Unix(a.start, 0))
 		}
-		assert.Equal(t, map[string]string{"a": "1", "c": "3"}, j.values)
+		assert.Equal(t, map[string]string{"agree": "1", "empty": "3"}, j.labels(nil))
+		assert.Equal(t, map[string]string{"agree": "1", "empty": "3", "first:later": "1"},
+			j.labels([]string{"agree", "differ", "later"}))
 	}
 }

@@ -42,10 +42,26 @@ func (o *Outage) Matches(values map[string]string) bool {
 	return o.Lacking(values) == "" && o.Failing(values) == nil
 }
 
+// FirstPrefix and the name of a label begin the label that an incident has where its alerts differ: the value of those
+// that began first.
+const FirstPrefix = "first:"
+
+// TakesFirst tells whether an incident whose alerts differ in a label of groupBy is part of the outage of where it
+// began. A policy that asks for several causes is sure enough of its outages for that.
+func (o *Outage) TakesFirst() bool { return o.Distinct != "" && len(o.Cause) > 0 }
+
+// Value is a label of an incident as the policy sees it, empty for none.
+func (o *Outage) Value(values map[string]string, name string) string {
+	if value := values[name]; value != "" || !o.TakesFirst() {
+		return value
+	}
+	return values[FirstPrefix+name]
+}
+
 // Lacking is the first label of groupBy that an incident with these labels would need, empty for none.
 func (o *Outage) Lacking(values map[string]string) string {
 	for _, name := range o.GroupBy {
-		if values[name] == "" && name != "cluster" {
+		if o.Value(values, name) == "" && name != "cluster" {
 			return name
 		}
 	}
@@ -54,7 +70,7 @@ func (o *Outage) Lacking(values map[string]string) string {
 
 // Failing is the first matcher that an incident with these labels does not fulfil, nil when it fulfils all.
 func (o *Outage) Failing(values map[string]string) *labels.Matcher {
-	return failing(o.Matchers, func(name string) string { return values[name] })
+	return failing(o.Matchers, func(name string) string { return o.Value(values, name) })
 }
 
 // Causes tells whether what has these labels is a cause for the policy.
