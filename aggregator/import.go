@@ -222,11 +222,11 @@ func (a *Aggregator) importPage(
 		e := m.entries[f.name]
 		isNew = e == nil
 		if p.first {
-			by, told := f.entry.Parent, f.entry.Up
+			by, told, as := f.entry.Parent, f.entry.Up, i
 			if e != nil {
-				by, told = e.Parent, e.Up
+				by, told, as.Object = e.Parent, e.Up, e.known(i.Object)
 			}
-			if f.entry.Up, err = a.reportFound(ctx, i, by, told); err != nil {
+			if f.entry.Up, err = a.reportFound(ctx, as, by, told); err != nil {
 				return false, false, err
 			}
 		}

@@ -69,6 +69,7 @@ type outageGroup struct {
 	now       int64
 
 	untold    []string        // Incidents that may have been told of their outage and do not know.
+	found     []foundOutage   // Outages that an import found in Kubernetes.
 	needed    map[string]bool // Incidents that an outage still shows.
 	forgotten []string        // Reports that are dropped.
 }
@@ -270,8 +271,8 @@ func (g *outageGroup) tells() map[string]string {
 		for _, member := range e.Members {
 			told := g.state.Told[member]
 			switch {
-			case e.State == StateFiring && e.Confirmed > 0,
-				e.State == StateResolved && e.Reason != reasonBelowThreshold && told == name:
+			case e.Confirmed > 0 && e.State == StateFiring,
+				e.Confirmed > 0 && e.State == StateResolved && e.Reason != reasonBelowThreshold && (told == name || told == ""):
 				want[member] = name
 			case e.State == StateFiring && want[member] == "" && told != "":
 				want[member] = told // Until the next one is there.

@@ -16,8 +16,12 @@ import (
 // outageMark ends the id of a group of an outage policy.
 const outageMark = "o"
 
-// untold begins the field of a member that was found without knowing its outage.
-const untold = "untold:"
+// Fields that begin with these are notes: of a member that was found without knowing its outage, and of an outage that
+// was found in Kubernetes.
+const (
+	untold      = "untold:"
+	foundPrefix = "found:"
+)
 
 // tellAgain is when members are told again that could not be.
 const tellAgain = 2 * time.Second
@@ -100,10 +104,15 @@ func (t *takenOutage) readFields(fields []any) error {
 			err = unmarshalLabels(value, &t.labels)
 		case field == "truncated":
 			t.truncated = true
-		case field == "state":
+		case field == "state" && value != "":
 			err = json.Unmarshal([]byte(value), &t.state)
 		case strings.HasPrefix(field, untold):
 			t.untold = append(t.untold, strings.TrimPrefix(field, untold))
+		case strings.HasPrefix(field, foundPrefix):
+			_, text, _ := strings.Cut(value, sep)
+			f := foundOutage{name: strings.TrimPrefix(field, foundPrefix)}
+			err = json.Unmarshal([]byte(text), &f.outageEntry)
+			t.found = append(t.found, f)
 		case strings.HasPrefix(field, "told:"):
 			name, _, _ := strings.Cut(strings.TrimPrefix(field, "told:"), ":")
 			teller := &parent{}
@@ -124,6 +133,9 @@ func (t *takenOutage) readFields(fields []any) error {
 	}
 	for _, member := range t.untold {
 		delete(t.state.Told, member)
+	}
+	for i := range t.found {
+		t.merge(&t.found[i])
 	}
 	// Redis' clock may have been set back.
 	t.state.LastFlush, t.state.Waits = min(t.state.LastFlush, t.now), min(t.state.Waits, t.now)
@@ -161,11 +173,10 @@ func parseReport(text string) (*report, error) {
 	return r, nil
 }
 
-// saveOutage writes what was decided. It returns an error when the lease was gone. Imported parts count only where the
-// group knows none of that name.
-func (a *Aggregator) saveOutage(ctx context.Context, t *takenOutage, release bool, at int64, imported ...any) error {
+// saveOutage writes what was decided. It returns an error when the lease was gone.
+func (a *Aggregator) saveOutage(ctx context.Context, t *takenOutage, release bool, at int64) error {
 	state := ""
-	if len(t.state.Outages) > 0 || len(t.reports) > len(t.forgotten) || len(imported) > 0 {
+	if len(t.state.Outages) > 0 || len(t.reports) > len(t.forgotten) {
 		text, err := json.Marshal(t.state)
 		if err != nil {
 			return err
@@ -176,12 +187,12 @@ func (a *Aggregator) saveOutage(ctx context.Context, t *takenOutage, release boo
 		at = t.now + (24 * time.Hour).Milliseconds()
 	}
 	args := []any{
-		a.scriptTime(), t.id, t.token, t.version, state, flag(release), t.notBefore(), t.state.Interval, at, len(t.forgotten),
+		a.scriptTime(), t.id, t.token, t.version, state, flag(release), t.notBefore(), t.state.Interval, at,
 	}
 	for _, name := range t.forgotten {
 		args = append(args, name, t.reports[name].Revision)
 	}
-	n, err := a.scripts.save.Run(ctx, a.rdb, a.keys.outage(t.id), append(args, imported...)...).Int()
+	n, err := a.scripts.save.Run(ctx, a.rdb, a.keys.outage(t.id), args...).Int()
 	switch {
 	case err != nil:
 		return fmt.Errorf("saving outage group %s: %w", t.id, classify(err))

@@ -3,7 +3,6 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 )
@@ -17,6 +16,13 @@ func foundParent(o Object) *parent {
 		return nil
 	}
 	return &parent{Name: o.PartOf, Rank: unknownRank}
+}
+
+// known is an incident that was found in Kubernetes as Redis knows it.
+func (e *entry) known(o Object) Object {
+	o.State, o.EndedAt, o.Revision = e.State, msTime(e.EndedAt), e.Confirmed
+	o.Firing, o.Total, o.Beyond = e.Firing, e.Total, e.Beyond
+	return o
 }
 
 // reportFound reports an incident that was found in Kubernetes to its outages, which may have been lost with their
@@ -43,44 +49,33 @@ func (a *Aggregator) reportFound(ctx context.Context, i Imported, by *parent, to
 	return o.reported, a.sendReports(ctx, calls)
 }
 
-// importOutage gives an outage back to Redis. It returns whether Redis did not know it. While another pod writes the
-// group there is nothing to do: that one knows it.
+// foundOutage is an outage as Kubernetes shows it.
+type foundOutage struct {
+	name string
+	outageEntry
+}
+
+// merge takes over an outage that the group does not know, and has one written again that is not in Kubernetes as the
+// group believes. A note without a state says so itself.
+func (g *outageGroup) merge(f *foundOutage) {
+	switch e := g.state.Outages[f.name]; {
+	case e == nil && f.State != "":
+		g.state.Revision = max(g.state.Revision, f.Revision)
+		g.state.Outages[f.name] = &f.outageEntry
+	case e == nil || e.State != StateFiring || e.Confirmed == 0:
+	case f.State == "" && f.Confirmed == e.Confirmed,
+		f.State != "" && (f.Confirmed != e.Confirmed || f.ResourceVersion != e.ResourceVersion):
+		g.state.Revision = max(g.state.Revision, f.Revision)
+		e.ResourceVersion = f.ResourceVersion
+		g.touch(e)
+	}
+}
+
+// importOutage notes an outage for the next snapshot of its group, and reports it to later policies. It returns whether
+// Redis did not know the group.
 func (a *Aggregator) importOutage(ctx context.Context, i Imported) (bool, error) {
-	labels, err := json.Marshal(i.Labels)
-	if err != nil {
-		return false, err
-	}
-	if i.Labels == nil {
-		labels = []byte("{}")
-	}
-	// Without an incident to report it makes the group, if there is none.
-	if err := a.scripts.report.Run(ctx, a.rdb, a.keys.outage(i.Group),
-		a.scriptTime(), i.Group, i.Policy, string(labels), 0).Err(); err != nil {
-		return false, fmt.Errorf("importing outage %s: %w", i.Object.Name, classify(err))
-	}
-	t, err := a.takeOutage(ctx, i.Group, "import "+i.Object.Name, true)
-	var busy *Busy
-	if errors.As(err, &busy) {
-		return false, nil
-	}
-	if err != nil || t == nil {
-		return false, err
-	}
 	o := i.Object
-	e := t.state.Outages[o.Name]
-	if e != nil {
-		if e.State == StateFiring && e.Confirmed > 0 &&
-			(o.Revision != e.Confirmed || o.ResourceVersion != e.ResourceVersion) { // Someone changed it.
-			t.state.Revision = max(t.state.Revision, o.Revision)
-			e.ResourceVersion = o.ResourceVersion
-			t.touch(e)
-		}
-		if e.Up, err = a.reportFound(ctx, i, e.Parent, e.Up); err != nil {
-			return false, err
-		}
-		return false, a.saveOutage(ctx, t, true, t.now)
-	}
-	e = &outageEntry{
+	e := outageEntry{
 		State: o.State, Reason: o.Reason, AbsorbedBy: o.AbsorbedBy, OpenedAt: o.OpenedAt.UnixMilli(),
 		ChangedAt: o.ChangedAt.UnixMilli(), Reopened: o.Reopened, Cause: o.Outage.Cause, Revision: o.Revision,
 		Confirmed: o.Revision, ResourceVersion: o.ResourceVersion, Namespace: o.Namespace, Parent: foundParent(o),
@@ -88,21 +83,46 @@ func (a *Aggregator) importOutage(ctx context.Context, i Imported) (bool, error)
 	if o.State != StateFiring {
 		e.EndedAt = o.EndedAt.UnixMilli()
 	}
+	var err error
 	if e.Up, err = a.reportFound(ctx, i, e.Parent, nil); err != nil {
 		return false, err
 	}
-	var imported []any
+	var parts []any
 	for _, p := range o.Outage.Members {
 		facts, err := json.Marshal(report{Part: p})
 		if err != nil {
 			return false, err
 		}
 		e.Members = append(e.Members, p.Name)
-		imported = append(imported, p.Name, "0"+sep+strconv.FormatInt(max(0, p.StartsAt.UnixMilli()), 10)+sep+string(facts))
+		parts = append(parts, p.Name, "0"+sep+strconv.FormatInt(max(0, p.StartsAt.UnixMilli()), 10)+sep+string(facts))
 	}
-	t.state.Revision = max(t.state.Revision, o.Revision)
-	t.state.Outages[o.Name] = e
-	return true, a.saveOutage(ctx, t, true, t.now, imported...)
+	return a.noteFound(ctx, i, o.Name, &e, parts...)
+}
+
+// noteFound leaves a note about an outage for whoever takes its group next. It returns whether Redis did not know the
+// group.
+func (a *Aggregator) noteFound(ctx context.Context, i Imported, name string, e *outageEntry, parts ...any) (bool, error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return false, err
+	}
+	labels, err := json.Marshal(i.Labels)
+	if err != nil {
+		return false, err
+	}
+	args := append([]any{a.scriptTime(), i.Group, i.Policy, string(labels), name, string(text)}, parts...)
+	reply, err := a.scripts.found.Run(ctx, a.rdb, a.keys.outage(i.Group), args...).Result()
+	if err != nil {
+		return false, fmt.Errorf("noting outage %s: %w", name, classify(err))
+	}
+	r := newReader(reply)
+	isNew := r.int() == 1
+	due := r.time()
+	if r.err != nil {
+		return false, fmt.Errorf("reading the reply of found: %w", r.err)
+	}
+	a.woken(i.Group, due)
+	return isNew, nil
 }
 
 // standingOutages appends the outages of a group that should be open in Kubernetes.
@@ -125,19 +145,10 @@ func (a *Aggregator) standingOutages(ctx context.Context, out []Standing, group 
 	return out, nil
 }
 
-// differsOutage has an outage written again.
+// differsOutage has an outage written again that is not in Kubernetes as Redis believes.
 func (a *Aggregator) differsOutage(ctx context.Context, s Standing, resourceVersion string) error {
-	t, err := a.takeOutage(ctx, s.Group, "differs "+s.Name, true)
-	var busy *Busy
-	if errors.As(err, &busy) || t == nil {
-		return nil // Another pod writes it.
-	}
-	if err != nil {
-		return err
-	}
-	if e := t.state.Outages[s.Name]; e != nil && e.State == StateFiring && e.Confirmed == s.Revision {
-		e.ResourceVersion = resourceVersion
-		t.touch(e)
-	}
-	return a.saveOutage(ctx, t, true, t.now)
+	_, err := a.noteFound(ctx, Imported{Group: s.Group}, s.Name, &outageEntry{
+		Confirmed: s.Revision, ResourceVersion: resourceVersion,
+	})
+	return err
 }

@@ -16,7 +16,7 @@ var luaFiles embed.FS
 type scripts struct {
 	fold, snapshot, settle, sweep, importing, lease, read *redis.Script
 	// Those of the groups of outage policies.
-	report, take, save, tell, adopt *redis.Script
+	report, take, save, tell, adopt, found *redis.Script
 }
 
 // newScripts puts the programs together. Without flags they lack the first line, by which Redis 7 knows what a script
@@ -34,13 +34,14 @@ func newScripts(flags bool) scripts {
 		fold: build("fold"), snapshot: build("snapshot"), settle: build("settle"), sweep: build("sweep"),
 		importing: build("import"), lease: build("lease"), read: build("read"),
 		report: build("report"), take: build("take"), save: build("save"), tell: build("tell"), adopt: build("adopt"),
+		found: build("found"),
 	}
 }
 
 // all are the scripts that the function loads at its start.
 func (s scripts) all() []*redis.Script {
 	return []*redis.Script{
-		s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease, s.read, s.report, s.take, s.save, s.tell, s.adopt,
+		s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease, s.read, s.report, s.take, s.save, s.tell, s.adopt, s.found,
 	}
 }
 

@@ -11,11 +11,9 @@
 -- Returns {1 when something was new, due (ms)}
 local now, id, most = clock(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 lost(id)
-if redis.call('EXISTS', hash) == 0 then
-  if ARGV[9] == '' then return {0, 0} end -- It knows of none that could leave it.
-  redis.call('HSET', hash, 'policy', ARGV[3], 'labels', ARGV[4])
-  redis.call('HSET', parts, '#', '1')
-end
+-- Without a group there is nothing that an incident could leave.
+if redis.call('EXISTS', hash) == 0 and ARGV[9] == '' then return {0, 0} end
+make(ARGV[3], ARGV[4])
 local new = false
 for i = 6, #ARGV, 5 do
   local name, revision, start, facts = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
@@ -30,7 +28,7 @@ for i = 6, #ARGV, 5 do
     new = true
   end
   if known and ARGV[i + 4] == '1' then
-    redis.call('HSET', hash, 'untold:' .. name, int(number('version') + 1))
+    note('untold:' .. name, '')
     new = true
   end
 end

@@ -7,6 +7,19 @@ local due, epoch, hash, parts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 -- number is a field of the group, 0 for none.
 local function number(field) return tonumber(redis.call('HGET', hash, field) or 0) end
 
+-- make makes the group, unless it is there. It returns whether it did.
+local function make(policy, labels)
+  if redis.call('EXISTS', hash) == 1 then return false end
+  redis.call('HSET', hash, 'policy', policy, 'labels', labels)
+  redis.call('HSET', parts, '#', '1')
+  return true
+end
+
+-- note leaves a note for whoever takes the group next; save forgets those that take has returned.
+local function note(field, text)
+  redis.call('HSET', hash, field, int(number('version') + 1) .. '\31' .. text)
+end
+
 -- pause is when the group may be written next. A time that is further ahead than the flush interval is that of a clock
 -- that was set back.
 local function pause(now)
