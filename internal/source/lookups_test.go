@@ -1,6 +1,9 @@
 package source
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,24 +46,35 @@ func TestLookupsAreAdded(t *testing.T) {
 	require.Equal(t, 1., valueOf(t, s.metrics.lookups.WithLabelValues("unsynced")))
 }
 
-// Without an API server the source starts, and sends alerts as they are.
+// With an API server that is down, or that never answers, the source starts, and sends alerts as they are.
 func TestLookupsWithoutAnAPIServer(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
-	require.NoError(t, os.WriteFile(file, []byte(`{"apiVersion": "v1", "kind": "Config", "current-context": "c",
-		"clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
-		"contexts": [{"name": "c", "context": {"cluster": "c"}}]}`), 0o600))
 	t.Setenv("KUBECONFIG", file)
-	sink := newRecorder(t)
-	server, err := Start(settingsFor(t, sink.URL, lookupsKey, "true"))
-	require.NoError(t, err)
-	code, text, err := send(t.Context(), sink.Client(), "http://"+server.Address(), aWebhook(anAlert(1, 0)))
-	require.NoError(t, err)
-	require.Equal(t, 200, code, text)
-	require.Equal(t, []string{anAlert(1, 0)}, alertsOf(t, sink.accepted()))
-	require.NoError(t, server.Stop())
+	release := make(chan struct{})
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(hangs.Close)
+	t.Cleanup(func() { close(release) })
+	for _, server := range []string{"http://127.0.0.1:1", hangs.URL} {
+		require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+			"clusters": [{"name": "c", "cluster": {"server": %q}}],
+			"contexts": [{"name": "c", "context": {"cluster": "c"}}]}`, server), 0o600))
+		sink := newRecorder(t)
+		server, err := Start(settingsFor(t, sink.URL, lookupsKey, "true"))
+		require.NoError(t, err)
+		code, text, err := send(t.Context(), sink.Client(), "http://"+server.Address(), aWebhook(anAlert(1, 0)))
+		require.NoError(t, err)
+		require.Equal(t, 200, code, text)
+		require.Equal(t, []string{anAlert(1, 0)}, alertsOf(t, sink.accepted()))
+		require.NoError(t, server.Stop())
+	}
 
 	t.Setenv("KUBECONFIG", file+"-gone")
-	_, err = Start(settingsFor(t, sink.URL, lookupsKey, "true"))
+	_, err := Start(settingsFor(t, "http://127.0.0.1:1", lookupsKey, "true"))
 	require.ErrorContains(t, err, "STORMFOLD_SOURCE_LOOKUPS: there is no connection to Kubernetes: ")
 	require.False(t, strings.Contains(err.Error(), "\n"))
 }

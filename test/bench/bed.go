@@ -62,7 +62,7 @@ func newBed(ctx context.Context) (b *bed, err error) {
 			return b, err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(b.dir, "policies.yaml"), []byte(policies), 0o644); err != nil {
+	if err := b.setPolicies(""); err != nil {
 		return b, err
 	}
 	if b.redis, err = testbed.StartRedis(b.dir); err != nil {

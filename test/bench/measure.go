@@ -45,6 +45,9 @@ func (b *bed) measure(ctx context.Context, p plan) ([]outcome, error) {
 		{[]string{"writes-15"}, func() error { return one(b.writesOf15(ctx)) }},
 		{[]string{"writes-10000"}, func() error { return one(b.writesOf10000(ctx)) }},
 		{[]string{"lag"}, func() error { return one(b.lag(ctx)) }},
+		{[]string{"outages-events", "outages-alerts", "outages-groups"}, func() error { return step(b.outages(ctx, p)) }},
+		{[]string{"writes-outage", "writes-members"}, func() error { return step(b.writesOfAnOutage(ctx)) }},
+		{[]string{"lag-outage"}, func() error { return one(b.outageLag(ctx)) }},
 	} {
 		if ctx.Err() == nil && p.wants(s.rows...) {
 			began := time.Now()

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/stormfold/stormfold/internal/lookup"
 	"github.com/stormfold/stormfold/internal/subject"
@@ -75,7 +76,14 @@ func TestFollowsACluster(t *testing.T) {
 	}
 	create("web-5f-1")
 
-	c, err := Start(cluster.Config, func(error) {})
+	// With the permissions that deploy/source/lookups gives.
+	_, err = client.CoreV1().Namespaces().Create(ctx,
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "stormfold"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.NoError(t, cluster.ApplyPaths(ctx, "../../../deploy/source/lookups/rbac.yaml"))
+	config, err := clientcmd.BuildConfigFromFlags("", cluster.ServiceAccountKubeconfig(t, "stormfold", "stormfold-source"))
+	require.NoError(t, err)
+	c, err := Start(config, func(error) {})
 	require.NoError(t, err)
 	t.Cleanup(c.Stop)
 	want := map[string]string{"node": "n1", "zone": "a", "owner": "Deployment/web"}
