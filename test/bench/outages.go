@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +56,11 @@ func (b *bed) outages(ctx context.Context, p plan) (out []outcome, err error) {
 		o := outcome{row: rowOf(l.id)}
 		for round := range p.rounds {
 			rates := map[string]float64{}
-			for _, outages := range []string{noOutages, ""} {
+			sides := []string{noOutages, ""}
+			if round%2 == 1 {
+				slices.Reverse(sides) // A machine may be slower after a while of load.
+			}
+			for _, outages := range sides {
 				if err := b.setPolicies(outages); err != nil {
 					return out, err
 				}

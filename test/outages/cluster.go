@@ -82,6 +82,17 @@ func (c *cluster) add(owner object, on string, number int, version string) objec
 	return p
 }
 
+// nodesOf are the nodes of a zone.
+func (c *cluster) nodesOf(zone string) []object {
+	var out []object
+	for n := range nodes {
+		if name := nodeName(n); c.Nodes[name].Zone == zone {
+			out = append(out, object{Kind: "Node", Name: name})
+		}
+	}
+	return out
+}
+
 // podsOn are the pods on a node.
 func (c *cluster) podsOn(name string) []object {
 	var out []object

@@ -40,6 +40,28 @@ var scenarios = []struct {
 		s.state("node", s.nodeIsMissed, time.Hour, 3*time.Hour)
 		s.state("rollout", s.rollout, 70*time.Minute, 200*time.Minute)
 	}},
+	// A zone loses all its nodes.
+	{"zone-dies", func(s *stage) {
+		s.noise()
+		s.root("zone", object{Kind: "Zone", Name: north}, false)
+		from, to := time.Hour, 2*time.Hour+6*time.Minute
+		for _, node := range s.nodesOf(north) {
+			s.fire("zone", node, s.kubeletOf(s.cluster, node.Name), from, to)
+		}
+		s.state("zone", s.missing(s.nodesOf(north)...), from, to)
+	}},
+	// The cluster's DNS fails for ten minutes. No alert is about it.
+	{"dns-fails", func(s *stage) {
+		s.noise()
+		s.root("dns", object{"Deployment", "kube-system", "coredns"}, false)
+		s.state("dns", s.unready, time.Hour, 80*time.Minute)
+	}},
+	// etcd is slow, and what depends on it suffers.
+	{"etcd-slow", func(s *stage) {
+		s.noise()
+		s.root("etcd", etcd, false)
+		s.state("etcd", s.controlPlane, time.Hour, 100*time.Minute)
+	}},
 	// A worker crashes, runs for a while, and crashes again.
 	{"flapping", func(s *stage) {
 		s.noise()
@@ -55,7 +77,11 @@ var scenarios = []struct {
 var (
 	down  = object{Kind: "Node", Name: nodeName(2)}
 	stuck = object{"Deployment", "orders", "orders-api"}
+	etcd  = object{"Pod", "kube-system", "etcd-control-1"}
 )
+
+// north is the zone that dies. The exporter is in the other one.
+const north = "north"
 
 // tell has an alert about an object fire, so long after a beginning.
 type tell func(after time.Duration, about object, labels map[string]string)
@@ -73,25 +99,59 @@ func (s *stage) nodeDies(from, to time.Duration) {
 	s.fire("node", down, s.kubeletOf(s.cluster, down.Name), from, to)
 }
 
-// nodeIsMissed is what kube-state-metrics reports about it: the node, its pods, and the workloads that miss them.
-func (s *stage) nodeIsMissed(tell tell) {
-	tell(20*time.Second, down, s.stateOf(s.exporter, "KubeNodeNotReady", down, "condition", "Ready", "status", "true"))
-	tell(20*time.Second, down, s.stateOf(s.exporter, "KubeNodeUnreachable", down,
-		"effect", "NoSchedule", "key", "node.kubernetes.io/unreachable"))
-	missed := map[object]bool{}
-	for _, p := range s.podsOn(down.Name) {
-		tell(6*time.Second, p, s.notReady(p))
-		owner := s.Pods[p.Namespace+"/"+p.Name].Owner
-		if missed[owner] {
-			continue
+// nodeIsMissed is what kube-state-metrics reports about it.
+func (s *stage) nodeIsMissed(tell tell) { s.missing(down)(tell) }
+
+// missing is what kube-state-metrics reports about nodes that are away: the nodes, their pods, and the workloads that
+// miss them.
+func (s *stage) missing(nodes ...object) func(tell) {
+	return func(tell tell) {
+		missed := map[object]bool{}
+		for _, node := range nodes {
+			tell(20*time.Second, node, s.stateOf(s.exporter, "KubeNodeNotReady", node, "condition", "Ready", "status", "true"))
+			tell(20*time.Second, node, s.stateOf(s.exporter, "KubeNodeUnreachable", node,
+				"effect", "NoSchedule", "key", "node.kubernetes.io/unreachable"))
+			for _, p := range s.podsOn(node.Name) {
+				tell(6*time.Second, p, s.notReady(p))
+				owner := s.Pods[p.Namespace+"/"+p.Name].Owner
+				if missed[owner] {
+					continue
+				}
+				missed[owner] = true
+				switch owner.Kind {
+				case "DaemonSet":
+					tell(36*time.Second, owner, s.stateOf(s.exporter, "KubeDaemonSetRolloutStuck", owner))
+				case "StatefulSet":
+					tell(36*time.Second, owner, s.stateOf(s.exporter, "KubeStatefulSetReplicasMismatch", owner))
+				}
+			}
 		}
-		missed[owner] = true
-		switch owner.Kind {
-		case "DaemonSet":
-			tell(36*time.Second, owner, s.stateOf(s.exporter, "KubeDaemonSetRolloutStuck", owner))
-		case "StatefulSet":
-			tell(36*time.Second, owner, s.stateOf(s.exporter, "KubeStatefulSetReplicasMismatch", owner))
+	}
+}
+
+// unready has the first pods of every workload fail their readiness probes.
+func (s *stage) unready(tell tell) {
+	for n, w := range workloads {
+		for _, p := range s.podsOf(w.object)[:2] {
+			tell(time.Duration(n)*5*time.Second, p, s.notReady(p))
 		}
+	}
+}
+
+// controlPlane is what etcd and those that use it report.
+func (s *stage) controlPlane(tell tell) {
+	slow := s.labelsOf("etcdHighFsyncDurations", "warning")
+	slow["job"], slow["namespace"], slow["pod"], slow["instance"] = "kube-etcd", etcd.Namespace, etcd.Name, "192.168.40.2:2381"
+	tell(0, etcd, slow)
+	leader := s.labelsOf("etcdHighNumberOfLeaderChanges", "warning")
+	leader["job"], leader["namespace"] = "kube-etcd", etcd.Namespace
+	tell(3*time.Minute, object{"Service", etcd.Namespace, "kube-etcd"}, leader)
+	burn := s.labelsOf("KubeAPIErrorBudgetBurn", "critical")
+	burn["long"], burn["short"] = "1h", "5m"
+	tell(2*time.Minute, object{Kind: "Cluster"}, burn)
+	for n, component := range []string{"kube-scheduler", "kube-controller-manager"} {
+		p := object{"Pod", "kube-system", component + "-control-1"}
+		tell(time.Duration(6+n)*time.Minute, p, s.notReady(p))
 	}
 }
 

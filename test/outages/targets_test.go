@@ -22,6 +22,21 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// With look-ups, each cause of the project's own recordings is one root, and nothing else is part of it.
+func TestRoots(t *testing.T) {
+	recordings, err := readAll(inTests)
+	require.NoError(t, err)
+	require.NoError(t, lookUps(inTests, recordings))
+	for _, r := range recordings {
+		t.Run(r.name, func(t *testing.T) {
+			row, err := measure(t.Context(), r, config.Default())
+			require.NoError(t, err)
+			require.Equal(t, []int{row.Roots, 0, 0}, []int{row.RootsLeft, row.MixedRoots, row.NoiseInside}, "%+v", row)
+			require.GreaterOrEqual(t, row.ARIOfRoots, 0.95)
+		})
+	}
+}
+
 // check compares a row with the targets.
 func check(t *testing.T, r recording, row Row) {
 	t.Helper()
