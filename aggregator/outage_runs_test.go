@@ -104,20 +104,39 @@ func shownRuns(runs []outageRun) string {
 	return strings.Join(out, "; ")
 }
 
-// Two nodes that go down at any two moments never become one outage.
+// Two outages that begin at any two moments never become one: of two nodes, of the control plane, and rollouts.
 func TestTwoOutagesThatShareNoLabel(t *testing.T) {
 	policies := config.Default().Outages
+	node := func(r *rand.Rand, id, from int) (parts []Part) {
+		on := fmt.Sprintf("node=n%d", id)
+		parts = append(parts, part(fmt.Sprintf("%d-n", id), from+r.IntN(900), 0, on, "subject_kind=Node", "type=Storm",
+			"policy=nodes", "severity=warning", "zone=z"))
+		for n := range 1 + r.IntN(30) {
+			parts = append(parts, part(fmt.Sprintf("%d-%d", id, n), from+r.IntN(120), 0, on, "subject_kind=Pod",
+				"type=Alert", "policy=workloads", "severity=warning", "zone=z", fmt.Sprintf("namespace=ns%d", r.IntN(20))))
+		}
+		return parts
+	}
+	controlPlane := func(r *rand.Rand, id, from int) (parts []Part) {
+		for n := range 2 + r.IntN(8) {
+			kind := []string{"Pod", "Service", "Cluster"}[r.IntN(3)]
+			parts = append(parts, part(fmt.Sprintf("%d-%d", id, n), from+r.IntN(900), 0, "control_plane=true",
+				"subject_kind="+kind, "type=Alert", "policy=workloads", "severity=critical", "namespace=kube-system"))
+		}
+		return parts
+	}
+	rollout := func(_ *rand.Rand, id, from int) []Part {
+		return []Part{part(fmt.Sprintf("%d-r", id), from, 0, "subject_kind=Deployment", "type=Storm", "policy=workloads",
+			"severity=warning", fmt.Sprintf("namespace=app%d", id))}
+	}
+	outages := [][2]func(r *rand.Rand, id, from int) []Part{
+		{node, node}, {node, controlPlane}, {node, rollout}, {controlPlane, rollout}, {rollout, rollout},
+	}
 	for seed := range uint64(10000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var parts []Part
-		for outage := range 2 {
-			node, from := fmt.Sprintf("node=n%d", outage), r.IntN(7200)
-			parts = append(parts, part(fmt.Sprintf("%d-n", outage), from+r.IntN(900), 0, node, "subject_kind=Node", "type=Storm",
-				"policy=nodes", "severity=warning", "zone=z"))
-			for n := range 1 + r.IntN(30) {
-				parts = append(parts, part(fmt.Sprintf("%d-%d", outage, n), from+r.IntN(120), 0, node, "subject_kind=Pod",
-					"type=Alert", "policy=workloads", "severity=warning", "zone=z", fmt.Sprintf("namespace=ns%d", r.IntN(20))))
-			}
+		for id, outage := range outages[seed%uint64(len(outages))] {
+			parts = append(parts, outage(r, id, r.IntN(7200))...)
 		}
 		r.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
 		for _, members := range partition(policies, parts) {
