@@ -209,6 +209,12 @@ func (w *losses) step(i int) {
 		if have.Revision <= o.Revision || have.ResourceVersion == o.ResourceVersion {
 			w.note("status %s %s storm=%v %d/%d rev %d", o.Name, o.State, o.Storm, o.Firing, o.Total, o.Revision)
 			o.OpenedAt = have.OpenedAt
+			if o.Storm && o.State != StateFiring && len(have.Members) > len(o.Members) { // As the projector's carry does.
+				o.Members, o.Total = have.Members, max(o.Total, len(have.Members))
+				for m := range o.Members {
+					o.Members[m].Firing = false
+				}
+			}
 			o.Facts.Traits = nil
 			for m := range o.Members {
 				o.Members[m] = Member{Fingerprint: o.Members[m].Fingerprint, Firing: o.Members[m].Firing}

@@ -29,6 +29,10 @@ func carry(want, have *v1alpha1.Incident, s *aggregator.Snapshot, o aggregator.O
 	if st.State != v1alpha1.StateFiring && len(old.Upkeep.Members) > len(st.Upkeep.Members) {
 		st.Upkeep, st.Severity, st.StartedAt, st.Subject = old.Upkeep, old.Severity, old.StartedAt, old.Subject
 		st.Resources, st.ResourceCount, st.Hotspots = old.Resources, old.ResourceCount, old.Hotspots
+		st.Upkeep.Firing = 0 // It is over, whatever a late writer has left there.
+		if listed, err := MembersOf(have); err == nil && len(listed) > int(st.Alerts.Total) {
+			st.Alerts.Total, st.Alerts.Resolved = int32(len(listed)), int32(len(listed))
+		}
 		describe(st, known{atLeast: knownOf(o, st.Severity).atLeast})
 		fit(want)
 		return
