@@ -11,7 +11,7 @@ SOAK ?= 10m
 # Where make func-run serves and make func-invoke sends to, and the servers behind it: make testbed starts some.
 FUNC_ADDRESS ?= 127.0.0.1:8080
 STORMFOLD_REDIS_URL ?= redis://127.0.0.1:6379/0
-# The policies file, and none for the built-in policy. It is named since func.yaml has the one that is mounted in a pod.
+# The policies file; empty for the built-in policies. func.yaml has the path of the file in a pod.
 STORMFOLD_POLICIES ?=
 
 # What make generate writes.
@@ -29,15 +29,15 @@ run: ## Run the function on embedded servers and show its incidents.
 	@go build -o bin/dev ./cmd/dev && exec bin/dev run # go run would call Ctrl-C an error.
 
 .PHONY: storm
-storm: ## Send 15 alerts at once to what make run has started; again: resolve them.
+storm: ## Send 15 alerts to make run at once. Run it again to resolve them.
 	@go run ./cmd/dev storm
 
 .PHONY: outage
-outage: ## Send that a node goes down with the pods on it; again: that it is back.
+outage: ## Send make run the alerts of a node that goes down. Run it again to resolve them.
 	@go run ./cmd/dev outage
 
 .PHONY: testbed
-testbed: ## Start the real servers, print where they are, run until interrupted.
+testbed: ## Run a real API server and Redis with everything in deploy/, and print the variables to export.
 	go run ./test/testbed/up
 
 # The func program of the testbed, built when it is not there yet.
@@ -49,26 +49,26 @@ func-run: ## Run the function with the func CLI on STORMFOLD_REDIS_URL and KUBEC
 		--env 'STORMFOLD_POLICIES=$(STORMFOLD_POLICIES)'
 
 .PHONY: func-invoke
-func-invoke: ## Send an alert to what make func-run has started.
+func-invoke: ## Send an alert to make func-run.
 	func="$(func)"; "$$func" invoke --target 'http://$(FUNC_ADDRESS)' --format cloudevent \
 		--type io.prometheus.alertmanager.alert.v1 --source /make/func-invoke --content-type application/json \
 		--data "{\"status\":\"firing\",\"labels\":{\"alertname\":\"FuncInvoke\",\"namespace\":\"shop\",\"pod\":\"cart-0\",\"severity\":\"warning\"},\"annotations\":{\"summary\":\"sent by make func-invoke\"},\"startsAt\":\"$$(date -u +%Y-%m-%dT%H:%M:%SZ)\"}"
 
 ##@ Test it
 
-# The servers first, so that building them does not count against the time of a test.
+# The servers are built first, so that it does not count against the timeout of a test.
 test e2e seed-tests bench bench-check faults: servers
 
 .PHONY: servers
-servers: ## Build and install the servers that the tests need: once, some minutes.
+servers: ## Build and install the servers that the tests need; about ten minutes, once.
 	go run ./test/testbed/up -build >/dev/null
 
 .PHONY: test
-test: ## Run all tests, on real servers where it matters.
+test: ## Run all tests, with the race detector and real servers.
 	go test -race -timeout 20m ./...
 
 .PHONY: e2e
-e2e: ## Run the tests of the whole way: Alertmanagers, source, Knative's broker, function, Redis, incidents.
+e2e: ## Run the end-to-end tests: Alertmanagers, source, Knative's Broker, function, Redis, incidents.
 	go test -race -count=1 -timeout 20m ./test/e2e
 
 .PHONY: seed-tests
@@ -76,38 +76,38 @@ seed-tests: ## Run the storm tests COUNT times.
 	go test -race -count=$(COUNT) -run TestStorm ./test/integration
 
 .PHONY: soak
-soak: ## Run random programs against the model for SOAK.
+soak: ## Run random programs against a model of a group for the time SOAK.
 	STORMFOLD_TESTBED_SOAK=$(SOAK) go test -race -count=1 -timeout 24h -run '^TestModel$$' -v ./aggregator
 
 .PHONY: bench
-bench: ## Measure the speed against its targets, and put the table into docs/performance.md.
+bench: ## Measure performance and write the table of docs/performance.md.
 	go run ./test/bench -document docs/performance.md
 
 .PHONY: bench-check
-bench-check: ## Measure the cheap rows for a short time, and fail when one is out of generous bounds.
+bench-check: ## Measure the cheap rows of that table briefly; fail if one is far off.
 	go run ./test/bench -check -json bin/bench-check.json
 
 .PHONY: faults
-faults: ## Run every fault and write the table of docs/reliability.md.
+faults: ## Inject every fault and write the table of docs/reliability.md.
 	STORMFOLD_TESTBED_FAULTS=all STORMFOLD_TESTBED_FAULTS_TABLE=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 40m -v -skip "^TestTheDocument" ./test/faults
 
-# What a round on the node is about, trial or production, and how many there are.
+# The round to run on the node, trial or production, and how many times.
 ROUND ?= trial
 ROUNDS ?= 1
 
 .PHONY: node
-node: ## Run what ships on a node of its own, with Knative, and write the table of docs/reliability.md. Linux, root.
+node: ## Test the shipped manifests and images on a node with Knative, and write the tables of docs/reliability.md. Linux, root.
 	go run ./test/node -round '$(ROUND)' -rounds '$(ROUNDS)' -document docs/reliability.md
 
-# A directory of recordings in place of ../shared/outages, and a file for the rows as JSON.
+# A directory of further recordings, and a file for the rows as JSON.
 DIR ?=
 JSON ?=
 
-# Not empty: pods and nodes are looked up in each recording's topology.
+# If not empty, pods and nodes are looked up in each recording's topology.
 LOOKUPS ?=
 
 .PHONY: outages
-outages: ## Replay recordings of outages under the built-in policies and compare the incidents with the truth.
+outages: ## Replay recorded outages under the built-in policies and compare the incidents with the truth.
 	go run ./test/outages -dir '$(DIR)' -json '$(JSON)' $(if $(LOOKUPS),-lookups)
 
 .PHONY: verify
@@ -117,14 +117,14 @@ verify: ## Check generated files, formatting, imports, documented tables and go.
 ##@ Make it
 
 .PHONY: generate
-generate: ## Write what is generated: deepcopy, CRD, tables in docs, the policies that are mounted, dashboard and rules.
+generate: ## Write generated files: deepcopy, CRD, tables in docs, deploy/policies, dashboard and alert rules.
 	go tool controller-gen object paths=./api/...
 	go tool controller-gen crd paths=./api/... output:crd:dir=deploy/crd
 	go test ./config ./internal/source ./function ./cmd/dead-letters -run TestDocumentationHoldsTheTables -update
 	cp config/policies.yaml deploy/policies/policies.yaml
 	go run ./cmd/observability
 
-# The version of a release, which deploy/ names as the tag of the images, and what comes before the names of images.
+# The version of a release, which is the tag of the images in deploy/, and the repository of the images.
 VERSION ?= v0.1.0
 IMAGE_TAG ?= $(VERSION)
 REPOSITORY ?= dev.local
@@ -147,5 +147,5 @@ release: image ## Write all files of a release to bin/release: images, manifests
 	ls -l bin/release
 
 .PHONY: clean
-clean: ## Remove what was built here.
+clean: ## Remove built files.
 	rm -rf .func bin

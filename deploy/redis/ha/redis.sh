@@ -1,12 +1,12 @@
 #!/bin/sh
-# Writes the configuration of this server and starts it. Its role is in the file of its last run, which
-# the Sentinels have had rewritten. On the very first start, the first server is the master of the others.
+# Writes the configuration of this server and starts it. The role is that of its previous configuration file, which the Sentinels
+# update. On the very first start, the first server is the master.
 #
-# HOST and PORT are this server's, FIRST and FIRST_PORT the first server's, CONF and DATA directories, and BIND the addresses
-# to listen on, all of them when it is not set.
+# HOST and PORT are those of this server, FIRST and FIRST_PORT those of the first one. CONF and DATA are directories. BIND is the
+# addresses to listen on, by default all.
 #
-# Redis replays its append-only file as the default user, even when that user is off, and drops every transaction with a
-# command that this user may not use. So the default user may use every command, and nobody can log in as that user.
+# Redis replays its append-only file as the default user, even if that user is off, and drops every transaction with a command
+# that the user may not use. So the default user may use every command, but nobody can log in as that user.
 set -eu
 umask 077
 config="$DATA/redis.conf" users="$DATA/users.acl"

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Writes the configuration of this Sentinel on its first start, and starts it. From then on the Sentinel itself keeps the file:
-# it holds who the master is.
+# Writes the configuration of this Sentinel on its first start, and starts it. After that the Sentinel itself updates the file,
+# which names the master.
 #
-# HOST and PORT are this Sentinel's, FIRST and FIRST_PORT the first server's, DATA is a directory, and BIND the addresses to
-# listen on, all of them when it is not set.
+# HOST and PORT are those of this Sentinel, FIRST and FIRST_PORT those of the first server. DATA is a directory. BIND is the
+# addresses to listen on, by default all.
 set -eu
 umask 077
 config="$DATA/sentinel.conf"
 
 if [ ! -f "$config" ]; then
-	# A Sentinel does not start with a master whose name is not known yet.
+	# A Sentinel does not start while its master's name cannot be resolved.
 	until getent hosts "$FIRST" >/dev/null; do sleep 1; done
 	cat >"$config.new" <<END
 bind ${BIND:-* -::*}

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Writes who may do what, with the password from the Secret, and starts the server. CONF, DATA and RUN are directories, and
-# BIND the addresses to listen on, all of them when it is not set.
+# Writes the ACL file, with the password from the Secret, and starts the server. CONF, DATA and RUN are directories. BIND is the
+# addresses to listen on, by default all.
 #
-# Redis replays its append-only file as the default user, even when that user is off, and drops every transaction with a
-# command that this user may not use. So the default user may use every command, and nobody can log in as that user.
+# Redis replays its append-only file as the default user, even if that user is off, and drops every transaction with a command
+# that the user may not use. So the default user may use every command, but nobody can log in as that user.
 set -eu
 umask 077
 cat >"$RUN/users.acl" <<END
