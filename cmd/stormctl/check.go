@@ -43,7 +43,7 @@ func newCheck(s streams) *cobra.Command {
 policy and field. A file that is valid is one line with the number of its policies, of its outage policies (without the
 field outages they are the built-in ones), and of its rules about subjects.
 
-Exit codes: 0 all files are valid, 1 one is not or cannot be read, 2 the command line is wrong.`,
+Exit codes: 0 all files are valid, 1 a file is invalid or cannot be read, 2 an invalid command line.`,
 		Example: `  kubectl stormfold check policies.yaml
 
   # The policies of a cluster

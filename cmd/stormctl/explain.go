@@ -119,7 +119,7 @@ To keep the password of Redis off the command line, set the variable ` + redisVa
   # The third alert of a webhook
   jq .alerts[2] webhook.json | kubectl stormfold explain -
 
-  # With the state of its group
+  # With the state of its group in Redis
   kubectl stormfold explain alertname=DiskFull node=worker-3 --redis redis://127.0.0.1:6379/0 -n stormfold`,
 		ValidArgsFunction: func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 			return o.kube.ask(incidentNames)(c, args, typed)
@@ -131,7 +131,7 @@ To keep the password of Redis off the command line, set the variable ` + redisVa
 		"read incidents from a file of YAML or JSON, - for the standard input")
 	c.Flags().StringVar(&o.policies, "policies", "", "policies file (default: the built-in policies)")
 	c.Flags().StringArrayVar(&o.set, "set", nil,
-		"change a field of a policy, as in default.groupBy=[cluster]; may be repeated")
+		"change a field of a policy, such as default.groupBy=[cluster]; can be repeated")
 	suggest(c, "set", policyChanges)
 	c.Flags().StringVar(
 		&o.redis,
@@ -143,7 +143,7 @@ To keep the password of Redis off the command line, set the variable ` + redisVa
 		&o.prefix,
 		"redis-prefix",
 		"",
-		"first part of the function's keys in Redis (default: $"+prefixVariable+", or "+
+		"prefix of the function's keys in Redis (default: $"+prefixVariable+", or "+
 			aggregator.DefaultPrefix+")",
 	)
 	o.output.add(c)
@@ -204,9 +204,11 @@ func alertOf(s streams, args []string) (aggregator.Alert, error) {
 		labels = map[string]string{}
 		for _, arg := range args {
 			name, value, ok := strings.Cut(arg, "=")
-			if _, twice := labels[name]; !ok || name == "" || twice {
-				return aggregator.Alert{}, usagef(
-					"%q is not a label that is given once, for instance alertname=DiskFull", arg)
+			if !ok || name == "" {
+				return aggregator.Alert{}, usagef("%q is not a label, for instance alertname=DiskFull", arg)
+			}
+			if _, twice := labels[name]; twice {
+				return aggregator.Alert{}, usagef("%q: the label %s is given twice", arg, name)
 			}
 			labels[name] = value
 		}
@@ -232,7 +234,7 @@ func labelsOf(content []byte) (map[string]string, error) {
 		Labels json.RawMessage `json:"labels"`
 	}
 	if len(bytes.TrimSpace(content)) == 0 {
-		return nil, errors.New("there is nothing in it")
+		return nil, errors.New("it is empty")
 	}
 	if err := json.Unmarshal(content, &alert); err != nil {
 		return nil, fmt.Errorf("it is not a JSON object: %w", err)

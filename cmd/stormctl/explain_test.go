@@ -82,7 +82,7 @@ func TestExplainWithRedis(t *testing.T) {
 	}
 
 	require.Equal(t, "unknown", ask().State)
-	require.Contains(t, text(), "unknown, and nothing was imported from Kubernetes yet")
+	require.Contains(t, text(), "unknown: nothing has been imported from Kubernetes yet")
 	for shard := range aggregator.Shards {
 		i, err := a.BeginImport(t.Context(), shard, "", time.Second)
 		require.NoError(t, err)
@@ -103,7 +103,7 @@ func TestExplainWithRedis(t *testing.T) {
 	s = ask()
 	require.Equal(t, []int{3, 5, 2}, []int{s.Window, s.Threshold, s.Singles})
 	require.InDelta(t, 120, s.WindowLeftSeconds, 20)
-	require.Contains(t, text(), "3 of 5 alerts; the oldest that is over counts for another ")
+	require.Contains(t, text(), "3 of 5 alerts; the oldest resolved one counts for another ")
 
 	fold(0, 8, aggregator.Firing)
 	s = ask()
@@ -117,7 +117,7 @@ func TestExplainWithRedis(t *testing.T) {
 	s = ask()
 	require.Equal(t, "cool", s.State)
 	require.InDelta(t, 300, s.CooldownUntil.Sub(s.Now).Seconds(), 20)
-	require.Contains(t, text(), "an alert that fires reopens it")
+	require.Contains(t, text(), "an alert that fires before ")
 }
 
 // An installation with a prefix of its own is found under that prefix, whether a flag or the function's setting names

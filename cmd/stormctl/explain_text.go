@@ -75,9 +75,9 @@ func (e explained) draw(w io.Writer) {
 // rule says when the group's alerts become a storm.
 func (g *groupFacts) rule() string {
 	if g.Threshold == 1 {
-		return "all alerts of the group are one incident, from the first on"
+		return "the group is one incident, from its first alert on"
 	}
-	return fmt.Sprintf("%s that fire, or newly fired within %s", count(g.Threshold, "alert"), g.Window)
+	return fmt.Sprintf("%s that fire now or started to fire within %s", count(g.Threshold, "alert"), g.Window)
 }
 
 // draw writes the state of the group.
@@ -91,7 +91,7 @@ func (s *groupStatus) draw(w io.Writer, asked string) {
 	if s.Known && s.State != "waiting" {
 		towards := fmt.Sprintf("%d of %d alerts", s.Window, s.Threshold)
 		if s.WindowLeftSeconds > 0 {
-			towards += fmt.Sprintf("; the oldest that is over counts for another %s",
+			towards += fmt.Sprintf("; the oldest resolved one counts for another %s",
 				length(time.Duration(s.WindowLeftSeconds)*time.Second))
 		}
 		if s.State == "calm" {
@@ -129,14 +129,14 @@ func (s *groupStatus) meaning() string {
 		}
 		return "storm: it crossed its threshold"
 	case "cool":
-		return "cool: its incident is over, and until " + clock(s.CooldownUntil) + " an alert that fires reopens it"
+		return "cool: its incident is resolved; an alert that fires before " + clock(s.CooldownUntil) + " reopens it"
 	case "calm":
 		return "calm: below its threshold"
 	case "waiting":
-		return "waiting: its incidents have to be imported from Kubernetes first"
+		return "waiting: its incidents must be imported from Kubernetes first"
 	default:
 		if !s.Imported {
-			return "unknown, and nothing was imported from Kubernetes yet"
+			return "unknown: nothing has been imported from Kubernetes yet"
 		}
 		return "unknown: Redis has no such group"
 	}

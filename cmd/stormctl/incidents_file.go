@@ -27,7 +27,7 @@ func parseIncidents(name string, content []byte) ([]v1alpha1.Incident, error) {
 		err := documents.Decode(&document)
 		switch {
 		case errors.Is(err, io.EOF) && len(out) == 0:
-			return nil, fmt.Errorf("%s: there is no incident in it", name)
+			return nil, fmt.Errorf("%s: it contains no incidents", name)
 		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:

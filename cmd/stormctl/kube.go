@@ -41,7 +41,7 @@ func (k *kubeFlags) add(c *cobra.Command) {
 	flags.BoolVarP(&k.all, "all-namespaces", "A", false, "If present, look in all namespaces")
 	flags.VisitAll(func(f *pflag.Flag) { f.Hidden = !shownFlags[f.Name] && f.Name != "all-namespaces" })
 	c.Flags().AddFlagSet(flags)
-	c.Long += "\n\nAll of kubectl's flags for connections work here, see 'kubectl options'."
+	c.Long += "\n\nAll connection flags of kubectl work too; see 'kubectl options'."
 	k.complete(c)
 }
 
@@ -58,7 +58,7 @@ type kube struct {
 	namespace string
 }
 
-// connect reads the kubeconfig. It does not speak to the cluster yet.
+// connect reads the kubeconfig. It does not connect to the cluster.
 func (k *kubeFlags) connect() (*kube, error) {
 	loader := k.ToRawKubeConfigLoader()
 	raw, err := loader.RawConfig()
@@ -149,7 +149,7 @@ func (k *kube) hasNamespace(ctx context.Context) bool {
 	return !apierrors.IsNotFound(err)
 }
 
-// explain makes a sentence of an error of the API server, or of the way to it.
+// explain turns an error of the API server, or of the connection to it, into a sentence.
 func (k *kube) explain(err error) error {
 	switch {
 	case err == nil:

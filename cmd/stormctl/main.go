@@ -97,17 +97,17 @@ func run(ctx context.Context, program string, args []string, s streams) int {
 func newRoot(program string, s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "stormctl",
-		Short: "Look at alerts, storms and incidents of Stormfold",
-		Long: `Look at alerts, storms and incidents of Stormfold, and try policies. Only redeliver changes anything: it
-sends events again.
+		Short: "Show Stormfold's incidents, explain alerts, and try policies",
+		Long: `Show Stormfold's incidents, explain alerts, and try policies. Only redeliver changes anything: it sends
+events again.
 
-Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
+Exit codes: 0 success, 1 an error, 2 an invalid command line.`,
 		SilenceErrors: true, SilenceUsage: true,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			known := "it has " + strings.Join(names(c), ", ")
+			known := "the commands are " + strings.Join(names(c), ", ")
 			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 				known = "did you mean " + near[0] + "?"
 			}

@@ -65,11 +65,11 @@ func TestExitCodesAndSentences(t *testing.T) {
 	}{
 		{"help", exitOK, ""},
 		{"replay --help", exitOK, ""},
-		{"bla", exitUsage, `there is no command "bla", it has check, explain, record, redeliver, replay, tree, version`},
+		{"bla", exitUsage, `there is no command "bla", the commands are check, explain, record, redeliver, replay, tree, version`},
 		{"tre", exitUsage, `there is no command "tre", did you mean tree?`},
 		{"--bla", exitUsage, "unknown flag: --bla"},
 		{"replay", exitUsage, "replay needs the file of a recording, or - for the standard input"},
-		{"replay - -", exitUsage, "the standard input can be read once"},
+		{"replay - -", exitUsage, "the standard input can be read only once"},
 		{"replay --set threshold=1 " + rollout, exitUsage,
 			`"threshold=1" is not a change of a policy, for instance default.threshold=10`},
 		{"replay --compare-set default.threshold=0 " + rollout, exitUsage,
@@ -85,7 +85,7 @@ func TestExitCodesAndSentences(t *testing.T) {
 		{"explain a b=1", exitUsage, `"a" is not a label that is given once, for instance alertname=DiskFull`},
 		{"explain a=1 a=2", exitUsage, `"a=2" is not a label that is given once`},
 		{"explain a=", exitError, "labels: there are none"},
-		{"explain -", exitError, "standard input: there is nothing in it"},
+		{"explain -", exitError, "standard input: it is empty"},
 		{"explain a=b --redis http://x", exitUsage, "is not a Redis URL"},
 		{"explain a=b --redis redis://127.0.0.1:1/0", exitError, "asking Redis at redis://127.0.0.1:1/0: "},
 		{"explain a=b --kubeconfig /nowhere", exitError, "reading the kubeconfig: "},
@@ -98,10 +98,10 @@ func TestExitCodesAndSentences(t *testing.T) {
 		{"tree --server http://127.0.0.1:1", exitError, "reading incidents from http://127.0.0.1:1: "},
 		{"version 1", exitUsage, `version takes no arguments, and got "1"`},
 		{"check", exitUsage, "check needs a policies file, or - for the standard input"},
-		{"check - -", exitUsage, "the standard input can be read once"},
+		{"check - -", exitUsage, "the standard input can be read only once"},
 		{"check /nowhere", exitError, "/nowhere cannot be read: no such file or directory"},
 		{"tree -f " + recordings + "policies.yaml", exitError, `policies.yaml: kind: "" is not Incident`},
-		{"tree -f -", exitError, "standard input: there is no incident in it"},
+		{"tree -f -", exitError, "standard input: it contains no incidents"},
 	} {
 		got := call(t, "", strings.Fields(c.args)...)
 		require.Equal(t, c.code, got.code, "%s: %s", c.args, got.err)

@@ -24,19 +24,19 @@ func newRecord(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "record FILE",
 		Short: "Record Alertmanager's webhooks in a file, for replay",
-		Long: `Receive Alertmanager's webhooks and append each to a file, one line {"time": "...", "data": ...} each,
-until interrupted. A body that replay cannot read is answered with 400 and not recorded. Add this address to
-Alertmanager as a second receiver, behind a route with continue: true.`,
+		Long: `Receive Alertmanager's webhooks until interrupted, and append each to a file, as one line {"time": "...",
+"data": ...}. A body that replay cannot read is answered 400 and not recorded. In Alertmanager, add a receiver with this
+address, behind a route with continue: true.`,
 		Example: `  kubectl stormfold record night.jsonl --listen 127.0.0.1:9096`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usagef("record needs the name of one file, to which it appends")
+				return usagef("record needs the name of one file to append to")
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error { return record(c.Context(), s, listen, args[0]) },
 	}
-	c.Flags().StringVar(&listen, "listen", "127.0.0.1:9096", "address to listen at, without TLS and without a password")
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:9096", "address to listen on, without TLS or authentication")
 	return c
 }
 
@@ -44,7 +44,7 @@ Alertmanager as a second receiver, behind a route with continue: true.`,
 func record(ctx context.Context, s streams, address, name string) (err error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("%s cannot be listened at: %w", address, err)
+		return fmt.Errorf("cannot listen on %s: %w", address, err)
 	}
 	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY,
 		0o600) // Alerts say more than everyone should read.

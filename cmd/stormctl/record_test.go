@@ -76,7 +76,7 @@ receivers:
 func TestRecordThatCannotBegin(t *testing.T) {
 	for args, want := range map[string]string{
 		"record": "record needs the name of one file", "record a b": "record needs the name of one file",
-		"record x --listen 127.0.0.1:none":       "127.0.0.1:none cannot be listened at: ",
+		"record x --listen 127.0.0.1:none":       "cannot listen on 127.0.0.1:none: ",
 		"record /nowhere/x --listen 127.0.0.1:0": "/nowhere/x cannot be written: no such file or directory",
 	} {
 		got := call(t, "", strings.Fields(args)...)

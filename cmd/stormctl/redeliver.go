@@ -25,12 +25,12 @@ func newRedeliver(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "redeliver --to URL [FILE|-]...",
 		Short: "Send dead letters again",
-		Long: `Send the events in the log of the dead letter sink again, with their own id and time, to the Broker or
-to the function. They are sent in order, and each is tried until it is accepted. It is safe to do that twice: the
-function counts an alert once and ignores older news of it. Lines that are not events are skipped.
+		Long: `Send the events in the log of the dead letter sink to the Broker or the function again, with the same id and
+time. They are sent in order, and each is retried until it is accepted. It is safe to do this twice: the function counts
+an alert once and ignores older reports about it. Lines that are not events are skipped.
 
-Exit codes: 0 all events were accepted, 1 one was refused permanently or could not be delivered, 2 the command line is
-wrong.`,
+Exit codes: 0 all events were accepted, 1 an event was refused permanently or could not be delivered, 2 an invalid
+command line.`,
 		Example: `  kubectl -n knative-eventing port-forward svc/broker-ingress 8080:80 &
   kubectl -n stormfold logs deploy/stormfold-dead-letters | kubectl stormfold redeliver --to http://127.0.0.1:8080/stormfold/stormfold -`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -53,7 +53,7 @@ wrong.`,
 		RunE: func(c *cobra.Command, args []string) error { return r.run(c.Context(), args) },
 	}
 	c.Flags().StringVar(&r.to, "to", "", "URL of the Broker or of the function")
-	c.Flags().DurationVar(&r.patience, "patience", 5*time.Minute, "how long to try an event before giving up")
+	c.Flags().DurationVar(&r.patience, "patience", 5*time.Minute, "how long to retry an event")
 	return c
 }
 
@@ -62,7 +62,7 @@ func onceStandardInput(args []string) error {
 	seen := false
 	for _, arg := range args {
 		if arg == "-" && seen {
-			return usagef("the standard input can be read once")
+			return usagef("the standard input can be read only once")
 		}
 		seen = seen || arg == "-"
 	}
@@ -100,15 +100,15 @@ func (r *redelivery) run(ctx context.Context, names []string) error {
 			break
 		}
 	}
-	fmt.Fprintf(r.err, "%s sent, %d refused permanently, %d without their data, %s skipped that are not events.\n",
+	fmt.Fprintf(r.err, "%s sent, %d refused permanently, %d without data, %s skipped that are not events.\n",
 		count(r.sent, "event"), r.refused, r.empty, count(r.skipped, "line"))
 	switch {
 	case err != nil:
 		return err
 	case r.refused+r.empty > 0:
-		return fmt.Errorf("%s not taken", count(r.refused+r.empty, "event"))
+		return fmt.Errorf("%s not accepted", count(r.refused+r.empty, "event"))
 	case r.sent == 0:
-		return errors.New("there is no event in it")
+		return errors.New("it contains no events")
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (r *redelivery) file(ctx context.Context, name string) error {
 			continue
 		case dropped(ev):
 			r.empty++
-			fmt.Fprintf(r.err, "%s: event %s was too large for the log, which has not its data\n", where, ev.ID())
+			fmt.Fprintf(r.err, "%s: event %s was too large, so the log does not have its data\n", where, ev.ID())
 			continue
 		}
 		if err := r.deliver(ctx, where, ev); err != nil {
@@ -146,7 +146,7 @@ func (r *redelivery) file(ctx context.Context, name string) error {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("%s:%d: it cannot be read: %w", name, number+1, err)
+		return fmt.Errorf("%s:%d: the line cannot be read: %w", name, number+1, err)
 	}
 	return nil
 }
@@ -188,10 +188,10 @@ func (r *redelivery) deliver(ctx context.Context, where string, ev event.Event) 
 			fmt.Fprintf(r.err, "%s: event %s is refused permanently: %s\n", where, ev.ID(), said)
 			return nil
 		case err == nil:
-			err = fmt.Errorf("the answer is %d: %s", status, said)
+			err = fmt.Errorf("the answer was %d: %s", status, said)
 		}
 		if ctx.Err() != nil || time.Now().Add(pause).After(deadline) {
-			return fmt.Errorf("%s: event %s could not be delivered; run it again, what was sent changes nothing: %w",
+			return fmt.Errorf("%s: event %s could not be delivered; run the command again, which is safe: %w",
 				where, ev.ID(), err)
 		}
 		select {

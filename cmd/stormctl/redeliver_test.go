@@ -75,7 +75,7 @@ func TestRedeliver(t *testing.T) {
 	) + "\n{\"level\":\"info\"}\n"
 	got := call(t, log, "redeliver", "--to", taker.URL, "-")
 	require.Equal(t, exitOK, got.code, got.err)
-	require.Equal(t, "2 events sent, 0 refused permanently, 0 without their data, 3 lines skipped that are not events.\n",
+	require.Equal(t, "2 events sent, 0 refused permanently, 0 without data, 3 lines skipped that are not events.\n",
 		got.err)
 	require.Empty(t, got.out)
 	require.Len(t, taker.seen, 4, "two attempts that failed, and two that did not")
@@ -96,9 +96,9 @@ func TestRedeliver(t *testing.T) {
 	got = call(t, "", "redeliver", "--to", taker.URL, file)
 	require.Equal(t, exitError, got.code)
 	require.Equal(t, file+":1: event bad is refused permanently: said of bad\n"+
-		file+":2: event large was too large for the log, which has not its data\n"+
-		"1 event sent, 1 refused permanently, 1 without their data, 0 lines skipped that are not events.\n"+
-		"kubectl stormfold: 2 events not taken\n", got.err)
+		file+":2: event large was too large, so the log does not have its data\n"+
+		"1 event sent, 1 refused permanently, 1 without data, 0 lines skipped that are not events.\n"+
+		"kubectl stormfold: 2 events not accepted\n", got.err)
 }
 
 func TestRedeliverThatCannot(t *testing.T) {
@@ -110,17 +110,17 @@ func TestRedeliverThatCannot(t *testing.T) {
 	require.Contains(
 		t,
 		got.err,
-		"standard input:1: event 1 could not be delivered; run it again, what was sent changes nothing: the answer is 503: said of 1",
+		"standard input:1: event 1 could not be delivered; run the command again, which is safe: the answer was 503: said of 1",
 	)
 	require.Len(t, taker.seen, 1)
 	for args, want := range map[string]string{
 		"redeliver -":                                "redeliver needs --to, the URL of the Broker or of the function",
 		"redeliver --to stormfold -":                 `--to "stormfold" is not an http or https URL`,
 		"redeliver --to http://x":                    "redeliver needs the file of a log, or - for the standard input",
-		"redeliver --to http://x - -":                "the standard input can be read once",
+		"redeliver --to http://x - -":                "the standard input can be read only once",
 		"redeliver --to http://x --patience 0s -":    "--patience 0s is not a positive duration",
 		"redeliver --to http://x /nowhere":           "/nowhere cannot be read: no such file or directory",
-		"redeliver --to http://127.0.0.1:1/secret -": "there is no event in it",
+		"redeliver --to http://127.0.0.1:1/secret -": "it contains no events",
 	} {
 		got := call(t, "nothing", strings.Fields(args)...)
 		require.NotEqual(t, exitOK, got.code, args)

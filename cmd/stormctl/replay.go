@@ -63,9 +63,9 @@ func newReplay(s streams) *cobra.Command {
 clock, and show the incidents and storms that they would have made, the alerts per incident, and the writes to
 Kubernetes. Beside that, show how many notifications people get from Alertmanager about the same alerts.
 
-A recording holds JSON documents: webhooks of Alertmanager, single alerts of such webhooks, CloudEvents, or
-{"time": "...", "data": ...} around one of the first two. A document without a time is replayed at the latest startsAt of its
-alerts, or endsAt of those that are resolved. The documents of all files are replayed in the order of their times.`,
+A recording contains JSON documents: webhooks of Alertmanager, single alerts of such webhooks, CloudEvents, or
+{"time": "...", "data": ...} around a webhook or alert. A document without a time is replayed at the latest startsAt of its
+alerts, or endsAt of resolved ones. The documents of all files are replayed in the order of their times.`,
 		Example: `  # Last night under the built-in policies
   kubectl stormfold replay night.jsonl
 
@@ -88,17 +88,17 @@ alerts, or endsAt of those that are resolved. The documents of all files are rep
 	}
 	f := c.Flags()
 	f.StringVar(&o.policies, "policies", "", "policies file (default: the built-in policies)")
-	f.StringArrayVar(&o.set, "set", nil, "change a field of a policy, as in default.threshold=10; may be repeated")
-	f.StringVar(&o.compare, "compare", "", "show another policies file side by side")
+	f.StringArrayVar(&o.set, "set", nil, "change a field of a policy, such as default.threshold=10; can be repeated")
+	f.StringVar(&o.compare, "compare", "", "policies file to compare with")
 	f.StringArrayVar(&o.compareSet, "compare-set", nil,
-		"like --set, for the other side: the file of --compare, or the same policies")
+		"like --set, for the side to compare with: the file of --compare, or else the same policies")
 	f.StringVar(&o.inventory, "inventory", "",
 		"file of nodes and pods; adds node, zone and owner to alerts without look-ups")
 	f.StringSliceVar(&o.groupBy, "group-by", nil,
 		"compute the notifications of an Alertmanager that groups by these labels (default: count those of the recording)")
 	f.StringVar(&o.until, "until", "",
-		"stop this long after the last notification, for instance 1h (default: when all incidents are over)")
-	f.IntVar(&o.incidents, "incidents", 20, "number of incidents to list, storms first")
+		"stop this long after the last notification, for instance 1h (default: when all incidents have ended)")
+	f.IntVar(&o.incidents, "incidents", 20, "maximum number of incidents to list, storms first")
 	suggest(c, "set", policyChanges)
 	suggest(c, "compare-set", policyChanges)
 	o.output.add(c)
@@ -168,7 +168,7 @@ func (o *replayOptions) check(args []string) error {
 	}
 	for _, name := range args {
 		if name == "-" && o.fromStdin {
-			return usagef("the standard input can be read once")
+			return usagef("the standard input can be read only once")
 		}
 		o.fromStdin = o.fromStdin || name == "-"
 	}

@@ -32,16 +32,16 @@ func newTree(s streams) *cobra.Command {
 		Use:   "tree [NAME...]",
 		Short: "Show incidents as trees: resources, hotspots, conditions, absorbed incidents",
 		Long: `Show incidents as trees: times, summary, common labels, hotspots (the labels that most of the alerts
-share), resources by namespace and kind with those that fire marked, conditions, and absorbed incidents. Without a
-name it shows all that are firing. With -o wide it shows all resources, the messages of conditions, and namespaces.`,
-		Example: `  # All that fire in a namespace, or anywhere
+share), resources by namespace and kind, conditions, and absorbed incidents. A filled dot marks what is firing. Without
+names it shows all firing incidents. -o wide also shows all resources, the messages of conditions, and namespaces.`,
+		Example: `  # All firing incidents in a namespace, or in all namespaces
   kubectl stormfold tree -n stormfold
   kubectl stormfold tree -A
 
-  # One of them, again at every change
+  # One incident, drawn again at each change
   kubectl stormfold tree -n stormfold kube-node-not-ready-y23hcjqe7o -w
 
-  # What kubectl saved, or prints
+  # Incidents that kubectl saved or prints
   kubectl stormfold tree -f incidents.yaml
   kubectl -n stormfold get inc -o yaml | kubectl stormfold tree -f -`,
 		ValidArgsFunction: func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
@@ -51,9 +51,9 @@ name it shows all that are firing. With -o wide it shows all resources, the mess
 	}
 	o.kube.add(c)
 	c.Flags().StringVarP(&o.file, "filename", "f", "",
-		"read incidents from a file of YAML or JSON, - for the standard input")
-	c.Flags().IntVar(&o.resources, "resources", 20, "number of resources of a kind to show, 0 for all")
-	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "show them again at every change, until interrupted")
+		"read incidents from a YAML or JSON file, - for the standard input")
+	c.Flags().IntVar(&o.resources, "resources", 20, "maximum number of resources to show of each kind, 0 for all")
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "draw them again at each change, until interrupted")
 	o.output.add(c)
 	return c
 }

@@ -16,7 +16,7 @@ type Report struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
 	End  time.Time `json:"end"`
-	// Notifications is the number of documents with alerts, Words the number of alerts in all of them.
+	// Notifications is the number of documents with alerts, Reports the number of alerts in all of them.
 	Notifications int `json:"notifications"`
 	Words         int `json:"words"`
 	// Alertmanager is what people get from Alertmanager about the same alerts.
@@ -136,7 +136,7 @@ func (p *pod) report(notifications []Notification) *Report {
 	}
 	distinct := map[string]bool{}
 	for _, n := range notifications {
-		out.Words += len(n.Batch.Alerts)
+		out.Reports += len(n.Batch.Alerts)
 		for _, a := range n.Batch.Alerts {
 			distinct[a.Fingerprint] = true
 		}

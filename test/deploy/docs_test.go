@@ -95,7 +95,7 @@ func TestDocumentedNumbers(t *testing.T) {
 		"`max-scale` | %s |":                     template.Metadata.Annotations["autoscaling.knative.dev/max-scale"],
 		"`target-utilization-percentage` | %s |": template.Metadata.Annotations["autoscaling.knative.dev/target-utilization-percentage"],
 		"`containerConcurrency` | %s |":          fmt.Sprint(*template.Spec.ContainerConcurrency),
-		", %s at most |":                         strings.Replace(template.Spec.Containers[0].Resources.Limits.Memory().String(), "Mi", " MiB", 1),
+		", limit %s |":                           strings.Replace(template.Spec.Containers[0].Resources.Limits.Memory().String(), "Mi", " MiB", 1),
 	} {
 		require.Contains(t, page, fmt.Sprintf(row, value))
 	}
