@@ -176,5 +176,5 @@ func checkVersion(info string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("the Redis server does not tell its version: Stormfold needs Redis %d or later, or Valkey", minMajor)
+	return fmt.Errorf("the Redis server does not report its version: Stormfold needs Redis %d or later, or Valkey", minMajor)
 }

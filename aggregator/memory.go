@@ -59,7 +59,7 @@ func memoryOf(ctx context.Context, rdb redis.Cmdable) (Memory, error) {
 	values := infoValues(info)
 	used, err := strconv.ParseInt(values["used_memory"], 10, 64)
 	if err != nil {
-		return Memory{}, fmt.Errorf("%w: INFO tells no used_memory", ErrReply)
+		return Memory{}, fmt.Errorf("%w: INFO has no used_memory", ErrReply)
 	}
 	// A server of another make may not tell its limit, and then it has none that we know of.
 	limit, _ := strconv.ParseInt(values["maxmemory"], 10, 64)

@@ -37,17 +37,17 @@ func warnings(values map[string]string) []string {
 	if policy := values["maxmemory_policy"]; policy != "" && policy != "noeviction" {
 		out = append(
 			out,
-			fmt.Sprintf("maxmemory-policy is %s: when memory is short Redis throws groups away; set it to noeviction", policy),
+			fmt.Sprintf("maxmemory-policy is %s: when memory is full, Redis evicts groups; set it to noeviction", policy),
 		)
 	}
 	if values["maxmemory"] == "0" {
-		out = append(out, "maxmemory is 0: when memory is short the server is killed and takes all groups with it; "+
+		out = append(out, "maxmemory is 0: when memory is full, the server is killed; "+
 			"set it below the memory that the server has")
 	}
 	if values["aof_enabled"] == "0" && values["connected_slaves"] == "0" {
 		out = append(
 			out,
-			"there is neither an append-only file nor a replica: after a restart only what is in Kubernetes is "+
+			"there is neither an append-only file nor a replica: after a restart, only what is in Kubernetes is "+
 				"known; set appendonly to yes, or add a replica",
 		)
 	}

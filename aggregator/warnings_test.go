@@ -37,5 +37,5 @@ func TestCheckVersion(t *testing.T) {
 		checkVersion("redis_version:6.2.7\r\n"),
 		"is version 6.2.7: Stormfold needs Redis 7 or later, or Valkey",
 	)
-	require.ErrorContains(t, checkVersion(""), "does not tell its version")
+	require.ErrorContains(t, checkVersion(""), "does not report its version")
 }

@@ -87,7 +87,7 @@ func unanswered(err error) bool {
 }
 
 // errOpen is a fold that was not tried.
-var errOpen = errors.New("redis did not answer lately")
+var errOpen = errors.New("redis has not answered recently")
 
 // try is an event's way past the breaker.
 type try struct {

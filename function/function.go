@@ -165,7 +165,7 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 	}
 	warnings, err := p.aggregator.Warnings(ctx)
 	if err != nil {
-		p.log.Warnw("Redis cannot be asked for its settings", "error", err)
+		p.log.Warnw("the settings of Redis cannot be read", "error", err)
 	}
 	for _, warning := range warnings {
 		p.log.Warnw("Redis may lose data: " + warning)
@@ -193,7 +193,7 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 	}
 	if err != nil {
 		// Events are safe in Redis without Kubernetes; that is no reason to refuse them.
-		p.log.Warnw("the API server cannot be asked; incidents will be written when it can", "error", err)
+		p.log.Warnw("the API server does not answer; incidents are written when it does", "error", err)
 	}
 	return nil
 }
@@ -209,7 +209,7 @@ func (p *pod) kubeConfig() (*rest.Config, error) {
 	}
 	c, err := rest.InClusterConfig()
 	if err != nil {
-		return nil, fmt.Errorf("KUBECONFIG is not set and this is no pod with a ServiceAccount: %w", err)
+		return nil, fmt.Errorf("KUBECONFIG is not set, and this is not a pod with a ServiceAccount: %w", err)
 	}
 	return c, nil
 }
@@ -221,7 +221,7 @@ func (p *pod) serveMetrics() error {
 	}
 	listener, err := net.Listen("tcp", p.settings.MetricsAddress)
 	if err != nil {
-		return fmt.Errorf("STORMFOLD_METRICS_ADDRESS: %q cannot be listened on: %w", p.settings.MetricsAddress, err)
+		return fmt.Errorf("STORMFOLD_METRICS_ADDRESS: cannot listen on %q: %w", p.settings.MetricsAddress, err)
 	}
 	server := &http.Server{Handler: p.metrics.set.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	p.loops.Go(func() {
@@ -257,7 +257,7 @@ func (f *Function) Stop(ctx context.Context) error {
 	select {
 	case <-drained:
 	case <-ctx.Done():
-		err = fmt.Errorf("stopping with %d groups unwritten, which another pod writes: %w", p.scheduler.size(), ctx.Err())
+		err = fmt.Errorf("stopping with %d groups not written, which another pod writes: %w", p.scheduler.size(), ctx.Err())
 	}
 	return errors.Join(err, p.close())
 }

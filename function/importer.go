@@ -118,7 +118,7 @@ func (p *pod) abortImport(ctx context.Context, mine *aggregator.ShardImport) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.RedisTimeout)
 	defer cancel()
 	if err := p.aggregator.AbortImport(ctx, mine); err != nil {
-		p.log.Warnw("import cannot be given back", "shard", mine.Shard, "error", err)
+		p.log.Warnw("the lease of an import cannot be released", "shard", mine.Shard, "error", err)
 	}
 }
 

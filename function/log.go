@@ -7,7 +7,7 @@ import (
 )
 
 // newLogger writes JSON lines to standard error, as Knative's components do. Unlike theirs it is not sampled: when a
-// flood of events is refused for good, every one of them has its line.
+// flood of events is refused permanently, every one of them has its line.
 func newLogger(level string) *zap.SugaredLogger {
 	c := zapdriver.NewProductionConfig()
 	c.Sampling = nil

@@ -24,7 +24,7 @@ func TestTheLogIsNotSampled(t *testing.T) {
 		lines <- n
 	}()
 	for range 1000 {
-		log.Warnw("event refused for good", "event", "x")
+		log.Warnw("event refused permanently", "event", "x")
 	}
 	os.Stderr = stderr
 	require.NoError(t, w.Close())

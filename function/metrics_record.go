@@ -157,12 +157,12 @@ func (m *metrics) imported(n int, err error) {
 	}
 }
 
-// policiesBroken is called with what is wrong with a changed policy file; the last good one stays in force.
+// policiesBroken is called with the error in a changed policy file; the last valid one stays in use.
 func (m *metrics) policiesBroken(log *zap.SugaredLogger) func(error) {
 	return func(err error) {
 		m.policyLoads.WithLabelValues("error").Inc()
 		m.policyBroken.Set(1)
-		log.Errorw("the policy file is not usable; the last good one stays in force", "error", err)
+		log.Errorw("the policy file is invalid; the last valid one stays in use", "error", err)
 	}
 }
 

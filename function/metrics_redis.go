@@ -90,7 +90,7 @@ func (p *pod) readMemory(ctx context.Context) {
 	defer cancel()
 	memory, err := p.aggregator.Memory(ctx)
 	if err != nil {
-		p.log.Debugw("Redis does not tell its memory", "error", err)
+		p.log.Debugw("Redis does not report its memory", "error", err)
 		return
 	}
 	p.metrics.redisMemory.Set(float64(memory.Used))

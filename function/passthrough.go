@@ -128,7 +128,7 @@ func (p *pod) writePastRedis(ctx context.Context, group aggregator.Group, most i
 			p.metrics.passed("standing", 1)
 		default:
 			p.metrics.passed("written", 1)
-			p.log.Warnw("incident written past Redis", "incident", o.Name, "group", group.ID, "policy", group.Policy.Name)
+			p.log.Warnw("incident written without Redis", "incident", o.Name, "group", group.ID, "policy", group.Policy.Name)
 		}
 	}
 	return tried
@@ -186,7 +186,7 @@ func (p *pod) importPassed(ctx context.Context, r *folded) {
 		found, err = p.importShard(ctx, aggregator.ShardOf(r.Group), "")
 	}
 	if err != nil {
-		p.log.Warnw("incidents that were passed through cannot be imported now", "group", r.Group, "error", err)
+		p.log.Warnw("incidents written without Redis cannot be imported now", "group", r.Group, "error", err)
 	}
 	if found { // What was opened may be one of those now: the objects tell.
 		r.Transitions = slices.DeleteFunc(

@@ -122,7 +122,7 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) st
 	p.metrics.settled(snapshot, confirmed, errors.Join(writeErr, err), time.Since(start))
 	settledSpan(ctx, snapshot, confirmed, errors.Join(writeErr, err))
 	if err != nil {
-		p.log.Warnw("group cannot be settled", "group", group, "error", err)
+		p.log.Warnw("written incidents cannot be confirmed in Redis", "group", group, "error", err)
 		return step{wait: jittered(retryAfter), token: token}
 	}
 	wait := due.Sub(p.aggregator.Now())

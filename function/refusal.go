@@ -45,7 +45,7 @@ func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	var invalid *handlers.Invalid
 	switch {
 	case errors.As(err, &invalid):
-		p.log.Warnw("event refused for good", fields...)
+		p.log.Warnw("event refused permanently", fields...)
 	case reason == handlers.ReasonOverload, errors.Is(err, errOpen):
 		p.log.Debugw("event refused for now", fields...)
 	default:
@@ -71,20 +71,20 @@ func aboutEvent(ctx context.Context, ev event.Event, more ...any) []any {
 	return fields
 }
 
-// Refused logs a request that was refused for good before it became an event, so that no dead letter
+// Refused logs a request that was refused permanently before it became an event, so that no dead letter
 // is silent: whoever serves the function calls it. The id is the event's, as far as the request told one.
 func (f *Function) Refused(id string, reason handlers.Reason, err error) {
 	fields := []any{logged("event", id), zap.String("reason", string(reason)), zap.Error(err)}
 	p := f.pod.Load()
 	if p == nil {
-		newLogger("info").Warnw("request refused for good", fields...)
+		newLogger("info").Warnw("request refused permanently", fields...)
 		return
 	}
 	if reason != handlers.ReasonTooLarge {
 		reason = handlers.ReasonInvalid
 	}
 	p.metrics.badRequests.WithLabelValues(string(reason)).Inc()
-	p.log.Warnw("request refused for good", fields...)
+	p.log.Warnw("request refused permanently", fields...)
 }
 
 // logged is an attribute of an event as the log shows it.

@@ -112,7 +112,7 @@ func (p *pod) findDue(ctx context.Context) *found {
 func (p *pod) rewind(ctx context.Context, shard int, swept aggregator.Swept) error {
 	n, err := p.aggregator.Rewind(ctx, shard, swept.Now)
 	if err == nil {
-		p.log.Warnw("Redis' clock was set back: all groups are looked at", "shard", shard, "by", swept.SetBack, "groups", n)
+		p.log.Warnw("Redis' clock was set back; all groups are checked", "shard", shard, "by", swept.SetBack, "groups", n)
 	}
 	return err
 }

@@ -200,7 +200,7 @@ func TestAddresses(t *testing.T) {
 		"127.0.0.1:http":  `LISTEN_ADDRESS: "127.0.0.1:http" is malformed`,
 		"127.0.0.1:70000": `LISTEN_ADDRESS: "127.0.0.1:70000" is malformed`,
 	} {
-		want += ": it has to be host:port, for instance 127.0.0.1:8080"
+		want += ": it must be host:port, for instance 127.0.0.1:8080"
 		t.Setenv(listenVariable, value)
 		_, err := readSettings()
 		require.EqualError(t, err, want)

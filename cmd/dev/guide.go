@@ -17,14 +17,14 @@ func (s settings) welcome() string {
 	place("CloudEvents", "http://"+s.listen, "")
 	place("Alertmanager webhook", "http://"+s.webhook, "the url of a receiver's webhook_configs")
 	if s.kubeconfig == "" {
-		place("Kubernetes API", "http://"+s.api, "incidents only, to read")
+		place("Kubernetes API", "http://"+s.api, "read-only, incidents only")
 	}
 	if s.metrics != "off" {
 		place("metrics", "http://"+s.metrics+"/metrics", "")
 	}
 	fmt.Fprintf(
 		&b,
-		"\nIn another terminal:\n\n  make storm   # 15 alerts at once; again: they resolve\n  make outage  # a node goes down with its pods; again: it is back\n  %s\n\nStop with Ctrl-C.\n",
+		"\nIn another terminal:\n\n  make storm   # send 15 alerts at once; run it again to resolve them\n  make outage  # a node goes down with its pods; run it again to resolve\n  %s\n\nStop with Ctrl-C.\n",
 		s.treeCommand(),
 	)
 	return b.String()

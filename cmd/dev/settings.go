@@ -58,19 +58,19 @@ func address(variable, usual string) (string, error) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s: %q is malformed: it has to be host:port, for instance %s", variable, value, usual)
+		return "", fmt.Errorf("%s: %q is malformed: it must be host:port, for instance %s", variable, value, usual)
 	}
 	return value, nil
 }
 
-// free tells whether an address can be listened on, before anything starts.
+// free checks, before anything starts, that an address is free.
 func free(variable, address string) error {
 	listener, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s: %s is in use; set %s to another address", variable, address, variable)
 	case err != nil:
-		return fmt.Errorf("%s: %s cannot be listened on: %w", variable, address, err)
+		return fmt.Errorf("%s: cannot listen on %s: %w", variable, address, err)
 	}
 	return listener.Close()
 }

@@ -105,7 +105,7 @@ func alert(i int, firing bool, startsAt time.Time) map[string]any {
 	return map[string]any{
 		"status": status, "labels": labels, "fingerprint": set.Fingerprint().String(),
 		"annotations": map[string]string{
-			"summary":     "A pod of the checkout is crash looping.",
+			"summary":     "A pod of checkout is crash looping.",
 			"runbook_url": "https://runbooks.example.com/KubePodCrashLooping",
 		},
 		"startsAt": startsAt.UTC().Format(time.RFC3339Nano), "endsAt": endsAt.UTC().Format(time.RFC3339Nano),

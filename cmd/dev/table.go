@@ -42,7 +42,7 @@ func newTable(out io.Writer, color bool) *table {
 	return t
 }
 
-const row = "%-34s %-6s %-9s %-9s %6v %6v  %-6s %s\n"
+const row = "%-34s %-7s %-9s %-9s %6v %6v  %-6s %s\n"
 
 func (t *table) say(format string, args ...any) {
 	t.mu.Lock()

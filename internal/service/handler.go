@@ -30,7 +30,7 @@ func newHandler(f Function) *handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, fmt.Sprintf("CloudEvents come by POST, not %s", r.Method), http.StatusMethodNotAllowed)
+		http.Error(w, fmt.Sprintf("send CloudEvents with POST, not %s", r.Method), http.StatusMethodNotAllowed)
 		return
 	}
 	size := min(r.ContentLength, handlers.MaxBody)
@@ -38,7 +38,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		size = handlers.MaxBody // The header does not say.
 	}
 	if !h.bodies.TryAcquire(size) { // Before anything of it is read.
-		http.Error(w, string(handlers.ReasonOverload)+": too many bytes of events are being worked on, deliver it again",
+		http.Error(w, string(handlers.ReasonOverload)+": the events in progress are too large, deliver it again",
 			http.StatusServiceUnavailable)
 		return
 	}

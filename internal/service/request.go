@@ -17,7 +17,7 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// refusal is why a request is refused for good, in one sentence.
+// refusal is why a request is refused permanently, in one sentence.
 type refusal struct {
 	error
 	id     string

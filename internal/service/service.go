@@ -8,7 +8,7 @@
 //	405  not a POST
 //	413  a body of more than handlers.MaxBody bytes
 //	400  not a CloudEvent, or one without a required attribute
-//	503  as many bytes of bodies as a pod may hold are being worked on already
+//	503  the bodies in progress have as many bytes as a pod may hold
 //
 // Each answer is one sentence of plain text.
 package service

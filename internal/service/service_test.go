@@ -102,8 +102,8 @@ func TestAnswers(t *testing.T) {
 			"the CloudEvent is not valid: id: MUST be a non-empty string"},
 		{"structured mode without attributes", "POST", structuredMode, strings.NewReader(`{"specversion":"1.0"}`), 400,
 			"the CloudEvent is not valid: "},
-		{"GET", "GET", binaryMode, nil, 405, "CloudEvents come by POST, not GET"},
-		{"PUT", "PUT", binaryMode, strings.NewReader(`{}`), 405, "CloudEvents come by POST, not PUT"},
+		{"GET", "GET", binaryMode, nil, 405, "send CloudEvents with POST, not GET"},
+		{"PUT", "PUT", binaryMode, strings.NewReader(`{}`), 405, "send CloudEvents with POST, not PUT"},
 		{"health", "GET", nil, nil, 200, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -94,7 +94,7 @@ func TestABodyThatCannotBeKept(t *testing.T) {
 	s := newSource(t, sink.URL)
 	code, text := post(s, aWebhook(many(400, 4<<10)...))
 	require.Equal(t, http.StatusServiceUnavailable, code)
-	require.Contains(t, text, "the body cannot be kept in a file (TMPDIR says where)")
+	require.Contains(t, text, "the body cannot be written to a file in TMPDIR")
 	require.InDelta(t, 1, valueOf(t, s.metrics.notifications["spool"]), 0)
 	require.Empty(t, sink.accepted())
 	code, text = post(s, aWebhook(many(200, 4<<10)...))

@@ -106,7 +106,7 @@ func (n *notification) read(field string, to any, kind string) error {
 	return nil
 }
 
-var errHead = fmt.Errorf("the document without alerts and what they have in common is larger than %d bytes", maxHead)
+var errHead = fmt.Errorf("the document is larger than %d bytes without its alerts and their common fields", maxHead)
 
 // head is the document up to its alerts. If it is too large, fields that the alerts repeat are left out.
 func (n *notification) head() ([]byte, error) {

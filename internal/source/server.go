@@ -100,7 +100,7 @@ func healthy(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok
 func serve(key, address string, server *http.Server) (*served, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s cannot be listened on: %w", key, shown(address), err)
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w", key, shown(address), err)
 	}
 	s := &served{server: server, listener: listener, ended: make(chan error, 1)}
 	go func() {

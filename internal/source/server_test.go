@@ -168,8 +168,7 @@ func TestStartErrors(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "empty"), "\n")
 	for name, c := range map[string]struct{ key, value, says string }{
-		"address": {addressKey, taken.Addr().String(), addressKey + ": \"" + taken.Addr().String() +
-			"\" cannot be listened on: "},
+		"address":         {addressKey, taken.Addr().String(), addressKey + ": cannot listen on \"" + taken.Addr().String() + "\": "},
 		"metrics address": {metricsKey, taken.Addr().String(), metricsKey + ": "},
 		"no token file":   {tokenKey, filepath.Join(dir, "none"), tokenKey + ": open "},
 		"no token":        {tokenKey, filepath.Join(dir, "empty"), tokenKey + ": "},

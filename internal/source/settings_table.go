@@ -251,11 +251,11 @@ func readOverrides(s *Settings, value string) error {
 	for name, v := range overrides.Extensions {
 		switch {
 		case !event.IsExtensionNameValid(name) || strings.ToLower(name) != name:
-			return fmt.Errorf("%s is not the name of an extension, which has a-z and 0-9 only", shown(name))
+			return fmt.Errorf("%s is not the name of an extension, which has only a-z and 0-9", shown(name))
 		case slices.Contains(attributes, name):
-			return fmt.Errorf("%s is an attribute of every event and no extension", name)
+			return fmt.Errorf("%s is an attribute of every event, not an extension", name)
 		case !headerSafe(v):
-			return fmt.Errorf(`the value of %s is not printable ASCII without " and %%`, name)
+			return fmt.Errorf(`the value of %s has to be printable ASCII without " and %%`, name)
 		}
 	}
 	s.Extensions = overrides.Extensions
@@ -271,7 +271,7 @@ func readCACerts(s *Settings, value string) error {
 		return fmt.Errorf("the system's certificates cannot be read: %w", err)
 	}
 	if !pool.AppendCertsFromPEM([]byte(value)) {
-		return errors.New("it has no PEM certificate")
+		return errors.New("it contains no PEM certificate")
 	}
 	s.SinkCAs = pool
 	return nil

@@ -57,7 +57,7 @@ func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	alerts, refused := s.serve(w, r, arrived)
 	if refused != nil && r.Context().Err() != nil {
 		// The client has gone, whatever the error is.
-		refused = refuse(gone, "nobody waits for this answer any more: %s", refused.text)
+		refused = refuse(gone, "the sender has closed the connection: %s", refused.text)
 	}
 	s.metrics.answered(refused.why(), alerts, s.now().Sub(arrived))
 	endSpan(span, refused.why(), alerts)
@@ -80,7 +80,7 @@ func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve does what the package comment says and returns how many alerts the sink accepted.
 func (s *Source) serve(w http.ResponseWriter, r *http.Request, arrived time.Time) (int, *refusal) {
 	if r.Method != http.MethodPost {
-		return 0, refuse(badMethod, "Alertmanager's webhook comes by POST, not %s", r.Method)
+		return 0, refuse(badMethod, "send Alertmanager's webhook with POST, not %s", r.Method)
 	}
 	if refused := s.token.check(r); refused != nil {
 		return 0, refused
@@ -196,7 +196,7 @@ func (s *Source) send(
 		}
 		refused = refuse(
 			reason(failed.result),
-			"event %d, with %d of %d alerts, is not with the sink: %s",
+			"event %d, with %d of %d alerts, was not accepted by the sink: %s",
 			events,
 			alerts,
 			n.alerts,

@@ -136,7 +136,7 @@ func TestASinkThatFailsHalfWay(t *testing.T) {
 	assert.Contains(
 		t,
 		text,
-		"event 4, with 93 of 500 alerts, is not with the sink: the sink answers 503 Service Unavailable: no room for event 4",
+		"event 4, with 93 of 500 alerts, was not accepted by the sink: the sink answers 503 Service Unavailable: no room for event 4",
 	)
 	assertOneSentence(t, text)
 	half := sink.accepted()
@@ -163,7 +163,7 @@ func TestASinkThatRefusesForGood(t *testing.T) {
 	}
 	status, text := post(s, aWebhook(many(4, 50_000)...))
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	assert.Contains(t, text, "event 2, with 1 of 4 alerts, is not with the sink: the sink answers 400 Bad Request")
+	assert.Contains(t, text, "event 2, with 1 of 4 alerts, was not accepted by the sink: the sink answers 400 Bad Request")
 	assert.Equal(t, []string{anAlert(0, 50_000), anAlert(2, 50_000), anAlert(3, 50_000)}, alertsOf(t, sink.accepted()))
 	assert.InDelta(t, 1, valueOf(t, s.metrics.notifications["sink_refused"]), 0)
 	assert.InDelta(t, 3, valueOf(t, s.metrics.events["ok"]), 0)
@@ -234,7 +234,7 @@ func TestTheTimeOfARequestIsBounded(t *testing.T) {
 	s := newSource(t, sink.URL, prefix+"REQUEST_TIMEOUT", "1s", prefix+"SINK_TIMEOUT", "1m")
 	code, text := post(s, aWebhook(many(4, 50_000)...))
 	assert.Equal(t, http.StatusServiceUnavailable, code)
-	assert.Contains(t, text, "event 2, with 1 of 4 alerts, is not with the sink: the sink did not answer in time")
+	assert.Contains(t, text, "event 2, with 1 of 4 alerts, was not accepted by the sink: the sink did not answer in time")
 	sink.CloseClientConnections()
 }
 
@@ -364,20 +364,20 @@ func TestWhatIsNoWebhook(t *testing.T) {
 		"two documents":     {good + good, 400, "the body is not a JSON object: something follows the object"},
 		"a list":            {"[]", 400, "the body is not a JSON object: a list or a single value"},
 		"null":              {"null", 400, "the body is not a JSON object: a list or a single value"},
-		"an event":          {`{"specversion":"1.0","id":"1"}`, 400, `alerts: there is no list of them`},
+		"an event":          {`{"specversion":"1.0","id":"1"}`, 400, `alerts: it is missing or not a list`},
 		"version 3":         {edited(`"version":"4"`, `"version":"3"`), 400, `version: "3" is neither "4" nor "1"`},
 		"version as number": {edited(`"version":"4"`, `"version":4`), 400, `version: "4" is not a string`},
 		"no version":        {edited(`"version":"4",`, ``), 400, `version: "" is neither "4" nor "1"`},
 		"another spelling": {edited(`"receiver"`, `"ALERTS":[],"receiver"`), 400,
-			`"ALERTS": it is written alerts`},
+			`"ALERTS": the name of the field is alerts`},
 		"groupKey no string": {edited(`"groupKey":"{}:{alertname=\"PodDown\"}"`, `"groupKey":{}`), 400,
 			`groupKey: "{}" is not a string`},
 		"truncatedAlerts negative": {edited(`"truncatedAlerts":7`, `"truncatedAlerts":-7`), 400,
 			`truncatedAlerts: "-7" is not a number of alerts`},
 		"no alerts":        {aWebhook(), 400, "alerts: there are none"},
-		"alerts absent":    {`{"version":"4"}`, 400, "alerts: there is no list of them"},
-		"alerts null":      {`{"version":"4","alerts":null}`, 400, "alerts: there is no list of them"},
-		"alerts an object": {`{"version":"4","alerts":{}}`, 400, "alerts: there is no list of them"},
+		"alerts absent":    {`{"version":"4"}`, 400, "alerts: it is missing or not a list"},
+		"alerts null":      {`{"version":"4","alerts":null}`, 400, "alerts: it is missing or not a list"},
+		"alerts an object": {`{"version":"4","alerts":{}}`, 400, "alerts: it is missing or not a list"},
 		"a comma too many": {edited(`"later":[{"x":1}]}]`, `"later":[{"x":1}]},]`), 400,
 			"the body is not a JSON object: invalid character"},
 		"only a number": {aWebhook("1"), 400, "alerts[0]: it is not an object"},

@@ -19,7 +19,7 @@ type spool struct {
 }
 
 // errSpool is a file that cannot be written or read.
-var errSpool = errors.New("the body cannot be kept in a file (TMPDIR says where)")
+var errSpool = errors.New("the body cannot be written to a file in TMPDIR")
 
 func (s *spool) Write(p []byte) (int, error) {
 	n := min(len(p), max(0, inMemory-s.memory.Len()))

@@ -29,7 +29,7 @@ func serverTLS(settings *Settings, log *zap.SugaredLogger) (*tls.Config, error) 
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if err := c.load(); err != nil {
-				c.log.Errorw("the certificate cannot be read; the last good one stays", "error", err)
+				c.log.Errorw("the certificate cannot be read; the last valid one stays in use", "error", err)
 			}
 			return c.last.Load(), nil
 		},

@@ -38,7 +38,7 @@ func (t *token) accepted() ([]string, error) {
 	case len(content) > maxTokens:
 		return nil, fmt.Errorf("%s is larger than %d bytes", shown(t.path), maxTokens)
 	case len(tokens) == 0:
-		return nil, errors.New(shown(t.path) + " has no token in it")
+		return nil, errors.New(shown(t.path) + " contains no token")
 	}
 	return tokens, nil
 }

@@ -47,7 +47,7 @@ func walk(
 			continue
 		}
 		if err := begin(d, '[', ""); err != nil {
-			return errors.New("alerts: there is no list of them")
+			return errors.New("alerts: it is missing or not a list")
 		}
 		for listed = true; d.More(); bounded.next() {
 			if err := d.Decode(&value); err != nil {
@@ -70,7 +70,7 @@ func walk(
 	case !errors.Is(err, io.EOF):
 		return noJSON(err)
 	case !listed:
-		return errors.New("alerts: there is no list of them")
+		return errors.New("alerts: it is missing or not a list")
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ var fields = []string{"version", "alerts", "truncatedAlerts", "groupKey", "recei
 func checkName(name string) error {
 	for _, field := range fields {
 		if name != field && strings.EqualFold(name, field) {
-			return fmt.Errorf("%s: it is written %s", shown(name), field)
+			return fmt.Errorf("%s: the name of the field is %s", shown(name), field)
 		}
 	}
 	return nil

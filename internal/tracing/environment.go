@@ -60,7 +60,7 @@ func fromEnvironment() (*environment, error) {
 	}
 	read("PROTOCOL", func(value string) error {
 		if value != protocol {
-			return fmt.Errorf("%q is not supported, only %s is, which a collector takes on port 4318", cut(value), protocol)
+			return fmt.Errorf("%q is not supported; use %s, which collectors accept on port 4318", cut(value), protocol)
 		}
 		return nil
 	})
@@ -150,7 +150,7 @@ func (e *environment) readClientCertificate(read func(string, func(string) error
 	read("CLIENT_CERTIFICATE", func(path string) error {
 		pair, err := tls.LoadX509KeyPair(path, key)
 		if err != nil {
-			return fmt.Errorf("it and OTEL_EXPORTER_OTLP_CLIENT_KEY are no pair: %w", err)
+			return fmt.Errorf("it does not match OTEL_EXPORTER_OTLP_CLIENT_KEY: %w", err)
 		}
 		e.tls.Certificates = []tls.Certificate{pair}
 		return nil

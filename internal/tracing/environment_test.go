@@ -56,7 +56,7 @@ func TestAWrongVariableIsNamed(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://user:secret@collector",
 			"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: it is not an http or https URL"},
 		{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc",
-			`OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" is not supported, only http/protobuf is`},
+			`OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" is not supported; use http/protobuf`},
 		{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json",
 			`OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/json" is not supported`},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT", "10s", `OTEL_EXPORTER_OTLP_TIMEOUT: "10s" is not a number of milliseconds`},
@@ -65,7 +65,7 @@ func TestAWrongVariableIsNamed(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_HEADERS", "a=%0Asecret", "OTEL_EXPORTER_OTLP_HEADERS: it is not a list like"},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", empty, "OTEL_EXPORTER_OTLP_CERTIFICATE: there is no PEM certificate"},
 		{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", empty,
-			"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: it and OTEL_EXPORTER_OTLP_CLIENT_KEY are no pair"},
+			"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: it does not match OTEL_EXPORTER_OTLP_CLIENT_KEY"},
 		{"OTEL_TRACES_SAMPLER", "sometimes", `OTEL_TRACES_SAMPLER: "sometimes" is not always_on`},
 		{"OTEL_RESOURCE_ATTRIBUTES", "pod", "OTEL_RESOURCE_ATTRIBUTES: it is not a list like"},
 	} {

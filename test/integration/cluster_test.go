@@ -92,7 +92,7 @@ func TestPoliciesAreReloaded(t *testing.T) {
 
 	write("policies: [{name: p, treshold: 2}]")
 	loads("error", 1)
-	s.notify(s.alert("Other", "web-0", "firing")) // The last good one stays in force.
+	s.notify(s.alert("Other", "web-0", "firing")) // The last valid one stays in use.
 
 	write(fmt.Sprintf(policy, 2))
 	loads("ok", 1)

@@ -127,7 +127,7 @@ func TestRefusals(t *testing.T) {
 	require.Equal(t, "Taken", s.awaitOne(1, 1, 0).Spec.AlertName)
 	log, err := s.pod.Log()
 	require.NoError(t, err)
-	require.Contains(t, log, "event refused for good")
+	require.Contains(t, log, "event refused permanently")
 }
 
 // TestReplies: each transition is told to whoever called, as an event.

@@ -74,7 +74,7 @@ func TestEveryDeadLetterIsHeardOf(t *testing.T) {
 					return err
 				}
 				for line := range strings.Lines(log[len(logBefore):]) {
-					if strings.Contains(line, "refused for good") && strings.Contains(line, `"reason":"`+c.reason+`"`) &&
+					if strings.Contains(line, "refused permanently") && strings.Contains(line, `"reason":"`+c.reason+`"`) &&
 						(c.noID || strings.Contains(line, `"event":"`+id+`"`)) {
 						return nil
 					}
