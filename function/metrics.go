@@ -65,6 +65,7 @@ var (
 		aggregator.Opened, aggregator.Stormed, aggregator.Reopened, aggregator.Closed, aggregator.Absorbed,
 	}
 	incidentTypes     = meter.Of("type", v1alpha1.TypeAlert, v1alpha1.TypeStorm)
+	writtenTypes      = meter.Of("type", v1alpha1.TypeAlert, v1alpha1.TypeStorm, v1alpha1.TypeOutage)
 	projectionResults = meter.Of("result", "ok", "error", "busy", "redis")
 	groupKinds        = meter.Of("kind", "plain", "overflow")
 	kubeVerbs         = []string{"list", "review", "create", "get", "update", "delete"}
@@ -109,7 +110,7 @@ func newMetrics() *metrics {
 	m.leftOut = s.Counter("alerts_left_out_total", "Unusable alerts of accepted events, by problem: type (not an "+
 		"object), encoding (not UTF-8), status, labels, time (startsAt), too_many. The log names the event.",
 		meter.Of("reason", handlers.LeftOutReasons()...))
-	m.dropped = s.Counter("alerts_dropped_total", "Alerts accepted and ignored because their policy has drop.").
+	m.dropped = s.Counter("alerts_dropped_total", "Alerts accepted but ignored, because their policy has drop: true.").
 		WithLabelValues()
 	m.overflow = s.Counter("overflow_alerts_total",
 		"Alerts folded into an overflow group, because their policy has maxGroups groups in the shard.").
@@ -136,8 +137,8 @@ func newMetrics() *metrics {
 
 	m.transitions = s.Counter(
 		"transitions_total",
-		"Transitions of incidents, by the type after it: storm means that a group crossed its threshold, "+
-			"resolved with type Storm that a storm is over.",
+		"Transitions of incidents, by the type afterwards. storm: a group crossed its threshold; resolved with type Storm: "+
+			"a storm is over. Outages are not counted.",
 		meter.Of("transition", append(transitionTypes, other)...),
 		incidentTypes,
 	)
@@ -156,8 +157,8 @@ func newMetrics() *metrics {
 		WithLabelValues()
 	m.writes = s.Counter(
 		"incident_writes_total",
-		"Incidents written to Kubernetes, by whether their counts are lower bounds.",
-		incidentTypes,
+		"Incidents written to Kubernetes, by type and by whether their counts are lower bounds.",
+		writtenTypes,
 		meter.Of("truncated", "false", "true"),
 	)
 	m.deletions = s.Counter("incident_deletions_total", "Incidents deleted from Kubernetes after their retention.").
@@ -185,8 +186,8 @@ func newMetrics() *metrics {
 	m.sweptGroups = s.Counter("swept_groups_total", "Groups that a sweep found due.").WithLabelValues()
 	m.open = s.Gauge(
 		"open_incidents",
-		"Open incidents in all shards at this pod's last sweep. Every pod reports the same number: use max(), not sum(). "+
-			"It can be wrong only after Redis lost some of its keys.",
+		"Open incidents, without outages, in all shards at this pod's last sweep. Every pod reports the same number: use "+
+			"max(), not sum(). It can be wrong only after Redis lost some of its keys.",
 		incidentTypes,
 	)
 	m.groups = s.Gauge(
@@ -219,8 +220,8 @@ func newMetrics() *metrics {
 	)
 	m.panics = s.Counter(
 		"panics_total",
-		"Panics that were caught, each a bug whose stack is in the log: in an event (answered 503), a fold, the "+
-			"writing of a group, an import, or a sweep.",
+		"Caught panics, by place: an event (answered 503), a fold, the writing of a group, an import, a sweep. Each is a "+
+			"bug; its stack is in the log.",
 		meter.Of("in", panicPlaces...),
 	)
 	m.policyLoads = s.Counter("policy_loads_total", "Reloads of the policy file.", okOrError)

@@ -125,7 +125,11 @@ func (m *metrics) settled(s *aggregator.Snapshot, confirmed []aggregator.Confirm
 		case o.Delete:
 			m.deletions.Inc()
 		default:
-			m.writes.WithLabelValues(string(incidentType(o.Storm)), strconv.FormatBool(o.Truncated)).Inc()
+			kind := incidentType(o.Storm)
+			if o.Outage != nil {
+				kind = v1alpha1.TypeOutage
+			}
+			m.writes.WithLabelValues(string(kind), strconv.FormatBool(o.Truncated)).Inc()
 			m.flushLag.Observe(max(0, (s.Now.Sub(o.ChangedAt) + took).Seconds()))
 		}
 	}

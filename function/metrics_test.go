@@ -61,7 +61,8 @@ func TestCountingKeepsLabelsClosed(t *testing.T) {
 	m.unread(aggregator.ErrTimeout, time.Second)
 	m.settled(&aggregator.Snapshot{TookOver: true, Objects: []aggregator.Object{
 		{Name: "a", Storm: true, Truncated: true}, {Name: "b", Delete: true}, {Name: "c"},
-	}}, []aggregator.Confirmed{{Name: "a"}, {Name: "b"}}, errors.Join(errors.New("?"), aggregator.ErrReply), time.Second)
+		{Name: "d", Outage: &aggregator.Outage{}},
+	}}, []aggregator.Confirmed{{Name: "a"}, {Name: "b"}, {Name: "d"}}, errors.Join(errors.New("?"), aggregator.ErrReply), time.Second)
 	m.kubeCall("?", time.Second, errors.New("?"))
 	m.redisFailed(fmt.Errorf("%w: %w", aggregator.ErrUnavailable, errOpen))
 	m.passed("skipped", 2)
@@ -75,6 +76,7 @@ func TestCountingKeepsLabelsClosed(t *testing.T) {
 		1: {
 			m.promotions, m.deletions, m.redisErrors.WithLabelValues("oom"), m.redisErrors.WithLabelValues("timeout"),
 			m.redisErrors.WithLabelValues("reply"), m.writes.WithLabelValues("Storm", "true"),
+			m.writes.WithLabelValues("Outage", "false"),
 			m.kubeRequests.WithLabelValues("Other", "Unreachable"), m.groups.WithLabelValues("overflow"),
 		},
 		0: {m.redisErrors.WithLabelValues("unavailable"), m.writes.WithLabelValues("Alert", "false")},

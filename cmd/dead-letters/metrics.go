@@ -32,7 +32,7 @@ func newMetrics() *metrics {
 		),
 		refused: s.Counter(
 			"requests_refused_total",
-			"Requests missing from the log: not an event (invalid), or a write error (error).",
+			"Requests not written to the log: not an event (invalid), or a write error (error).",
 			meter.Of("reason", "invalid", "error"),
 		),
 	}
