@@ -37,7 +37,7 @@ outage: ## Send make run the alerts of a node that goes down. Run it again to re
 	@go run ./cmd/dev outage
 
 .PHONY: testbed
-testbed: ## Run a real API server and Redis with everything in deploy/, and print the variables to export.
+testbed: ## Run a real API server, with the CRD and RBAC of deploy/, and Redis until Ctrl-C; print the variables to export.
 	go run ./test/testbed/up
 
 # The func program of the testbed, built when it is not there yet.
