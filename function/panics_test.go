@@ -94,7 +94,7 @@ func TestAPanicEndsNothingElse(t *testing.T) {
 		_, err = f.Handle(t.Context(), alertEvent(t, "web-0", "firing"))
 		if err != nil {
 			require.Equal(t, http.StatusServiceUnavailable, code(t, err))
-			require.ErrorContains(t, err, "internal: something unexpected went wrong")
+			require.ErrorContains(t, err, "internal: an unexpected error")
 			break
 		}
 		require.Less(t, i, 9)

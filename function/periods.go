@@ -40,7 +40,7 @@ func (t tooShort) sentence(policy string) string {
 //	           repetitions
 func comparePeriods(policy *config.Policy, sender handlers.Periods) (wrong []tooShort) {
 	interval, repeat := sender.GroupInterval, sender.RepeatInterval
-	tells := fmt.Sprintf("tells news every %s", model.Duration(interval))
+	tells := fmt.Sprintf("reports changes every %s", model.Duration(interval))
 	for _, c := range []struct {
 		known time.Duration // It says nothing while this is zero.
 		tooShort

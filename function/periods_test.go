@@ -21,8 +21,8 @@ func TestPeriodsAreCompared(t *testing.T) {
 		"nothing is known": {1, 1, 1, 0, 0, nil},
 		"all is well":      {15 * m, 20 * m, 13 * h, 5 * m, 12 * h, nil},
 		"below the interval": {2 * m, 5 * m, 13 * h, 5 * m, 12 * h, []string{
-			"policy default: window is 2m, but the sender tells news every 5m; set window to 10m or more",
-			"policy default: cooldown is 5m, but the sender tells news every 5m; set cooldown to 10m or more",
+			"policy default: window is 2m, but the sender reports changes every 5m; set window to 10m or more",
+			"policy default: cooldown is 5m, but the sender reports changes every 5m; set cooldown to 10m or more",
 		}},
 		"below the repetition": {15 * m, 20 * m, 5 * h, 5 * m, 12 * h, []string{
 			"policy default: quiet is 5h, but the sender repeats every 12h; set quiet to 13h or more",
@@ -33,7 +33,7 @@ func TestPeriodsAreCompared(t *testing.T) {
 		"the interval alone":   {15 * m, 20 * m, m, 5 * m, 0, nil},
 		"the repetition alone": {m, m, 4*h + 1, 0, 4 * h, nil},
 		"seconds": {30 * time.Second, m, h, 30 * time.Second, 30 * m, []string{
-			"policy default: window is 30s, but the sender tells news every 30s; set window to 40s or more",
+			"policy default: window is 30s, but the sender reports changes every 30s; set window to 40s or more",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -46,7 +46,7 @@ var sentences = map[Reason]string{
 	ReasonRedisUnavailable: "Redis is not available",
 	ReasonRedisReplicas:    "too few replicas of Redis have the alerts",
 	ReasonKubernetes:       "the Kubernetes API is not available",
-	ReasonInternal:         "something unexpected went wrong, see the function's log",
+	ReasonInternal:         "an unexpected error, see the function's log",
 }
 
 // Refusal is an error that a later delivery of the same event may not meet.

@@ -28,10 +28,10 @@ func TestAnswer(t *testing.T) {
 		{"wrapped refusal", fmt.Errorf("x: %w", &Refusal{ReasonDraining, nil}), ReasonDraining, 503,
 			"draining: the function is about to stop"},
 		{"an unknown reason", &Refusal{"hunter2", secret}, ReasonInternal, 503,
-			"internal: something unexpected went wrong, see the function's log"},
-		{"anything", secret, ReasonInternal, 503, "internal: something unexpected went wrong, see the function's log"},
+			"internal: an unexpected error, see the function's log"},
+		{"anything", secret, ReasonInternal, 503, "internal: an unexpected error, see the function's log"},
 		{"a deadline", context.DeadlineExceeded, ReasonInternal, 503,
-			"internal: something unexpected went wrong, see the function's log"},
+			"internal: an unexpected error, see the function's log"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Equal(t, c.reason, ReasonOf(c.err))

@@ -79,7 +79,7 @@ func Decode(ev event.Event, receivedAt time.Time) (Request, error) {
 
 func decode(ev event.Event, receivedAt time.Time) (Request, *Invalid) {
 	if !Known(ev.Type()) {
-		return Request{}, &Invalid{Field: "type", Problem: quote(ev.Type()) + " is not a type of event that is taken here"}
+		return Request{}, &Invalid{Field: "type", Problem: quote(ev.Type()) + " is not a supported event type"}
 	}
 	if ev.Type() == TypePing {
 		return Request{Kind: Tick}, nil

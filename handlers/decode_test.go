@@ -150,7 +150,7 @@ func TestOtherTypes(t *testing.T) {
 		TypeOpened, TypeStorm, TypeResolved} {
 		require.False(t, Known(eventType))
 		_, err := Decode(incoming(eventType, golden(t, "firing")), received)
-		require.EqualError(t, err, `type: "`+eventType+`" is not a type of event that is taken here`)
+		require.EqualError(t, err, `type: "`+eventType+`" is not a supported event type`)
 	}
 	_, err := Decode(event.Event{}, received)
 	require.ErrorContains(t, err, "type: ")
@@ -200,7 +200,7 @@ func TestNotifiedAt(t *testing.T) {
 	require.EqualError(
 		t,
 		TooFarAhead(spoken, 12*time.Minute+time.Millisecond),
-		"time: 2026-03-01T10:16:00Z is 12m0s ahead of the clock here",
+		"time: 2026-03-01T10:16:00Z is 12m0s ahead of the clock of the function",
 	)
 }
 
@@ -208,7 +208,7 @@ func TestNotifiedAt(t *testing.T) {
 func TestAttributesOfAnyBytes(t *testing.T) {
 	bytes := strings.Repeat("\x80", 65)
 	_, err := Decode(incoming(bytes, golden(t, "firing")), received)
-	require.EqualError(t, err, `type: "…" is not a type of event that is taken here`)
+	require.EqualError(t, err, `type: "…" is not a supported event type`)
 	ev := incoming(TypeNotification, golden(t, "firing"))
 	ev.SetDataContentType(bytes)
 	_, err = Decode(ev, received)

@@ -37,7 +37,7 @@ func notifiedAt(ev event.Event, receivedAt time.Time) (time.Time, *Invalid) {
 
 // TooFarAhead is the refusal of an event from the future: its update would beat every later one of its alerts.
 func TooFarAhead(notifiedAt time.Time, ahead time.Duration) error {
-	return &Invalid{Field: "time", Problem: fmt.Sprintf("%s is %s ahead of the clock here",
+	return &Invalid{Field: "time", Problem: fmt.Sprintf("%s is %s ahead of the clock of the function",
 		notifiedAt.UTC().Format(time.RFC3339), ahead.Round(time.Second))}
 }
 

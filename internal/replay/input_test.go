@@ -79,7 +79,7 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 		`{"version":"5","alerts":[` + firingAlert +
 			`]}`: `it:1: version: "5" is neither "4" nor "1"`,
 		`{"specversion":"1.0","id":"1","source":"/s","type":"other","data":` + firingAlert +
-			`}`: `it:1: type: "other" is not a type of event that is taken here`,
+			`}`: `it:1: type: "other" is not a supported event type`,
 		`{"specversion":"9","id":"1","source":"/s","type":"other"}`: `it:1: it is not a CloudEvent: `,
 	} {
 		got, err := Read("it", []byte(content))
