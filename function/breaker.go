@@ -12,23 +12,22 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// unansweredEvents is how many events in a row must find no Redis before the breaker opens, those of one round trip one
-// by one.
+// unansweredEvents is the number of events in a row without an answer from Redis that opens the breaker. Events of one
+// round trip count one by one.
 const unansweredEvents = 5
 
 // allShards is the name of the breaker of a Redis that is one server.
 const allShards = "all"
 
-// breaker keeps folds away from a Redis that does not answer. Without it each event would hold a connection, a
-// goroutine and its body for the whole of its time budget, only to be refused at the end; a Redis that comes back would
-// then meet all of them at once. Where every server answers for its own shards, on a Cluster, each shard has a breaker,
-// so that one master that is away does not hold up the events of the others.
+// breaker refuses folds while Redis does not answer. Without it each event would hold a connection, a goroutine and its
+// body until its timeout, only to be refused then; and a Redis that recovers would get all of them at once. On a
+// Cluster each shard has a breaker, so that a master that is down does not delay the events of the others.
 type breaker struct {
 	each []*gobreaker.TwoStepCircuitBreaker[struct{}]
 }
 
-// newBreaker makes a breaker that stays open for a pause before it tries a fold; none makes one that never opens.
-// Changed is called for every opening and closing.
+// newBreaker makes a breaker that stays open for the pause before it tries a fold; without a pause it never opens.
+// Changed is called when it opens and closes.
 func newBreaker(clustered bool, pause time.Duration, changed func(shard string, open bool)) *breaker {
 	b := &breaker{}
 	if pause == 0 {
@@ -46,7 +45,7 @@ func newBreaker(clustered bool, pause time.Duration, changed func(shard string, 
 			Name: name, MaxRequests: 1, Timeout: pause,
 			ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= unansweredEvents },
 			IsSuccessful: func(err error) bool { return !unanswered(err) },
-			// A request that was given up says nothing about Redis.
+			// A canceled request shows nothing about Redis.
 			IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 			OnStateChange: func(name string, _, to gobreaker.State) {
 				if to != gobreaker.StateHalfOpen {
@@ -77,21 +76,21 @@ func (b *breaker) state(name string) float64 {
 			return float64(one.State())
 		}
 	}
-	return float64(gobreaker.StateClosed) // It is switched off.
+	return float64(gobreaker.StateClosed) // It is turned off.
 }
 
-// unanswered tells whether Redis did not answer at all. A server that answers, whatever it says, costs no time.
+// unanswered reports whether Redis did not answer at all. An error that Redis answers costs no time.
 func unanswered(err error) bool {
 	var answer redis.Error
 	return (errors.Is(err, aggregator.ErrTimeout) || errors.Is(err, aggregator.ErrUnavailable)) && !errors.As(err, &answer)
 }
 
-// errOpen is a fold that was not tried.
+// errOpen is the error of a fold that was not tried.
 var errOpen = errors.New("redis has not answered recently")
 
-// try is an event's way past the breaker.
+// try is one event's attempt to pass the breaker.
 type try struct {
-	// probing: Redis did not answer lately, and this is the one event that finds out whether it does now.
+	// probing: Redis has not answered recently, and this event tests whether it does now.
 	probing bool
 
 	breaker *breaker
@@ -99,7 +98,7 @@ type try struct {
 	refused map[int]error
 }
 
-// begin asks for the shards of an event's groups. End has to follow, whatever happens.
+// begin asks the breakers of an event's groups. The caller must call end.
 func (b *breaker) begin(groups []aggregator.Group) *try {
 	t := &try{breaker: b, done: map[int]func(error){}, refused: map[int]error{}}
 	for _, group := range groups {
@@ -138,7 +137,7 @@ func (t *try) sort(groups []aggregator.Group) (through []aggregator.Group, refus
 	return through, refused
 }
 
-// end tells what became of the groups.
+// end reports the results of the groups.
 func (t *try) end(results []folded) {
 	worst := map[int]error{}
 	for _, r := range results {
@@ -152,7 +151,8 @@ func (t *try) end(results []folded) {
 	}
 }
 
-// tryRedis is the breaker's stage. An event that finds out whether Redis is back waits for one answer, and no retry.
+// tryRedis is the stage of the breaker. An event that tests whether Redis is back waits for one answer, without
+// retries.
 func (p *pod) tryRedis(next foldFunc) foldFunc {
 	return func(ctx context.Context, groups []aggregator.Group) (results []folded) {
 		t := p.breaker.begin(groups)

@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// coalescedEvent is how many alerts an event has at most, all of one group, that is folded together with others. A
-	// notification of more shares the cost of a call among its own alerts, and would hold up the rest.
+	// coalescedEvent is the maximum number of alerts of an event, all of one group, that is folded together with others. A
+	// larger notification shares the cost of a call among its own alerts, and would delay the others.
 	coalescedEvent = 16
-	// coalescedAlerts is how many alerts are folded together at most: those of one call of the script.
+	// coalescedAlerts is the maximum number of alerts folded together: those of one call of the script.
 	coalescedAlerts = 256
 )
 
-// coalescer folds events that come at the same moment in one round trip. While a fold of a shard is on its way, further
-// events of that shard wait, and then go as one: those of the same group in one call, as if one notification had
-// brought them, the other groups in calls beside it. So a burst of events of one alert costs little more than a
-// notification of as many, nobody waits when there is no burst, and nothing waits for a shard of another server.
+// coalescer folds concurrent events in one round trip. While a fold of a shard is in progress, further events of that
+// shard wait, and are then sent together: those of one group in one call, as if they were one notification, other
+// groups in further calls. So a burst of events of one alert costs little more than one notification, without a burst
+// no event waits, and no event waits for a shard of another server.
 //
-// An event has the answer of the call that took its alerts. What that call caused, and the lease if it was
-// granted one, goes to the first event of the group.
+// An event gets the answer of the call with its alerts. The transitions of that call, and the lease if it was granted,
+// go to the first event of the group.
 type coalescer struct {
 	namespace func(aggregator.Group) string
 	next      foldFunc // Its results are in the order of the groups.
@@ -35,15 +35,15 @@ type coalescer struct {
 	queues [aggregator.Shards]queue
 }
 
-// coalesce is the coalescer's stage.
+// coalesce is the stage of the coalescer.
 func (p *pod) coalesce(next foldFunc) foldFunc {
 	c := &coalescer{namespace: p.namespace, next: next}
 	return c.fold
 }
 
-// queue is what waits for the round trip of a shard.
+// queue holds what waits for the round trip of a shard.
 type queue struct {
-	busy bool // A round trip is on its way.
+	busy bool // A round trip is in progress.
 	next *batch
 }
 
@@ -57,7 +57,7 @@ type batch struct {
 type waiter struct {
 	ctx    context.Context
 	group  aggregator.Group
-	sent   bool // The batch is on its way.
+	sent   bool // The batch is being folded.
 	done   chan struct{}
 	folded aggregator.Folded
 }
@@ -97,8 +97,8 @@ func (q *queue) join(ctx context.Context, group aggregator.Group) *waiter {
 	return w
 }
 
-// await waits for the answer to an event. An event that gives up before it is sent leaves the queue. After that it has
-// the answer, which may be a lease, even if it comes a little late.
+// await waits for the answer to an event. An event that is canceled before it is sent leaves the queue. After that it
+// waits for the answer, which may grant a lease.
 func (c *coalescer) await(q *queue, w *waiter) aggregator.Folded {
 	select {
 	case <-w.done:
@@ -121,7 +121,7 @@ func (c *coalescer) await(q *queue, w *waiter) aggregator.Folded {
 	return aggregator.Folded{Err: fmt.Errorf("waiting for the fold before it: %w: %w", kind, w.ctx.Err())}
 }
 
-// sendNext sends what has waited, if anything has.
+// sendNext sends the waiting batch, if there is one.
 func (c *coalescer) sendNext(q *queue) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,7 +154,7 @@ func (c *coalescer) send(q *queue, waiting []*waiter) {
 	}
 }
 
-// merge makes one group of those that can go in one call, and tells for each event which group is its.
+// merge makes one group of those that can go in one call, and returns the index of each event's group.
 func (c *coalescer) merge(waiting []*waiter) (groups []aggregator.Group, indexes []int) {
 	for _, w := range waiting {
 		i := slices.IndexFunc(groups, func(g aggregator.Group) bool {
@@ -176,8 +176,8 @@ func (c *coalescer) merge(waiting []*waiter) (groups []aggregator.Group, indexes
 	return groups, indexes
 }
 
-// longest has the time of the event that has most of it, and the values of the first. None of them can cancel what
-// others wait for.
+// longest has the latest deadline of the events, and the values of the first. No single event can cancel what others
+// wait for.
 func longest(waiting []*waiter) (context.Context, context.CancelFunc) {
 	ctx := context.WithoutCancel(waiting[0].ctx)
 	var latest time.Time

@@ -12,12 +12,12 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// replaced is for how long the policies that were in force before a reload count as earlier ones, whatever a sweep
-// finds: other pods load theirs within a minute or two, and make groups by the old ones until then.
+// replaced is how long the policies before a reload count as earlier ones, whatever a sweep finds: other pods load
+// theirs within a minute or two, and use the old ones until then.
 const replaced = 10 * time.Minute
 
-// openKinds are the kinds of groups that have something open, as the last sweep found them, and those that were in
-// force in this process a while ago.
+// openKinds are the kinds of groups that have something open, as of the last sweep, and those that were recently in
+// force in this process.
 type openKinds struct {
 	seen atomic.Pointer[[]aggregator.Kind]
 
@@ -27,7 +27,7 @@ type openKinds struct {
 	until   time.Time
 }
 
-// saw takes what a sweep found in all shards.
+// saw stores what a sweep found in all shards.
 func (o *openKinds) saw(texts []string) error {
 	slices.Sort(texts)
 	var kinds []aggregator.Kind
@@ -61,7 +61,7 @@ func (o *openKinds) earlier(policies config.Policies) []aggregator.Kind {
 	return out
 }
 
-// loaded takes note of the policies in force, and returns the kinds of those that they replaced lately.
+// loaded stores the policies in force, and returns the kinds of those that they replaced recently.
 func (o *openKinds) loaded(policies []config.Policy) []aggregator.Kind {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -82,7 +82,7 @@ func (o *openKinds) loaded(policies []config.Policy) []aggregator.Kind {
 	return o.former
 }
 
-// foldEarlier folds alerts that fire in an incident of earlier policies into that. The others go on.
+// foldEarlier folds alerts that fire in an incident of earlier policies into it. The others go to the next stage.
 func (p *pod) foldEarlier(next foldFunc) foldFunc {
 	return func(ctx context.Context, groups []aggregator.Group) []folded {
 		alerts := aggregator.OlderGroups(p.kinds.earlier(p.policies.Current()), groups)
@@ -97,11 +97,11 @@ func (p *pod) foldEarlier(next foldFunc) foldFunc {
 	}
 }
 
-// tryEarlier is that, past the breaker: for all of the groups or for none.
+// tryEarlier does that behind the breaker, for all of the groups or for none.
 func (p *pod) tryEarlier(ctx context.Context, alerts *aggregator.Older) (results []folded, err error) {
 	t := p.breaker.begin(alerts.Groups)
 	if _, refused := t.sort(alerts.Groups); len(refused) > 0 {
-		t.end(failed(alerts.Groups, context.Canceled)) // Nothing is tried, which says nothing about the others.
+		t.end(failed(alerts.Groups, context.Canceled)) // Nothing was tried, so it does not count as a failure.
 		return nil, refused[0].Err
 	}
 	defer func() { t.end(results) }()

@@ -11,8 +11,8 @@ import (
 	"github.com/stormfold/stormfold/internal/tracing"
 )
 
-// The names of fields that several lines of the log share. docs/traces-and-logs.md has all fields, and a test holds it
-// to the lines.
+// The names of fields that several log lines share. docs/traces-and-logs.md lists all fields, and a test compares it
+// with the lines.
 const (
 	fieldTrace      = "traceId"
 	fieldEvent      = "event"
@@ -27,8 +27,8 @@ const (
 	fieldReason     = "reason"
 )
 
-// logTransitions writes one line for each thing that happened to an incident, however many alerts brought it about. The
-// trace is the context's.
+// logTransitions logs one line for each transition of an incident, however many alerts caused it. The trace is the
+// context's.
 func (p *pod) logTransitions(ctx context.Context, transitions []aggregator.Transition) {
 	for _, t := range transitions {
 		p.metrics.transition(t)
@@ -45,12 +45,12 @@ func (p *pod) logTransitions(ctx context.Context, transitions []aggregator.Trans
 
 // What an event did to a group.
 const (
-	actionNone    = "none"    // It said nothing new.
+	actionNone    = "none"    // It contained nothing new.
 	actionWaits   = "waits"   // Nothing is decided before the import.
-	actionChanged = "changed" // The incident shows something else.
+	actionChanged = "changed" // The incident changes.
 )
 
-// explain says, at debug, what an event did to each of its groups and why: a line each.
+// explain logs, at debug, what an event did to each of its groups and why, one line each.
 func (p *pod) explain(ctx context.Context, ev event.Event, results []folded) {
 	if !p.log.Level().Enabled(zap.DebugLevel) {
 		return
@@ -80,7 +80,7 @@ func (p *pod) explain(ctx context.Context, ev event.Event, results []folded) {
 	}
 }
 
-// windowLeft is how long the oldest alert of those that are over still counts towards a storm, 0 when there is none.
+// windowLeft is how long the oldest resolved alert still counts towards a storm, 0 if there is none.
 func windowLeft(fold aggregator.Folded) time.Duration {
 	if fold.WindowUntil.IsZero() {
 		return 0

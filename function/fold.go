@@ -7,11 +7,11 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// foldFunc folds the alerts of an event's groups, each with what Redis knows of its group. It returns a result for each
-// group that is not dropped, in any order. What went wrong is in a result's Err, and nowhere else.
+// foldFunc folds the alerts of an event's groups into Redis. It returns a result for each group that is not dropped, in
+// any order. Errors are only in the results' Err.
 type foldFunc func(ctx context.Context, groups []aggregator.Group) []folded
 
-// folded is what became of one group.
+// folded is the result of one group.
 type folded struct {
 	group aggregator.Group
 	// earlier: the group is one of earlier policies. Its alerts may be in the result of another group, too.
@@ -28,7 +28,7 @@ func failed(groups []aggregator.Group, err error) []folded {
 	return results
 }
 
-// firstError is why an event has to be delivered again.
+// firstError is the reason to deliver an event again.
 func firstError(results []folded) error {
 	for _, r := range results {
 		if r.Err != nil {

@@ -21,12 +21,12 @@ import (
 	"github.com/stormfold/stormfold/internal/tracing"
 )
 
-// Function is what func-go serves: one instance a process.
+// Function is what func-go serves: one instance per process.
 type Function struct {
-	// Parts replaces real servers by embedded ones; empty in production.
+	// Parts replaces real servers with embedded ones; empty in production.
 	Parts Parts
 
-	// log and traces replace those that settings and environment ask for, in tests.
+	// log and traces replace the configured ones in tests.
 	log    *zap.SugaredLogger
 	traces *tracing.Tracing
 
@@ -34,7 +34,7 @@ type Function struct {
 	stopped atomic.Bool
 }
 
-// Parts are stand-ins for trials without Redis or a cluster.
+// Parts replace Redis and Kubernetes for a trial without servers.
 type Parts struct {
 	// Redis is a client of an in-process Redis that knows no script flags.
 	Redis redis.UniversalClient
@@ -68,8 +68,8 @@ type pod struct {
 	closers []func() error
 }
 
-// Start parses the settings, connects, and returns when the function can take events. Its error stops the process: it
-// says in one sentence which setting is wrong or what is missing. A Redis that cannot be reached is waited for.
+// Start parses the settings, connects, and returns when the function can take events. An error stops the process: it is
+// one sentence that names the wrong setting or what is missing. Start waits for a Redis that cannot be reached.
 func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	settings, err := config.Parse(data)
 	if err != nil {
@@ -112,7 +112,7 @@ func (f *Function) Start(ctx context.Context, data map[string]string) error {
 	return nil
 }
 
-// connect makes the clients and checks what they meet.
+// connect creates the clients and checks the servers.
 func (p *pod) connect(ctx context.Context, parts Parts) error {
 	rdb := parts.Redis
 	if rdb == nil {
@@ -132,7 +132,7 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 				p.scheduler.schedule(group, time.Now().Add(wait), "", cause{})
 			}
 		},
-		// An answer that comes too late for the client's own time-out would be a broken connection.
+		// An answer after the client's own timeout would count as a broken connection.
 		Replicas: p.settings.RedisWaitReplicas, ReplicaTimeout: p.settings.RedisTimeout / 2,
 	})
 	_, clustered := rdb.(*redis.ClusterClient)
@@ -192,7 +192,7 @@ func (p *pod) connect(ctx context.Context, parts Parts) error {
 		return err
 	}
 	if err != nil {
-		// Events are safe in Redis without Kubernetes; that is no reason to refuse them.
+		// Events are safe in Redis without Kubernetes, so they are not refused.
 		p.log.Warnw("the API server does not answer; incidents are written when it does", "error", err)
 	}
 	return nil
@@ -233,14 +233,14 @@ func (p *pod) serveMetrics() error {
 	return nil
 }
 
-// Ready tells whether events are taken.
+// Ready reports whether events are accepted.
 func (f *Function) Ready(context.Context) (bool, error) { return f.pod.Load() != nil, nil }
 
-// Alive tells whether the process works. Whether its servers do is another question: a restart would not fix them.
+// Alive reports whether the process works. It does not check the servers: a restart would not fix them.
 func (f *Function) Alive(context.Context) (bool, error) { return true, nil }
 
-// Stop writes what this pod still remembers and closes the connections. func-go has stopped taking requests before
-// that. What the context leaves no time for stays due in Redis.
+// Stop writes what this pod has scheduled and closes the connections. func-go has stopped accepting requests before.
+// What cannot be written before the context ends stays due in Redis.
 func (f *Function) Stop(ctx context.Context) error {
 	f.stopped.Store(true)
 	p := f.pod.Swap(nil)
@@ -270,6 +270,6 @@ func (p *pod) close() error {
 		errs = append(errs, c())
 	}
 	p.loops.Wait()
-	_ = p.log.Sync() // Standard error cannot always be synced, and then there is nothing to do about it.
+	_ = p.log.Sync() // Standard error cannot always be synced.
 	return errors.Join(errs...)
 }

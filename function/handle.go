@@ -1,22 +1,22 @@
 // Package function is Stormfold: a Knative function that folds alerts into incidents.
 //
-// The way of an event, which handle and foldStages below read like:
+// The steps of an event, in the order of handle and foldStages below:
 //
-//	limiter           no more events at once than the pod can bear, or 503
-//	handlers.Decode   CloudEvent to alerts, or 400 and nothing happens
+//	limiter           limits the events in progress; answers 503 above that
+//	handlers.Decode   CloudEvent to alerts; answers 400 if it is invalid
 //	aggregator.Split  alerts to groups, by policy
-//	passThrough       alerts that must not wait for a Redis that fails get their incident; 503 anyway
+//	passThrough       writes incidents for alerts that must not wait while Redis fails; still answers 503
 //	observe           metrics and a span
 //	foldEarlier       alerts that fire in an incident of earlier policies stay there
-//	drop              what a policy drops goes no further
-//	tryRedis          nothing waits for a Redis that has not answered lately: the breaker
-//	coalesce          what comes at the same moment goes in one round trip
-//	foldInRedis       join with what Redis knows; from here on the alerts are safe
-//	follow            a group whose lease was granted is written before the answer, others when their interval is over
-//	handlers.Reply    opened, storm, resolved: an event for those who listen
+//	drop              alerts that a policy drops end here
+//	tryRedis          the breaker: refuses events at once if Redis has not answered recently
+//	coalesce          folds concurrent events in one round trip
+//	foldInRedis       joins the alerts with the records in Redis; from here on they are safe
+//	follow            writes groups with a granted lease before the answer, others when their interval is over
+//	handlers.Reply    the reply event: opened, storm or resolved
 //
-// The way of a group to Kubernetes is in project.go, what happens without events in sweep.go, and the life of the
-// process in function.go.
+// project.go writes groups to Kubernetes, sweep.go is what happens without events, and function.go starts and stops the
+// process.
 package function
 
 import (
@@ -31,7 +31,7 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// Handle takes one event. It answers 2xx when every alert of it is in Redis, 400 when no retry can help, 503 otherwise.
+// Handle handles one event. It answers 2xx if all its alerts are in Redis, 400 if no retry can help, 503 otherwise.
 func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, error) {
 	start := time.Now()
 	p := f.pod.Load()
@@ -56,8 +56,8 @@ func (f *Function) Handle(ctx context.Context, ev event.Event) (*event.Event, er
 	return reply, handlers.Answer(err)
 }
 
-// maxAhead is how far an event's time may be ahead of both clocks, Redis' and this pod's. An update from the future
-// would beat every later one; that one of the two clocks is behind is no reason to refuse it.
+// maxAhead is how far an event's time may be ahead of both clocks, Redis' and this pod's: a report from the future
+// would override all later ones. Both are checked, since one of them may be slow.
 const maxAhead = 10 * time.Minute
 
 func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) {
@@ -94,7 +94,7 @@ func (p *pod) handle(ctx context.Context, ev event.Event) (*event.Event, error) 
 	return handlers.Reply(p.source, ev, request.NotifiedAt, transitions), nil
 }
 
-// foldStages composes what lies between an event's groups and Redis. The first stage has the groups first and the
+// foldStages composes the stages between an event's groups and Redis. The first stage gets the groups first and the
 // results last.
 func (p *pod) foldStages() foldFunc {
 	fold := p.foldInRedis
@@ -114,8 +114,8 @@ func (p *pod) decode(ctx context.Context, ev event.Event) (handlers.Request, err
 	return request, err
 }
 
-// follow has what changed written: now, where the fold granted the lease; later otherwise. It returns
-// what happened, for the reply, and what is being written now.
+// follow writes what changed: now if the fold granted the lease, later otherwise. It returns the transitions, for the
+// reply, and what is being written now.
 func (p *pod) follow(ctx context.Context, ev event.Event, results []folded) (
 	transitions []aggregator.Transition, writing []<-chan struct{},
 ) {
@@ -140,9 +140,9 @@ func (p *pod) follow(ctx context.Context, ev event.Event, results []folded) (
 	return transitions, writing
 }
 
-// await waits for what is being written: at most as many events wait as groups are written at once. The alerts are
-// safe: an API server that hangs does not hold up the answer for longer than one call may take, and the writing goes on
-// without the request.
+// await waits for the writes that have started, so at most as many events wait as groups are written at once. The
+// alerts are safe: an API server that hangs delays the answer by at most the timeout of one call, and the write
+// continues without the request.
 func (p *pod) await(ctx context.Context, writing []<-chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)
 	defer cancel()

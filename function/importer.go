@@ -12,11 +12,11 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// importsAtOnce is how many shards a pod imports at once.
+// importsAtOnce is the number of shards that a pod imports at once.
 const importsAtOnce = 4
 
-// firstImport imports the shards that Redis does not know, for as long as one call may take: so that the first events
-// meet what is going on. What it leaves is the sweep's business.
+// firstImport imports the shards that Redis does not know, within the timeout of one call, so that the first events
+// find the open incidents. The sweep imports the rest.
 func (p *pod) firstImport(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, p.settings.KubeTimeout)
 	done := make(chan struct{})
@@ -46,8 +46,8 @@ func (p *pod) firstImport(ctx context.Context) {
 	}
 }
 
-// importShard reads what is in Kubernetes of a shard into a Redis that may have forgotten it. One pod at a time
-// does that; the others get false and find it done a little later.
+// importShard reads the incidents of a shard from Kubernetes into a Redis that may have lost them. One pod at a time
+// does this; the others get false.
 func (p *pod) importShard(ctx context.Context, shard int, epoch string) (bool, error) {
 	// One list call alone must not outlast the lease; between two incidents it is extended.
 	lease := max(p.settings.Lease, 2*p.settings.KubeTimeout)
@@ -113,7 +113,7 @@ func (p *pod) compare(ctx context.Context, shard int, take func(aggregator.Impor
 	return nil
 }
 
-// abortImport gives the lease back, also when the time for the import is over.
+// abortImport releases the lease, even if the import has timed out.
 func (p *pod) abortImport(ctx context.Context, mine *aggregator.ShardImport) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.RedisTimeout)
 	defer cancel()
@@ -134,7 +134,7 @@ func (p *pod) taker(ctx context.Context) (*int, func(aggregator.Imported) error)
 	}
 }
 
-// importNamespace is where incidents are looked for; empty is everywhere.
+// importNamespace is the namespace that incidents are listed in; empty means all.
 func (p *pod) importNamespace() string {
 	if p.settings.NamespaceMode == config.NamespaceAlert {
 		return ""

@@ -1,13 +1,12 @@
 package function
 
-// limiter bounds how many events are worked on at once. One more is refused at once rather than made to wait: it is in
-// memory already, with up to 4 MiB, so that a queue would hold what the bound is to keep out, and its sender has a
-// queue of its own, with a backoff.
+// limiter limits the number of events in progress. Further ones are refused at once instead of queued: they are in
+// memory already, with up to 4 MiB each, and the sender has a queue of its own, with a backoff.
 type limiter chan struct{}
 
 func newLimiter(most int) limiter { return make(limiter, most) }
 
-// acquire tells whether the event may be worked on; release has to follow when it may.
+// acquire reports whether the event may be handled; if so, the caller must call release.
 func (l limiter) acquire() bool {
 	select {
 	case l <- struct{}{}:
@@ -19,5 +18,5 @@ func (l limiter) acquire() bool {
 
 func (l limiter) release() { <-l }
 
-// inUse is how many events are worked on.
+// inUse is the number of events in progress.
 func (l limiter) inUse() int { return len(l) }

@@ -6,8 +6,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger writes JSON lines to standard error, as Knative's components do. Unlike theirs it is not sampled: when a
-// flood of events is refused permanently, every one of them has its line.
+// newLogger writes JSON lines to standard error, as Knative's components do. Unlike theirs it is not sampled: every
+// event that is refused permanently has a line.
 func newLogger(level string) *zap.SugaredLogger {
 	c := zapdriver.NewProductionConfig()
 	c.Sampling = nil

@@ -10,7 +10,7 @@ import (
 	"github.com/stormfold/stormfold/internal/meter"
 )
 
-// metrics are what an operator sees. What counts them is in counted.go, what describes Redis in metrics_redis.go.
+// metrics are those of the function. metrics_record.go records them; metrics_redis.go has those about Redis.
 type metrics struct {
 	set           *meter.Set
 	events        *prometheus.CounterVec
@@ -51,16 +51,16 @@ type metrics struct {
 	shards        numbers
 }
 
-// other is the value of a label for what is not in its set.
+// other is the value of a label for everything that is not in its set.
 const other = "Other"
 
-// The sets of values of labels that nobody else defines.
+// The values of labels that are not defined elsewhere.
 var (
 	eventTypes   = meter.Of("type", append(handlers.Types(), "other")...)
 	eventResults = meter.Of("result", handlers.Reasons()...)
 	alertStatus  = meter.Of("status", aggregator.Firing, aggregator.Resolved)
 	foldResults  = meter.Of("result", "changed", "unchanged", "error")
-	// transitionTypes are all that a fold or a snapshot returns.
+	// transitionTypes are all types that a fold or a snapshot returns.
 	transitionTypes = []aggregator.TransitionType{
 		aggregator.Opened, aggregator.Stormed, aggregator.Reopened, aggregator.Closed, aggregator.Absorbed,
 	}
@@ -69,7 +69,7 @@ var (
 	projectionResults = meter.Of("result", "ok", "error", "busy", "redis")
 	groupKinds        = meter.Of("kind", "plain", "overflow")
 	kubeVerbs         = []string{"list", "review", "create", "get", "update", "delete"}
-	// kubeReasons are those of the API that a call of ours may meet. An admission webhook may give any text for a reason.
+	// kubeReasons are the API's reasons that our calls may get. An admission webhook may return any text as a reason.
 	kubeReasons = []metav1.StatusReason{
 		metav1.StatusReasonUnauthorized, metav1.StatusReasonForbidden, metav1.StatusReasonNotFound,
 		metav1.StatusReasonAlreadyExists,
@@ -230,7 +230,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-// watch exports what the pod remembers, works on, and thinks of Redis.
+// watch exports the scheduled groups, the events in progress, and the state of the breaker.
 func (m *metrics) watch(p *pod) {
 	m.set.Read("groups_remembered", "Groups that this pod will write when their flush interval is over.", meter.Label{},
 		func(string) float64 { return float64(p.scheduler.size()) })

@@ -24,7 +24,7 @@ func (m *metrics) answered(eventType string, err error, took time.Duration) {
 	m.eventSeconds.Observe(took.Seconds())
 }
 
-// folded counts what became of an event's groups. Those of earlier policies are not counted: their alerts may be in
+// folded counts the results of an event's groups. Those of earlier policies are not counted: their alerts may be in
 // others, too.
 func (m *metrics) folded(results []folded, took time.Duration) {
 	if slices.ContainsFunc(results, func(r folded) bool { return !r.earlier }) {
@@ -146,7 +146,7 @@ func (m *metrics) kubeCall(verb string, took time.Duration, err error) {
 	m.kubeSeconds.WithLabelValues(verb).Observe(took.Seconds())
 }
 
-// kubeResult is the reason that the API server gave, if it is a known one, or that it gave none.
+// kubeResult is the reason that the API server returned, Other for an unknown one, or Unreachable.
 func kubeResult(err error) string {
 	if status := apierrors.APIStatus(nil); !errors.As(err, &status) {
 		return "Unreachable"

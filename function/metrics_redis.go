@@ -38,20 +38,20 @@ func (m *metrics) watchRedis(rdb redis.UniversalClient) {
 	)
 }
 
-// redisFailed counts an error if it is one of Redis. A fold that the breaker kept back never came there.
+// redisFailed counts an error of Redis. A fold that the breaker refused is not one.
 func (m *metrics) redisFailed(err error) {
 	if failure := aggregator.FailureOf(err); failure != "" && !errors.Is(err, errOpen) {
 		m.redisErrors.WithLabelValues(string(failure)).Inc()
 	}
 }
 
-// numbers are what each shard told last. Two sweeps may run at once, of the timer and of a tick event.
+// numbers are the latest ones of each shard. Two sweeps may run at once, of the timer and of a tick event.
 type numbers struct {
 	mu    sync.Mutex
 	shard [aggregator.Shards]aggregator.Swept
 }
 
-// saw keeps what a shard told.
+// saw stores the numbers of a shard.
 func (n *numbers) saw(shard int, s aggregator.Swept) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -84,7 +84,7 @@ func (m *metrics) swept(due int, took time.Duration, err error) {
 	m.groups.WithLabelValues("overflow").Set(float64(all.Overflow))
 }
 
-// readMemory exports Redis' memory. A Redis that does not tell, or not us, is no failure: nothing depends on it.
+// readMemory exports Redis' memory. It is not an error if Redis does not report it: nothing depends on it.
 func (p *pod) readMemory(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.settings.RedisTimeout)
 	defer cancel()

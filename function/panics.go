@@ -17,11 +17,11 @@ const (
 
 var panicPlaces = []string{inEvent, inFold, inGroup, inImport, inSweep}
 
-// errPanic is a panic that was caught: a fault of ours.
+// errPanic is a caught panic, which is a bug.
 var errPanic = errors.New("panic")
 
-// catchPanics makes an error of a panic, so that it ends neither the pod nor what others wait for: the event is
-// delivered again, and the group stays due in Redis. The log has the stack.
+// catchPanics turns a panic into an error, so that it ends neither the pod nor other events: the event is delivered
+// again, and the group stays due in Redis. The log has the stack.
 func (p *pod) catchPanics(place string, f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

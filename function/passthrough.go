@@ -10,10 +10,11 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// passedAlerts is how many alerts of one event are passed through at most: two calls each, within the time of one.
+// passedAlerts is the maximum number of alerts of one event that are passed through: two calls each, within one
+// timeout.
 const passedAlerts = 20
 
-// passed is what this pod has written past Redis.
+// passed counts what this pod has written without Redis.
 type passed struct {
 	// slots bounds how many groups are passed through at once.
 	slots limiter
@@ -21,8 +22,8 @@ type passed struct {
 	due [aggregator.Shards]atomic.Int64
 }
 
-// oweAll has all shards compared with Kubernetes: a pod that has just started does not know what others have passed
-// through.
+// oweAll makes the pod compare all shards with Kubernetes: a pod that has just started does not know what others have
+// passed through.
 func (p *pod) oweAll() {
 	if slices.ContainsFunc(p.policies.Current().List, func(policy config.Policy) bool { return passesThrough(&policy) }) {
 		for i := range p.passed.due {
@@ -31,11 +32,10 @@ func (p *pod) oweAll() {
 	}
 }
 
-// passThrough is for alerts of a policy with onRedisFailure: passthrough. Where Redis fails, each firing one gets an
-// incident with a name of its own, and the event is refused anyway. To the group that is an incident like any
-// other that Redis does not know: an import gives it back. The import comes before the group writes anything else of
-// the same alert: here, before what was opened is written; and by the next sweep, since a fold that timed out may have
-// run late.
+// passThrough is for alerts of a policy with onRedisFailure: passthrough. If Redis fails, each firing alert gets an
+// incident of its own, and the event is still refused. To the group it is an incident that Redis does not know, so an
+// import adds it. The import happens before the group writes anything else about the alert: here, before what the fold
+// opened is written, and with the next sweep, since a fold that timed out may have run late.
 func (p *pod) passThrough(next foldFunc) foldFunc {
 	return func(ctx context.Context, groups []aggregator.Group) []folded {
 		if !slices.ContainsFunc(groups, func(g aggregator.Group) bool { return passesThrough(g.Policy) }) {
@@ -65,7 +65,7 @@ func passesThrough(policy *config.Policy) bool {
 	return policy.OnRedisFailure == config.OnRedisFailurePassthrough && !policy.Drop
 }
 
-// redisFails tells whether a group could not be folded because Redis fails, in whatever way.
+// redisFails reports whether a group could not be folded because Redis failed in any way.
 func redisFails(err error) bool {
 	return errors.Is(err, aggregator.ErrOutOfMemory) || errors.Is(err, aggregator.ErrTimeout) ||
 		errors.Is(
@@ -74,15 +74,15 @@ func redisFails(err error) bool {
 		) || errors.Is(err, aggregator.ErrRefused) || errors.Is(err, aggregator.ErrUntrusted)
 }
 
-// opens tells whether a fold made an incident that nobody has written yet.
+// opens reports whether a fold made an incident that is not written yet.
 func opens(r *folded) bool {
 	return slices.ContainsFunc(r.Transitions, func(t aggregator.Transition) bool {
 		return t.Type == aggregator.Opened || t.Type == aggregator.Stormed
 	})
 }
 
-// writePastRedis writes incidents for the firing alerts of a group, at most so many. It returns how many it tried. What
-// it cannot do now, the next delivery of the event tries again.
+// writePastRedis writes incidents for up to most firing alerts of a group, and returns how many it tried. The next
+// delivery of the event tries the rest.
 func (p *pod) writePastRedis(ctx context.Context, group aggregator.Group, most int) int {
 	alerts := firing(group.Alerts)
 	if len(alerts) == 0 {
@@ -101,7 +101,7 @@ func (p *pod) writePastRedis(ctx context.Context, group aggregator.Group, most i
 	}
 	tried := 0
 	for _, alert := range alerts {
-		// As of the update itself: a delivery that comes late overwrites nothing that the group has made of the incident
+		// As of the report itself: a late delivery does not overwrite what the group has written to the incident
 		// since.
 		at := alert.NotifiedAt
 		if now := p.aggregator.Now(); at.After(now) {
@@ -119,7 +119,7 @@ func (p *pod) writePastRedis(ctx context.Context, group aggregator.Group, most i
 		}
 		tried++
 		confirmed, err := p.projector.Project(ctx, lone)
-		p.passed.due[lone.Shard].Add(1) // After the call: an import that came before may have missed the incident.
+		p.passed.due[lone.Shard].Add(1) // After the call: an earlier import may have missed the incident.
 		switch {
 		case err != nil:
 			p.metrics.passed("error", 1)
@@ -171,7 +171,7 @@ func (p *pod) standing(ctx context.Context, group string) (func(lone aggregator.
 	}, err
 }
 
-// importPassed gives what may have been passed through to the group of a fold, before what that opened is written.
+// importPassed imports what may have been passed through into the group of a fold, before what it opened is written.
 func (p *pod) importPassed(ctx context.Context, r *folded) {
 	found := false
 	err := p.projector.ImportGroup(ctx, p.importNamespace(), r.Group, func(i aggregator.Imported) error {
@@ -188,7 +188,7 @@ func (p *pod) importPassed(ctx context.Context, r *folded) {
 	if err != nil {
 		p.log.Warnw("incidents written without Redis cannot be imported now", "group", r.Group, "error", err)
 	}
-	if found { // What was opened may be one of those now: the objects tell.
+	if found { // What was opened may be one of those now: read the objects.
 		r.Transitions = slices.DeleteFunc(
 			r.Transitions,
 			func(t aggregator.Transition) bool { return t.Type == aggregator.Opened },

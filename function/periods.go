@@ -15,14 +15,14 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// periodFields are the fields of a policy that have to be above what their sender does.
+// periodFields are the fields of a policy that must be longer than the sender's periods.
 var periodFields = []string{"window", "cooldown", "quiet"}
 
-// tooShort is a field of a policy with which the policy cannot work for a sender.
+// tooShort is a field of a policy that is too short for a sender.
 type tooShort struct {
 	field string
 	has   time.Duration
-	// sender says what the sender does, set is the least round number that is above it.
+	// sender describes the sender's period; set is the next round number above it.
 	sender string
 	set    time.Duration
 }
@@ -35,14 +35,14 @@ func (t tooShort) sentence(policy string) string {
 // comparePeriods compares a policy with its sender's periods:
 //
 //	window     has to be above the group interval, or alerts of two notifications never count together
-//	cooldown   has to be above it too, or an alert that comes back with the next notification is an incident of its own
-//	quiet      has to be above repeat interval and group interval together, or what fires on is ended between two
+//	cooldown   has to be above it too, or an alert that fires again in the next notification opens another incident
+//	quiet      has to be above repeat interval and group interval together, or a firing incident ends between two
 //	           repetitions
 func comparePeriods(policy *config.Policy, sender handlers.Periods) (wrong []tooShort) {
 	interval, repeat := sender.GroupInterval, sender.RepeatInterval
 	tells := fmt.Sprintf("reports changes every %s", model.Duration(interval))
 	for _, c := range []struct {
-		known time.Duration // It says nothing while this is zero.
+		known time.Duration // Zero is unknown.
 		tooShort
 		least time.Duration
 	}{
@@ -73,7 +73,7 @@ func above(d time.Duration) time.Duration {
 	return d.Truncate(step) + step
 }
 
-// periodWarnings says each thing once an hour.
+// periodWarnings limits each warning to one an hour.
 type periodWarnings struct {
 	mu   sync.Mutex
 	said map[string]time.Time
@@ -82,11 +82,11 @@ type periodWarnings struct {
 // warnAgain is how often the same field of the same policy is warned about.
 const warnAgain = time.Hour
 
-// due tells whether it is time to warn about a policy's field.
+// due reports whether to warn about a policy's field now.
 func (w *periodWarnings) due(policy, field string, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for key, at := range w.said { // Policies that are gone stay no longer than the others.
+	for key, at := range w.said { // This also drops removed policies.
 		if now.Sub(at) >= warnAgain {
 			delete(w.said, key)
 		}

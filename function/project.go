@@ -13,13 +13,14 @@ import (
 )
 
 const (
-	// rounds is how many snapshots of one group that a pod takes in a row, 20 objects each, before others get their turn.
+	// rounds is the number of snapshots that a pod takes of one group in a row, of 20 objects each, before other groups
+	// get a turn.
 	rounds = 4
-	// retryAfter is when a group whose writing failed is tried again, with as much again of jitter.
+	// retryAfter is the pause before a failed write is tried again, without the jitter of up to the same time.
 	retryAfter = 2 * time.Second
 	// afterPanic is when a group is tried again whose writing panicked.
 	afterPanic = 30 * time.Second
-	// importWait is when a group of a shard that is being imported is looked at again.
+	// importWait is the pause before a group of a shard that is being imported is tried again.
 	importWait = 500 * time.Millisecond
 )
 
@@ -29,7 +30,7 @@ func (p *pod) project(group, token string, now bool, why cause) {
 	defer cancel()
 	ctx, span := p.projectionSpan(ctx, group, why)
 	defer span.End()
-	why.within = false // What is left for later is not waited for.
+	why.within = false // The event does not wait for later writes.
 	for range rounds {
 		next := step{wait: afterPanic, token: token}
 		_ = p.catchPanics(inGroup, func() error {
@@ -42,7 +43,7 @@ func (p *pod) project(group, token string, now bool, why cause) {
 		case next.wait == 0:
 			return
 		case p.scheduler.draining() && !now:
-			now = true // There is no later in this pod.
+			now = true // This pod stops, so write now.
 		default:
 			p.scheduler.schedule(group, time.Now().Add(next.wait), token, why)
 			return
@@ -51,13 +52,13 @@ func (p *pod) project(group, token string, now bool, why cause) {
 	p.scheduler.schedule(group, time.Now(), token, why)
 }
 
-// step is what a group wants next.
+// step is what to do next for a group.
 type step struct {
-	// wait is how long the group wants to be left alone; 0: forget it.
+	// wait is the time until the next try; 0: forget the group.
 	wait time.Duration
 	// more: it should go on at once.
 	more bool
-	// token is a lease that may still be held, since a call failed or its answer was lost: nobody else can write the
+	// token is a lease that may still be held, since a call failed or its answer was lost: no other pod can write the
 	// group until it is over.
 	token string
 }
@@ -112,12 +113,12 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) st
 		p.log.Warnw("incidents cannot be written", "group", group, "written", len(confirmed),
 			"of", len(snapshot.Objects), "error", writeErr)
 	}
-	// The time for writing may be over; that what was written is known must not depend on it.
+	// The timeout for writing may be over; confirming what was written must not depend on it.
 	settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.RedisTimeout)
 	defer cancel()
 	due, err := p.aggregator.Settle(settleCtx, snapshot, confirmed, delay)
 	if err == nil && slices.ContainsFunc(confirmed, func(c aggregator.Confirmed) bool { return c.Missing }) {
-		err = p.aggregator.LookAgain(settleCtx) // Others may be gone with it.
+		err = p.aggregator.LookAgain(settleCtx) // Other objects may be gone too.
 	}
 	p.metrics.settled(snapshot, confirmed, errors.Join(writeErr, err), time.Since(start))
 	settledSpan(ctx, snapshot, confirmed, errors.Join(writeErr, err))
@@ -132,13 +133,13 @@ func (p *pod) projectOnce(ctx context.Context, group, token string, now bool) st
 	case wait <= 0:
 		return step{more: true}
 	case wait > p.settings.SweepInterval:
-		return step{} // A deadline hours away: the sweep finds it.
+		return step{} // The deadline is hours away; the sweep finds it.
 	default:
 		return step{wait: wait}
 	}
 }
 
-// jittered is between d and 2 d, so that pods that failed together do not come back together.
+// jittered is between d and 2 d, so that pods that failed together do not retry together.
 func jittered(d time.Duration) time.Duration {
 	return d + rand.N(d)
 }

@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// redisLog is the logger of go-redis: what it says of lost connections and of Sentinels becomes lines like ours.
+// redisLog is the logger of go-redis: its messages about lost connections and Sentinels become lines of our log.
 type redisLog struct{ *zap.SugaredLogger }
 
 // Printf is called by go-redis.

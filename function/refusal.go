@@ -12,7 +12,7 @@ import (
 	"github.com/stormfold/stormfold/internal/tracing"
 )
 
-// refusal gives an error its reason from the closed set: that of Redis, or the one given for others.
+// refusal gives an error a reason of the closed set: the one of Redis, or otherwise the given one.
 func refusal(err error, reason handlers.Reason) error {
 	switch {
 	case err == nil:
@@ -22,7 +22,7 @@ func refusal(err error, reason handlers.Reason) error {
 	case errors.Is(err, aggregator.ErrReplicas):
 		reason = handlers.ReasonRedisReplicas
 	case errors.Is(err, aggregator.ErrTimeout),
-		errors.Is(err, aggregator.ErrGivenUp): // The sender waited for less than we do.
+		errors.Is(err, aggregator.ErrGivenUp): // The sender's timeout is shorter than ours.
 		reason = handlers.ReasonRedisTimeout
 	case errors.Is(err, aggregator.ErrUnavailable),
 		errors.Is(err, aggregator.ErrRefused),
@@ -34,11 +34,11 @@ func refusal(err error, reason handlers.Reason) error {
 	return &handlers.Refusal{Reason: reason, Err: err}
 }
 
-// maxLogged is how much of an event's attributes a log line repeats, in bytes.
+// maxLogged is the maximum length of an event's attribute in the log, in bytes.
 const maxLogged = 256
 
-// logRefusal logs every event that was not taken. One that no retry can help is a dead letter and always
-// has a warning. Those that were not even tried are counted, and come too fast for a line each.
+// logRefusal logs refused events. An event that no retry can help is a dead letter and always has a warning. Events
+// that were not even tried are logged at debug only, since they may be many.
 func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	reason := handlers.ReasonOf(err)
 	fields := aboutEvent(ctx, ev, zap.String("reason", string(reason)), zap.Error(err))
@@ -53,7 +53,7 @@ func (p *pod) logRefusal(ctx context.Context, ev event.Event, err error) {
 	}
 }
 
-// noteLeftOut logs alerts that were left out of an event: a line for each reason.
+// noteLeftOut logs the alerts that were left out of an event, one line per reason.
 func (p *pod) noteLeftOut(ctx context.Context, ev event.Event, left []handlers.LeftOut) {
 	p.metrics.left(left)
 	for _, l := range left {
@@ -71,8 +71,8 @@ func aboutEvent(ctx context.Context, ev event.Event, more ...any) []any {
 	return fields
 }
 
-// Refused logs a request that was refused permanently before it became an event, so that no dead letter
-// is silent: whoever serves the function calls it. The id is the event's, as far as the request told one.
+// Refused logs and counts a request that was refused permanently before it became an event, so that every dead letter
+// has a line. The server of the function calls it. The id is the event's, if the request has one.
 func (f *Function) Refused(id string, reason handlers.Reason, err error) {
 	fields := []any{logged("event", id), zap.String("reason", string(reason)), zap.Error(err)}
 	p := f.pod.Load()

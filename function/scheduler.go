@@ -7,11 +7,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// scheduler runs the projections of this pod's groups: at once where a fold granted the lease, at the end of the flush
-// interval otherwise. It keeps nothing that matters: what is due is in Redis, and another pod finds it when this
-// one dies.
+// scheduler runs the projections of this pod's groups: at once if a fold granted the lease, otherwise at the end of the
+// flush interval. Losing its state does no harm: what is due is in Redis, and another pod finds it if this one dies.
 type scheduler struct {
-	// project writes one group; at most as many run at once as slots has places.
+	// project writes one group; slots limits how many run at once.
 	project func(group, token string, now bool, why cause)
 	slots   chan struct{}
 
@@ -21,7 +20,7 @@ type scheduler struct {
 	running sync.WaitGroup
 }
 
-// task is the projection of one group, to come.
+// task is the scheduled projection of one group.
 type task struct {
 	at    time.Time
 	timer *time.Timer
@@ -30,11 +29,11 @@ type task struct {
 	done  chan struct{}
 }
 
-// cause is the span on whose account a group is projected, for the trace of the projection; of several it is the
-// latest. It is empty where nobody makes spans, and where time alone is the cause.
+// cause is the span that caused a projection, for its trace; of several, the latest. It is empty without traces, and if
+// only time is the cause.
 type cause struct {
 	span trace.SpanContext
-	// within: the span waits for the projection, which is a part of it then.
+	// within: the span waits for the projection, which is then part of it.
 	within bool
 }
 
@@ -42,9 +41,9 @@ func newScheduler(limit int, project func(group, token string, now bool, why cau
 	return &scheduler{project: project, slots: make(chan struct{}, limit), tasks: map[string]*task{}}
 }
 
-// schedule has a group projected at a time of this pod's clock; of two times the earlier counts. The channel closes
-// when the group has been projected, or when the pod stops. A token is the lease to go on with; one that a fold granted
-// is newer.
+// schedule schedules the projection of a group at a time of this pod's clock; of two times the earlier counts. The
+// channel closes when the group has been projected, or when the pod stops. A token is the lease to continue with; one
+// that a fold granted is newer.
 func (s *scheduler) schedule(group string, at time.Time, token string, why cause) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,8 +75,8 @@ func (s *scheduler) put(group string, at time.Time, why cause) *task {
 	return t
 }
 
-// start projects a group at once with the lease that a fold granted, if there is room; the channel closes when it has
-// been projected. It is nil where all slots are taken: the group waits for one then, and nobody has to wait with it.
+// start projects a group at once with the lease that a fold granted, if a slot is free; the channel closes when it has
+// been projected. It is nil if all slots are taken: the group waits for one, and the event does not wait for the group.
 func (s *scheduler) start(group, token string, why cause) <-chan struct{} {
 	select {
 	case s.slots <- struct{}{}:
@@ -106,7 +105,7 @@ func (s *scheduler) start(group, token string, why cause) <-chan struct{} {
 	return t.done
 }
 
-// run projects one group when its time has come. A task runs once: for whoever takes it off the map first.
+// run projects one group when it is due. A task runs once, for the first caller that takes it off the map.
 func (s *scheduler) run(group string, t *task, now bool) {
 	// While it waits it stays on the map, so that the group waits once however often it is scheduled.
 	s.slots <- struct{}{}
@@ -121,13 +120,13 @@ func (s *scheduler) run(group string, t *task, now bool) {
 	s.work(group, t, now)
 }
 
-// begin takes a task off the map. The caller holds the lock and a slot.
+// begin removes a task from the map. The caller holds the lock and a slot.
 func (s *scheduler) begin(group string) {
 	delete(s.tasks, group)
 	s.running.Add(1)
 }
 
-// work projects what begin took off the map, and gives the slot back.
+// work projects what begin removed from the map, and frees the slot.
 func (s *scheduler) work(group string, t *task, now bool) {
 	defer func() { <-s.slots }()
 	defer s.running.Done()
@@ -135,22 +134,21 @@ func (s *scheduler) work(group string, t *task, now bool) {
 	s.project(group, t.token, now, t.why)
 }
 
-// draining tells whether nothing is scheduled any more: what has to be done has to be done now.
+// draining reports whether the pod stops: nothing is scheduled any more, so all work is done at once.
 func (s *scheduler) draining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
 }
 
-// size is how many groups are scheduled.
+// size is the number of scheduled groups.
 func (s *scheduler) size() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.tasks)
 }
 
-// drain projects everything that is scheduled without waiting for its time, and takes nothing new. It returns when that
-// is done.
+// drain projects all scheduled groups at once, accepts no new ones, and returns when it is done.
 func (s *scheduler) drain() {
 	s.mu.Lock()
 	s.closed = true

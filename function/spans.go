@@ -18,16 +18,15 @@ import (
 
 // The spans of a function:
 //
-//	event     an event's way from its arrival to its answer, in the trace that it came with
-//	  decode    what it says
-//	  fold      the call of Redis for all of its groups
+//	event     from an event's arrival to its answer, in the event's trace
+//	  decode    parsing it
+//	  fold      the call to Redis for all of its groups
 //	  project   writing a group, when the event waits for it
 //	project   writing a group at another time: a trace of its own, with a link to the latest event that made the group
 //	          due
 //
-// What is wrong is a reason of a closed set, since the sentence may quote an alert's labels or name a server:
-// that is in the log, with the id of the trace. docs/traces-and-logs.md has all attributes, and a test holds it to
-// this file.
+// An error is a reason of a closed set, since its sentence may contain labels or server names: that is in the log, with
+// the trace id. docs/traces-and-logs.md lists all attributes, and a test compares it with this file.
 const (
 	spanEvent   = "event"
 	spanDecode  = "decode"
@@ -64,10 +63,10 @@ const (
 	happenedWritten    = "written"
 )
 
-// maxHappened is how many groups, transitions or incidents of one call a span has, each.
+// maxHappened is the maximum number of groups, of transitions and of incidents that a span lists.
 const maxHappened = 20
 
-// startTraces begins to make spans: given ones, or what the environment wants.
+// startTraces starts tracing, with the given traces or as the environment configures it.
 func (p *pod) startTraces(given *tracing.Tracing) (err error) {
 	if p.traces = given; given != nil {
 		return nil
@@ -88,8 +87,7 @@ func (p *pod) startTraces(given *tracing.Tracing) (err error) {
 	return err
 }
 
-// Traced gives a request's context the trace that its headers name, when spans are made: whoever serves the function
-// calls it.
+// Traced adds the trace of a request's headers to its context, if traces are on. The server of the function calls it.
 func (f *Function) Traced(ctx context.Context, header http.Header) context.Context {
 	if p := f.pod.Load(); p != nil && p.traces.On() {
 		return tracing.FromHeader(ctx, header)
@@ -161,7 +159,7 @@ func foldedSpan(span trace.Span, results []folded) {
 			attrRevision.Int64(r.Revision), attrChanged.Bool(r.Changed), attrLeased.Bool(r.Token != ""),
 		}
 		if len(results) == 1 {
-			span.SetAttributes(about...) // Mostly: found by searching for it.
+			span.SetAttributes(about...) // Usually there is one, and people search for it.
 		}
 		if i < maxHappened {
 			span.AddEvent(happenedGroup, trace.WithAttributes(append(about, attrAlerts.Int(len(r.group.Alerts)))...))
@@ -172,7 +170,7 @@ func foldedSpan(span trace.Span, results []folded) {
 	transitionsOf(span, transitions)
 }
 
-// transitionsOf tells a span what happened to incidents.
+// transitionsOf adds the transitions of incidents to a span.
 func transitionsOf(span trace.Span, transitions []aggregator.Transition) {
 	for _, t := range transitions[:min(len(transitions), maxHappened)] {
 		about := []attribute.KeyValue{
@@ -208,15 +206,15 @@ func (p *pod) projectionSpan(ctx context.Context, group string, why cause) (cont
 	return p.traces.Start(ctx, spanProject, options...)
 }
 
-// projectedSpan tells the context's span how a turn of a projection ended, other than by writing or by finding nothing
-// to write.
+// projectedSpan adds to the context's span how a round of a projection ended, unless it wrote something or found
+// nothing to write.
 func projectedSpan(ctx context.Context, how string, err error) {
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		result(span, how, err)
 	}
 }
 
-// settledSpan tells the context's span what was written.
+// settledSpan adds to the context's span what was written.
 func settledSpan(ctx context.Context, s *aggregator.Snapshot, confirmed []aggregator.Confirmed, err error) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {

@@ -12,8 +12,8 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// sweepLoop continues with what is due, whoever left it: a pod that died, a pod that was scaled away, a deadline that
-// came. It also imports what Redis does not know, at the start or later, while events are taken already.
+// sweepLoop continues with what is due: work of a pod that died or was scaled down, and deadlines. It also imports what
+// Redis does not know, at the start or later, while events are already accepted.
 func (p *pod) sweepLoop(ctx context.Context) {
 	for {
 		err := p.catchPanics(inSweep, func() error { return p.sweep(ctx) })
@@ -28,8 +28,8 @@ func (p *pod) sweepLoop(ctx context.Context) {
 	}
 }
 
-// sweep projects what is due in every shard. It waits for that as long as the context allows, and no longer than one
-// sweep interval: an API server that hangs holds up the writing, and not the next look at what is due.
+// sweep projects what is due in every shard. It waits until the context ends, and at most one sweep interval: an API
+// server that hangs delays writes, but not the next sweep.
 func (p *pod) sweep(ctx context.Context) error {
 	start := time.Now()
 	found := p.findDue(ctx)
@@ -51,15 +51,15 @@ func (p *pod) sweep(ctx context.Context) error {
 	return found.err
 }
 
-// found is what a sweep has scheduled, and what went wrong on the way.
+// found is what a sweep has scheduled, and its errors.
 type found struct {
 	mu      sync.Mutex
 	writing []<-chan struct{}
 	err     error
 }
 
-// findDue schedules the due groups of all shards. A shard that is to be compared with Kubernetes comes after those that
-// are not, and waits for no other: its list may take long, or fail.
+// findDue schedules the due groups of all shards. Shards to compare with Kubernetes come last, and do not wait for each
+// other: listing incidents may take long, or fail.
 func (p *pod) findDue(ctx context.Context) *found {
 	f := &found{}
 	var imports errgroup.Group
@@ -91,7 +91,7 @@ func (p *pod) findDue(ctx context.Context) *found {
 			if done {
 				p.passed.due[shard].CompareAndSwap(due, 0)
 			}
-			// What was imported once goes on without the comparison: among the due there is what frees memory in Redis.
+			// Imported shards continue without the comparison: some of the due work frees memory in Redis.
 			if err == nil || swept.Epoch != "" {
 				p.schedule(f, swept.Groups)
 			}
@@ -104,7 +104,7 @@ func (p *pod) findDue(ctx context.Context) *found {
 	for _, do := range later {
 		imports.Go(do)
 	}
-	_ = imports.Wait() // Each has told its error already.
+	_ = imports.Wait() // Each has reported its error.
 	return f
 }
 
@@ -117,7 +117,7 @@ func (p *pod) rewind(ctx context.Context, shard int, swept aggregator.Swept) err
 	return err
 }
 
-// schedule has groups projected.
+// schedule schedules the projection of groups.
 func (p *pod) schedule(f *found, groups []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

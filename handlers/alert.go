@@ -23,7 +23,7 @@ type alert struct {
 	Lookups      map[string]string `json:"lookups"`
 }
 
-// rawAlert is the same alert before its fields have been looked at.
+// rawAlert is the same alert with unparsed fields.
 type rawAlert struct {
 	Status       json.RawMessage `json:"status"`
 	Labels       json.RawMessage `json:"labels"`
@@ -35,14 +35,14 @@ type rawAlert struct {
 	Lookups      json.RawMessage `json:"lookups"`
 }
 
-// read reads one alert. The value of a label or annotation that is not a string is its JSON.
+// read reads one alert. A label or annotation that is not a string gets its JSON as the value.
 func (a *alert) read(data json.RawMessage) *Invalid {
 	if unmarshalStrict(data, a) {
 		return nil
 	}
 	*a = alert{}
 	if !utf8.Valid(data) {
-		// encoding/json would put U+FFFD for what is invalid, and two label sets would become one.
+		// encoding/json would replace invalid bytes with U+FFFD, and two label sets could become one.
 		return &Invalid{Field: "data", Problem: "it is not valid UTF-8", leaves: LeftOutEncoding}
 	}
 	var raw rawAlert
@@ -78,7 +78,7 @@ func (a *alert) read(data json.RawMessage) *Invalid {
 	return nil
 }
 
-// texts are the values of an object as texts. It returns false for what is none.
+// texts are the values of an object as strings. It returns false if the JSON is not an object.
 func texts(raw json.RawMessage) (map[string]string, bool) {
 	if kindOf(raw) == "null" {
 		return nil, true
@@ -94,8 +94,8 @@ func texts(raw json.RawMessage) (map[string]string, bool) {
 	return out, true
 }
 
-// validate makes an alert of what was sent, without its notifiedAt. It takes the maps over. An alert that does not say
-// when it started did when the event was made.
+// validate makes an alert of what was sent, without its notifiedAt. It takes ownership of the maps. An alert without
+// startsAt started at the time of its event.
 func (a *alert) validate(at time.Time) (aggregator.Alert, *Invalid) {
 	out := aggregator.Alert{
 		Status: aggregator.Status(a.Status), Annotations: trimAnnotations(a.Annotations),
@@ -122,14 +122,14 @@ func (a *alert) validate(at time.Time) (aggregator.Alert, *Invalid) {
 	if out.StartsAt.IsZero() {
 		out.StartsAt = at
 	}
-	if out.Status == aggregator.Resolved { // While an alert fires, this is when its sender would give it up.
-		out.EndsAt, _ = parseTime("endsAt", a.EndsAt) // An end that cannot be read is one that is not known.
+	if out.Status == aggregator.Resolved { // For a firing alert it is the time at which the sender would resolve it.
+		out.EndsAt, _ = parseTime("endsAt", a.EndsAt) // An invalid end counts as unknown.
 	}
 	return out, nil
 }
 
-// fingerprint is the one that was sent, whatever the labels: a sender that rewrites labels keeps telling its alerts
-// apart. Where none was sent that is one, it is made of all labels, those included that are cut or left out afterwards.
+// fingerprint is the one that was sent, whatever the labels: a sender that rewrites labels still distinguishes its
+// alerts. Without a valid one it is made of all labels, including those that are later cut or left out.
 func (a *alert) fingerprint() string {
 	if len(a.Fingerprint) != 16 || strings.Trim(a.Fingerprint, "0123456789abcdefABCDEF") != "" {
 		return fingerprint(a.Labels)
@@ -146,7 +146,7 @@ func fingerprint(labels map[string]string) string {
 	return set.Fingerprint().String()
 }
 
-// lookups are those that are known. One that is longer than a name in Kubernetes is none.
+// lookups are the known ones. One that is longer than a name in Kubernetes is left out.
 func lookups(sent map[string]string) map[string]string {
 	var out map[string]string
 	for _, name := range [...]string{"node", "zone", "owner"} {

@@ -13,8 +13,8 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// notification is what is read of the document of Alertmanager's webhook. Its receiver and common labels say nothing
-// that the alerts do not.
+// notification is the part of Alertmanager's webhook that is read. Its receiver and common labels add nothing to the
+// alerts.
 type notification struct {
 	Version         string  `json:"version"`
 	GroupKey        string  `json:"groupKey"`
@@ -22,7 +22,7 @@ type notification struct {
 	Alerts          []alert `json:"alerts"`
 }
 
-// rawNotification is the same document before anything in it has been looked at.
+// rawNotification is the same document with unparsed fields.
 type rawNotification struct {
 	Version         json.RawMessage   `json:"version"`
 	GroupKey        json.RawMessage   `json:"groupKey"`
@@ -33,8 +33,8 @@ type rawNotification struct {
 // versions are those of documents with these fields: Alertmanager's since 2017, and Grafana's.
 var versions = []string{"", "4", "1"}
 
-// decodeNotification takes all alerts of a notification, each with its own status: that of the notification is firing
-// as long as any of them is. An alert that cannot be used is left out and does not spoil the others.
+// decodeNotification decodes all alerts of a notification, each with its own status: that of the notification is firing
+// while any of them is. An unusable alert is left out and does not affect the others.
 func decodeNotification(data []byte, at time.Time) (aggregator.Batch, []LeftOut, *Invalid) {
 	var n notification
 	var wrong []*Invalid // of each alert, where any is
@@ -87,7 +87,7 @@ func decodeNotification(data []byte, at time.Time) (aggregator.Batch, []LeftOut,
 	return batch, left, nil
 }
 
-// readLoosely reads a document in which something is not as it should be, each alert for itself.
+// readLoosely reads a document that has errors, each alert separately.
 func readLoosely(data []byte) (notification, []*Invalid, *Invalid) {
 	var raw rawNotification
 	if invalid := unmarshal(data, &raw); invalid != nil {
@@ -95,7 +95,7 @@ func readLoosely(data []byte) (notification, []*Invalid, *Invalid) {
 	}
 	n := notification{Version: text(raw.Version), GroupKey: text(raw.GroupKey), Alerts: make([]alert, len(raw.Alerts))}
 	if truncated, err := strconv.ParseFloat(text(raw.TruncatedAlerts), 64); err == nil && truncated > 0 {
-		n.TruncatedAlerts = 1 // How many does not matter.
+		n.TruncatedAlerts = 1 // The exact number does not matter.
 	}
 	wrong := make([]*Invalid, len(raw.Alerts))
 	for i, alert := range raw.Alerts {
@@ -116,7 +116,7 @@ func decodeAlert(data []byte, at time.Time) (aggregator.Batch, *Invalid) {
 	return aggregator.Batch{Alerts: []aggregator.Alert{a}}, nil
 }
 
-// hashed is a short name for a key of any length; none for none.
+// hashed is a short name for a key of any length; empty for an empty key.
 func hashed(key string) string {
 	if key == "" {
 		return ""
@@ -153,7 +153,7 @@ func kindOf(raw json.RawMessage) string {
 	return "number"
 }
 
-// text is a JSON value as text: a string's own, none for null, and the JSON of anything else.
+// text is a JSON value as a string: the string itself, empty for null, and the JSON of anything else.
 func text(raw json.RawMessage) string {
 	var s string
 	switch kindOf(raw) {

@@ -10,7 +10,7 @@ import (
 // Reason is why an event was refused, from a closed set: it labels metrics and begins the answer's sentence.
 type Reason string
 
-// The reasons of refusals, and ReasonOK for none. The first two are for good (400), the others for now (503).
+// The reasons of refusals, and ReasonOK for none. The first two are permanent (400), the others temporary (503).
 const (
 	ReasonOK               Reason = "ok"
 	ReasonInvalid          Reason = "invalid"
@@ -35,8 +35,8 @@ func Reasons() []Reason {
 	}
 }
 
-// sentences are all that an answer says about a refusal for now. What went wrong in detail may name hosts, users or
-// passwords: that is for the log, not for whoever sent the event.
+// sentences are the answers of temporary refusals. The details may contain hosts, users or passwords: they are only in
+// the log.
 var sentences = map[Reason]string{
 	ReasonNotReady:         "the function has not started yet",
 	ReasonDraining:         "the function is about to stop",
@@ -49,10 +49,10 @@ var sentences = map[Reason]string{
 	ReasonInternal:         "an unexpected error, see the function's log",
 }
 
-// Refusal is an error that a later delivery of the same event may not meet.
+// Refusal is a temporary error: a later delivery of the same event may succeed.
 type Refusal struct {
 	Reason Reason
-	// Err is what happened. It goes to the log and never into an answer.
+	// Err is the cause. It is logged, but never in an answer.
 	Err error
 }
 
@@ -65,7 +65,7 @@ func (r *Refusal) Error() string {
 
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// ReasonOf is the reason for which an event was refused with that error, or ReasonOK for nil.
+// ReasonOf is the reason of a refusal with that error, or ReasonOK for nil.
 func ReasonOf(err error) Reason {
 	var invalid *Invalid
 	var refusal *Refusal
@@ -83,7 +83,7 @@ func ReasonOf(err error) Reason {
 	}
 }
 
-// Answer is what the sender hears: 400 with the whole sentence for an *Invalid, so that the event ends in the dead
+// Answer is the answer to the sender: 400 with the whole sentence for an *Invalid, so that the event ends in the dead
 // letter sink with the cause; 503 with reason and sentence for every other error, so that it is delivered again; nil,
 // which the SDK answers with 2xx, for nil.
 func Answer(err error) error {

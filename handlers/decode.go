@@ -1,10 +1,9 @@
-// Package handlers is where events come in and go out: CloudEvents to alerts, errors to answers, transitions to reply
-// events. It does no I/O and knows no clock; everything in it is a function of its arguments.
+// Package handlers converts CloudEvents to alerts, errors to answers, and transitions to reply events. It does no I/O
+// and has no clock: all its functions are pure.
 //
-//	Decode   an event's alerts that can be used, cut to the limits, and what was left out; or an *Invalid that names the
-//	         field
-//	Answer   400 where no retry can help, 503 otherwise
-//	Reply    the event about an incident that opened, became a storm, or resolved
+//	Decode   the usable alerts of an event, cut to the limits, and what was left out; or an *Invalid that names the field
+//	Answer   400 if no retry can help, 503 otherwise
+//	Reply    the reply event about an incident that opened, became a storm, or resolved
 package handlers
 
 import (
@@ -19,14 +18,14 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// The types of the events that are taken. Those of Stormfold's own replies are not among them, so that a broker that
-// sends a reply back cannot make a loop.
+// The supported event types. Those of Stormfold's own replies are not among them, so a broker that sends a reply back
+// cannot cause a loop.
 const (
 	// TypeNotification carries the document of Alertmanager's webhook, version 4.
 	TypeNotification = "io.prometheus.alertmanager.notification.v1"
 	// TypeAlert carries one alert as in that document's list.
 	TypeAlert = "io.prometheus.alertmanager.alert.v1"
-	// TypePing is a tick of a PingSource; what it carries is not looked at.
+	// TypePing is a tick of a PingSource; its data is ignored.
 	TypePing = "dev.knative.sources.ping"
 	// TypeResourceAdd and TypeResourceUpdate carry a Kubernetes Event, from an ApiServerSource in Resource mode.
 	TypeResourceAdd    = "dev.knative.apiserver.resource.add"
@@ -35,10 +34,10 @@ const (
 
 var taken = []string{TypeNotification, TypeAlert, TypePing, TypeResourceAdd, TypeResourceUpdate}
 
-// Types are those of the events that are taken.
+// Types are the supported event types.
 func Types() []string { return slices.Clone(taken) }
 
-// Known says whether events of that type are taken, so that a metric can be labelled with it.
+// Known reports whether a type is supported, so that a metric can be labelled with it.
 func Known(eventType string) bool { return slices.Contains(taken, eventType) }
 
 // Kind is what an event asks for.
@@ -48,9 +47,9 @@ type Kind int
 const (
 	// Alerts: the event has alerts to fold, in Request.Batch.
 	Alerts Kind = iota + 1
-	// Tick: the event asks to write what is due.
+	// Tick: the event is a request to write what is due.
 	Tick
-	// Ignore: the event is fine and has nothing for us, like a Kubernetes Event of type Normal.
+	// Ignore: the event is valid but irrelevant, like a Kubernetes Event of type Normal.
 	Ignore
 )
 
@@ -61,14 +60,14 @@ type Request struct {
 	// NotifiedAt is when the sender notified, see notifiedAt; every alert of the batch has it too. Zero unless Kind is
 	// Alerts.
 	NotifiedAt time.Time
-	// LeftOut is what cannot be used of the event, by reason; the other alerts are in the batch.
+	// LeftOut is the unusable part of the event, by reason; the other alerts are in the batch.
 	LeftOut []LeftOut
-	// Periods are those in which the sender notifies, where the event says so.
+	// Periods are those of the sender, if the event has them.
 	Periods Periods
 }
 
 // Decode reads an event. Its errors are *Invalid: nothing of the event can be used, and no retry can help. The time of
-// receipt counts only for an event that has no time of its own.
+// receipt is used only for events without a time.
 func Decode(ev event.Event, receivedAt time.Time) (Request, error) {
 	request, invalid := decode(ev, receivedAt)
 	if invalid != nil {
@@ -119,7 +118,7 @@ func decode(ev event.Event, receivedAt time.Time) (Request, *Invalid) {
 	return Request{Kind: Alerts, Batch: batch, NotifiedAt: at, LeftOut: left, Periods: periods(ev)}, nil
 }
 
-// checkContentType takes JSON under each of its names; an event without a content type is JSON by CloudEvents' rule.
+// checkContentType accepts all names of JSON; an event without a content type is JSON, as CloudEvents specifies.
 func checkContentType(contentType string) *Invalid {
 	if contentType == "" {
 		return nil

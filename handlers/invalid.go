@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Invalid is an event that cannot be taken, now or later. Its text is one sentence that names the field, like
+// Invalid is the error of an event that can never be accepted. Its text is one sentence that names the field, like
 // `alerts[3].startsAt: "yesterday" is not an RFC 3339 time`.
 type Invalid struct {
 	// Field is the path of the field within the event's data, or the name of one of the event's attributes.
@@ -67,7 +67,7 @@ func unmarshal(data []byte, v any) *Invalid {
 	}
 }
 
-// expected is the JSON that a field of that type wants.
+// expected is the JSON that a field of that type requires.
 func expected(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:

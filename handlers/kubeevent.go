@@ -9,8 +9,8 @@ import (
 	"github.com/stormfold/stormfold/aggregator"
 )
 
-// kubeEvent is what is read of a Kubernetes Event, of core/v1 and of events.k8s.io alike: the latter has other names
-// for the same things.
+// kubeEvent is the part of a Kubernetes Event that is read, of core/v1 and of events.k8s.io, which has other names for
+// the same fields.
 type kubeEvent struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -61,14 +61,14 @@ var clusterKinds = map[string]bool{"Node": true, "Namespace": true, "PersistentV
 
 const (
 	warning = "Warning"
-	// labelEventType marks alerts that were made of Kubernetes Events: nobody resolves them.
+	// labelEventType marks alerts from Kubernetes Events, which have no resolution.
 	labelEventType = "event_type"
 	// ownGroup is the API group of incidents. Events about them must not become an incident.
 	ownGroup = "stormfold.io/"
 )
 
-// decodeKubeEvent makes a firing alert of a Warning, named for its reason. Nobody ever resolves it: it ends by its
-// policy's quiet. Of any other Event the batch is empty.
+// decodeKubeEvent makes a firing alert of a Warning, with its reason as the name. It has no resolution: it ends by its
+// policy's quiet. For any other Event the batch is empty.
 func decodeKubeEvent(data []byte, at time.Time) (aggregator.Batch, *Invalid) {
 	if !utf8.Valid(data) {
 		return aggregator.Batch{}, &Invalid{Field: "data", Problem: "it is not valid UTF-8"}
@@ -139,7 +139,7 @@ func (e *kubeEvent) labels(object kubeReference) map[string]string {
 	} else {
 		labels["involved_kind"], labels["involved_name"] = object.Kind, object.Name
 	}
-	if object.Kind == "Pod" { // The kubelet says on which node; nobody else has a host.
+	if object.Kind == "Pod" { // Only the kubelet sets the host, its node.
 		labels["node"] = cmp.Or(e.Source.Host, e.DeprecatedSource.Host)
 	}
 	return labels

@@ -5,13 +5,13 @@ import "slices"
 // LeftOutReason is why an alert of an event was left out, from a closed set: it labels a metric.
 type LeftOutReason string
 
-// The reasons for which an alert is left out while others of its event are taken.
+// The reasons for which an alert is left out while the others of its event are accepted.
 const (
 	LeftOutType     LeftOutReason = "type"     // It is not an object.
 	LeftOutEncoding LeftOutReason = "encoding" // It is not valid UTF-8.
-	LeftOutStatus   LeftOutReason = "status"   // It neither fires nor is resolved.
-	LeftOutLabels   LeftOutReason = "labels"   // It has none that can be used.
-	LeftOutTime     LeftOutReason = "time"     // Its startsAt is no time.
+	LeftOutStatus   LeftOutReason = "status"   // It is neither firing nor resolved.
+	LeftOutLabels   LeftOutReason = "labels"   // It has no usable labels.
+	LeftOutTime     LeftOutReason = "time"     // Its startsAt is not a time.
 	LeftOutTooMany  LeftOutReason = "too_many" // The event has more than MaxAlerts.
 )
 
@@ -23,9 +23,9 @@ func LeftOutReasons() []LeftOutReason {
 // LeftOut is what was left out of an event for one reason.
 type LeftOut struct {
 	Reason LeftOutReason
-	// Alerts is how many alerts it were.
+	// Alerts is the number of alerts.
 	Alerts int
-	// First says what is wrong with the first of them.
+	// First describes the problem of the first one.
 	First *Invalid
 }
 

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// What one event may hold, and what is taken of an alert. A well-behaved Alertmanager stays far below each of these.
+// Limits of events and alerts. A normal Alertmanager stays far below them.
 const (
 	// MaxBody is the size of an event's data in bytes.
 	MaxBody = 4 << 20
-	// MaxAlerts is how many alerts of one event are taken.
+	// MaxAlerts is the maximum number of alerts of an event; further ones are left out.
 	MaxAlerts = 10000
 	// MaxLabels is how many labels of an alert, other than empty ones, are kept; those that name objects stay first.
 	MaxLabels = 128
@@ -29,14 +29,14 @@ const (
 	MaxLookup = 253
 	// MaxGeneratorURL is the length in bytes to which a generator URL is cut.
 	MaxGeneratorURL = 2 << 10
-	// MaxDepth is how deep objects and lists may be nested, so that no JSON can exhaust the stack.
+	// MaxDepth is the maximum nesting of objects and lists, so that no JSON can exhaust the stack.
 	MaxDepth = 64
 )
 
 // shown are the annotations that are kept when there are too many.
 var shown = []string{"summary", "description", "message", "runbook_url", "runbook"}
 
-// checkData refuses what is not worth parsing.
+// checkData refuses data that need not be parsed.
 func checkData(data []byte) *Invalid {
 	switch {
 	case len(data) == 0:
@@ -162,7 +162,7 @@ func cut(s string, max int) string {
 	return s[:max]
 }
 
-// maxQuoted is how much of a value an error repeats, in bytes.
+// maxQuoted is the maximum length of a value in an error, in bytes.
 const maxQuoted = 64
 
 // quote is a sender's value for an error's sentence: short, and without control characters.

@@ -8,12 +8,12 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// arrivalExtension is where Knative's brokers and channels write when an event arrived.
+// arrivalExtension is the extension in which Knative's brokers and channels write the time of arrival.
 const arrivalExtension = "knativearrivaltime"
 
-// notifiedAt is when the sender of an event notified: the earlier of the event's time and its arrival at the first
-// broker, for both stay the same when the event is delivered again. Only an event with neither has the time of its
-// receipt. It is cut to the milliseconds in which the fold compares, and never moved towards any clock of ours.
+// notifiedAt is when the sender sent an event: the earlier of the event's time and its arrival at the first broker,
+// since both stay the same when the event is delivered again. An event with neither gets the time of receipt. It is cut
+// to milliseconds, as the fold compares them, and never adjusted to our clock.
 func notifiedAt(ev event.Event, receivedAt time.Time) (time.Time, *Invalid) {
 	at, field := ev.Time(), "time"
 	if extension, ok := ev.Extensions()[arrivalExtension]; ok {
@@ -35,7 +35,7 @@ func notifiedAt(ev event.Event, receivedAt time.Time) (time.Time, *Invalid) {
 	return at.UTC().Truncate(time.Millisecond), nil
 }
 
-// TooFarAhead is the refusal of an event from the future: its update would beat every later one of its alerts.
+// TooFarAhead is the refusal of an event from the future: its reports would override all later ones.
 func TooFarAhead(notifiedAt time.Time, ahead time.Duration) error {
 	return &Invalid{Field: "time", Problem: fmt.Sprintf("%s is %s ahead of the clock of the function",
 		notifiedAt.UTC().Format(time.RFC3339), ahead.Round(time.Second))}

@@ -7,15 +7,15 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// Periods are how often a sender notifies of a group of alerts; zero is not known. They are advice: nothing is folded
-// otherwise because of them.
+// Periods are how often a sender notifies of a group of alerts; zero is unknown. They are only compared with policies,
+// and do not affect the fold.
 type Periods struct {
-	// GroupInterval is the least time between two notifications with news, RepeatInterval the time between two that say
-	// the same.
+	// GroupInterval is the shortest time between two notifications of which the second has changes, RepeatInterval that
+	// between two identical ones.
 	GroupInterval, RepeatInterval time.Duration
 }
 
-// The extensions by which the source tells what it has seen, in seconds.
+// The extensions in which the source sends the measured periods, in seconds.
 const (
 	groupIntervalExtension  = "groupinterval"
 	repeatIntervalExtension = "repeatinterval"
@@ -28,7 +28,7 @@ func periods(ev event.Event) Periods {
 	}
 }
 
-// secondsOf is an extension's value; zero for one that is no positive number of seconds.
+// secondsOf is an extension's value; zero if it is not a positive number of seconds.
 func secondsOf(ev event.Event, name string) time.Duration {
 	seconds, err := types.ToInteger(ev.Extensions()[name])
 	if err != nil || seconds < 0 {

@@ -31,10 +31,10 @@ var replies = map[aggregator.TransitionType]struct {
 	aggregator.Closed:   {TypeResolved, 1},
 }
 
-// Reply reports the most important of the transitions that an event caused: a storm before an opening before a
-// resolution, the first among equals. It is nil when there is nothing to tell. Source is ours; the time is that of the
-// update that caused it, and the id depends on incident, type and revision alone, so that the same news is the same
-// event whoever tells it. The trace that the incoming event belongs to goes on.
+// Reply reports the most important transition that an event caused: a storm before an opening before a resolution, the
+// first among equals. It is nil if there is none. The source is ours; the time is that of the report that caused it.
+// The id depends only on incident, type and revision, so every pod gives the same transition the same id. The reply
+// continues the trace of the incoming event.
 func Reply(source string, in event.Event, notifiedAt time.Time, transitions []aggregator.Transition) *event.Event {
 	var told *aggregator.Transition
 	for i := range transitions {
