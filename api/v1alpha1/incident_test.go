@@ -85,7 +85,7 @@ func TestDefinitionSelectableFields(t *testing.T) {
 
 func TestDefinitionKeepsSpec(t *testing.T) {
 	assert.Equal(t, apiextensionsv1.ValidationRules{
-		{Rule: "self == oldSelf", Message: "spec is identity and never changes"},
+		{Rule: "self == oldSelf", Message: "spec is immutable"},
 	}, schemaOf(t, "spec").XValidations)
 	assert.EqualValues(t, 32, *schemaOf(t, "spec", "groupLabels").MaxProperties)
 	assert.EqualValues(t, 64, *schemaOf(t, "status", "labels").MaxProperties)

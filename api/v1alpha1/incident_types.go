@@ -2,8 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Labels of an incident. They hold what never changes; what does change is selectable by field. A value that Kubernetes
-// does not allow as a label is cut, with a hash of the whole behind it.
+// Labels of an incident. They hold values that never change; values that change are selectable by field. A value that
+// Kubernetes does not allow as a label is cut, and a hash of the whole value is appended.
 const (
 	// LabelGroup is the group id: 16 hex digits.
 	LabelGroup = "stormfold.io/group"
@@ -19,7 +19,7 @@ const (
 	LabelFingerprint = "stormfold.io/fingerprint"
 )
 
-// State says where an incident is in its life.
+// State is the state of an incident.
 //
 // +kubebuilder:validation:Enum=Firing;Resolved;Absorbed
 type State string
@@ -27,13 +27,13 @@ type State string
 const (
 	// StateFiring: at least one alert fires.
 	StateFiring State = "Firing"
-	// StateResolved: it is over; the condition Resolved says why.
+	// StateResolved: it is over; the condition Resolved has the reason.
 	StateResolved State = "Resolved"
-	// StateAbsorbed: its group became a storm, which another incident shows: status.absorbedBy.
+	// StateAbsorbed: it became part of another incident, status.absorbedBy.
 	StateAbsorbed State = "Absorbed"
 )
 
-// Type tells a lone alert from a storm and from an outage.
+// Type is the type of an incident.
 //
 // +kubebuilder:validation:Enum=Alert;Storm;Outage
 type Type string
@@ -60,16 +60,16 @@ const (
 	//   - "BelowThreshold"
 	ConditionStorm = "Storm"
 
-	// ReasonThresholdCrossed: as many alerts as the policy's threshold fire now or newly fired within its window.
+	// ReasonThresholdCrossed: at least the policy's threshold of alerts fire now or started to fire within its window.
 	ReasonThresholdCrossed = "ThresholdCrossed"
-	// ReasonBelowThreshold: it is a lone alert; or, as a reason of Resolved, an outage that has too few incidents left, or
-	// no cause.
+	// ReasonBelowThreshold: it is a single alert; or, as a reason of Resolved, an outage with too few incidents left, or
+	// without a cause.
 	ReasonBelowThreshold = "BelowThreshold"
 )
 
 const (
-	// ConditionResolved is the condition type "Resolved". It is True when the incident is over, which is final but for
-	// an alert that fires again within the policy's cooldown.
+	// ConditionResolved is the condition type "Resolved". It is True when the incident is over. That is final, unless an
+	// alert fires again within the policy's cooldown.
 	//
 	// Reasons for True:
 	//
@@ -87,11 +87,11 @@ const (
 
 	// ReasonAllResolved: no alert fires any more.
 	ReasonAllResolved = "AllResolved"
-	// ReasonQuiet: its alerts were not reported for the policy's quiet time. They are among status.alerts.quiet.
+	// ReasonQuiet: its alerts were not reported for the policy's quiet time. status.alerts.quiet counts them.
 	ReasonQuiet = "Quiet"
-	// ReasonMaxDuration: it lasted for the policy's maxDuration. The counts are the last known.
+	// ReasonMaxDuration: it lasted for the policy's maxDuration. The counts are the latest known ones.
 	ReasonMaxDuration = "MaxDuration"
-	// ReasonAbsorbed: the incident named by status.absorbedBy goes on in its place.
+	// ReasonAbsorbed: the incident in status.absorbedBy replaces it.
 	ReasonAbsorbed = "Absorbed"
 	// ReasonAlertsFiring: at least one alert fires.
 	ReasonAlertsFiring = "AlertsFiring"
@@ -99,18 +99,18 @@ const (
 	ReasonReopened = "Reopened"
 )
 
-// Bounds of the lists, which the schema holds too. The schema's lengths of strings are a fence: what is written has
-// been cut to less, since the server would refuse a status with one string too long for ever.
+// Maximum lengths of the lists, as in the schema. Strings are cut to less than the schema's lengths before they are
+// written, since the server would always refuse a status with a longer one.
 const (
-	// MaxResources is the most entries of status.resources.
+	// MaxResources is the maximum number of entries of status.resources.
 	MaxResources = 500
-	// MaxHotspots is the most entries of status.hotspots.
+	// MaxHotspots is the maximum number of entries of status.hotspots.
 	MaxHotspots = 10
-	// MaxParts is the most entries of status.parts.
+	// MaxParts is the maximum number of entries of status.parts.
 	MaxParts = 500
 )
 
-// Incident is what a responder needs to know of one alert, or of one storm of alerts.
+// Incident describes one alert, one storm of alerts, or one outage.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -139,9 +139,9 @@ type Incident struct {
 	Status IncidentStatus `json:"status,omitempty"`
 }
 
-// IncidentSpec is what the incident is about: its identity, which never changes.
+// IncidentSpec is the identity of the incident. It is immutable.
 //
-// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is identity and never changes"
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is immutable"
 type IncidentSpec struct {
 	// Policy that folded the alerts.
 	// +kubebuilder:validation:MaxLength=63
@@ -156,18 +156,18 @@ type IncidentSpec struct {
 	GroupLabels map[string]string `json:"groupLabels,omitempty"`
 }
 
-// IncidentStatus is what was observed.
+// IncidentStatus is the observed state of the incident.
 type IncidentStatus struct {
 	// Summary is one sentence for people: how many alerts fire, since when, what they are about, how severe they are. Its
-	// wording may change; programs read the other fields.
+	// wording may change; programs should read the other fields.
 	// +kubebuilder:validation:MaxLength=8192
 	Summary string `json:"summary,omitempty"`
 	// State is Firing, Resolved or Absorbed.
 	State State `json:"state,omitempty"`
-	// Type is Alert for a lone alert, Storm for a group that crossed its threshold.
+	// Type is Alert for a single alert, Storm for a group that crossed its threshold, Outage for incidents with one cause.
 	Type Type `json:"type,omitempty"`
-	// Severity is the highest of the firing alerts, or of all when none fires any more: the value of their severity label
-	// as it is. One that is not known ranks lowest.
+	// Severity is the highest of the firing alerts, or of all alerts if none fires: the value of their label severity.
+	// Unknown values rank lowest.
 	// +kubebuilder:validation:MaxLength=63
 	Severity string `json:"severity,omitempty"`
 	// About is the subject as Kind/namespace/name. Without a subject it is the most frequent label value that the alerts
@@ -177,23 +177,23 @@ type IncidentStatus struct {
 	// Subject is the smallest object that all alerts are about: the resource itself, or else its workload, its node, or
 	// its namespace. It is absent when the alerts share none of these.
 	Subject *Subject `json:"subject,omitempty"`
-	// Alerts counts distinct alerts, those beyond the policy's maxAlerts included as far as they are known.
+	// Alerts counts distinct alerts.
 	// +optional
 	Alerts AlertCounts `json:"alerts"`
-	// StartedAt is the earliest start of an alert, by its sender.
+	// StartedAt is the earliest startsAt of an alert.
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 	// StormAt is when the group crossed its threshold; with a threshold of 1, when it had its second alert.
 	StormAt *metav1.Time `json:"stormAt,omitempty"`
-	// LastChangeAt is when the state last changed. A repeated notification changes nothing.
+	// LastChangeAt is when the incident last changed. Repeated notifications do not change it.
 	LastChangeAt *metav1.Time `json:"lastChangeAt,omitempty"`
 	// ResolvedAt is when the incident ended.
 	ResolvedAt *metav1.Time `json:"resolvedAt,omitempty"`
 	// Reopened is how often an alert fired again within the policy's cooldown.
 	Reopened int32 `json:"reopened,omitempty"`
-	// AbsorbedBy names the incident that shows the storm this one became part of.
+	// AbsorbedBy names the incident that this one became part of.
 	// +kubebuilder:validation:MaxLength=253
 	AbsorbedBy string `json:"absorbedBy,omitempty"`
-	// PartOf names the outage that the incident is part of; absent for a root.
+	// PartOf names the outage that the incident is part of. It is absent if there is none.
 	// +kubebuilder:validation:MaxLength=253
 	PartOf string `json:"partOf,omitempty"`
 	// Labels are those by which outages join incidents: the ones that all its alerts that have them agree on, with those
@@ -202,27 +202,27 @@ type IncidentStatus struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	// Incidents counts the incidents of an outage.
 	Incidents *IncidentCounts `json:"incidents,omitempty"`
-	// ProbableCause is the incident of an outage that explains the others, where one does.
+	// ProbableCause is the incident of an outage that explains the others, if there is one.
 	ProbableCause *ProbableCause `json:"probableCause,omitempty"`
 	// Evidence is what the incidents of an outage have in common: Label, Cause, or Time.
 	// +kubebuilder:validation:Enum=Label;Cause;Time
 	Evidence string `json:"evidence,omitempty"`
-	// Confidence is high when the incidents share a label or a cause, low when they only began at the same time.
+	// Confidence is high if the incidents share a label or a cause, low if they only began at the same time.
 	// +kubebuilder:validation:Enum=high;low
 	Confidence string `json:"confidence,omitempty"`
-	// Parts are the incidents of an outage that matter most: the cause, then firing ones by severity; at most the policy's
+	// Parts are the most important incidents of an outage: the cause, then firing ones by severity; at most the policy's
 	// maxListed.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=500
 	Parts []Part `json:"parts,omitempty"`
 	// Exemplar holds the annotations of the alert that opened the incident.
 	Exemplar *Exemplar `json:"exemplar,omitempty"`
-	// Hotspots are the label values that most alerts of a storm have, the most frequent first. A label that all alerts
-	// share with its value is among the commonLabels and not here.
+	// Hotspots are the most frequent label values of a storm, the most frequent first. Labels that all alerts share are in
+	// commonLabels instead.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	Hotspots []Hotspot `json:"hotspots,omitempty"`
-	// CommonLabels are the labels that all alerts share, with their values.
+	// CommonLabels are the labels with the same value in all alerts.
 	CommonLabels map[string]string `json:"commonLabels,omitempty"`
 	// Conditions are Storm (ThresholdCrossed; BelowThreshold) and Resolved (AllResolved, Quiet, MaxDuration, Absorbed;
 	// AlertsFiring, Reopened).
@@ -230,7 +230,7 @@ type IncidentStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// ResourceCount is how many resources there are, listed or not.
+	// ResourceCount is the number of resources, listed or not.
 	ResourceCount int32 `json:"resourceCount,omitempty"`
 	// Resources that the alerts are about, each once, firing ones first; at most the policy's maxListed. See
 	// resourceCount and truncated.
@@ -240,11 +240,11 @@ type IncidentStatus struct {
 	// Truncated is true when a list was cut, or when the counts are lower bounds: the policy's maxAlerts was
 	// reached, or the sender left alerts out.
 	Truncated bool `json:"truncated,omitempty"`
-	// ObservedRevision is the group's revision that this status shows: about the time of the change, in Unix
-	// milliseconds. It never goes back.
+	// ObservedRevision is the revision of the group that this status shows: about the time of the change, in Unix
+	// milliseconds. It never decreases.
 	// +kubebuilder:validation:Maximum=99999999999999
 	ObservedRevision int64 `json:"observedRevision,omitempty"`
-	// Upkeep is for Stormfold itself: a Redis that lost its data gets back the state of the group from it.
+	// Upkeep is for Stormfold itself: it restores the state of the group in Redis after Redis lost its data.
 	// +optional
 	Upkeep Upkeep `json:"upkeep,omitzero"`
 }
@@ -256,7 +256,7 @@ type Upkeep struct {
 	// ones first, each part in ascending order.
 	// +kubebuilder:validation:MaxLength=131072
 	Members string `json:"members,omitempty"`
-	// Firing is how many of the members, from the first one on, are firing.
+	// Firing is the number of firing members, which come first.
 	Firing int32 `json:"firing,omitempty"`
 	// Parts are the incidents of an outage: base64 of a JSON list, compressed by DEFLATE. Where not all of them fit, those
 	// that fire are kept.
@@ -266,20 +266,20 @@ type Upkeep struct {
 
 // IncidentCounts counts the incidents of an outage.
 type IncidentCounts struct {
-	// Total is firing and resolved together.
+	// Total is the number of incidents.
 	// +kubebuilder:validation:Minimum=0
 	Total int32 `json:"total"`
-	// Firing is how many of them fire.
+	// Firing is the number of firing ones.
 	// +kubebuilder:validation:Minimum=0
 	Firing int32 `json:"firing"`
 }
 
 // ProbableCause is the incident that explains the others of an outage.
 type ProbableCause struct {
-	// Incident is its name.
+	// Incident is the name of the incident.
 	// +kubebuilder:validation:MaxLength=253
 	Incident string `json:"incident"`
-	// Policy is the outage policy by which it is the cause.
+	// Policy is the outage policy whose cause it matches.
 	// +kubebuilder:validation:MaxLength=63
 	Policy string `json:"policy"`
 	// About is its subject as Kind/namespace/name.
@@ -289,23 +289,23 @@ type ProbableCause struct {
 
 // Part is an incident of an outage.
 type Part struct {
-	// Name is the incident's.
+	// Name of the incident.
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
-	// Namespace is the incident's.
+	// Namespace of the incident.
 	// +kubebuilder:validation:MaxLength=253
 	Namespace string `json:"namespace"`
 	// Type is Alert, Storm or Outage.
 	Type Type `json:"type"`
-	// Firing is true while it fires.
+	// Firing is true while the incident fires.
 	Firing bool `json:"firing"`
-	// Severity is its highest.
+	// Severity of the incident.
 	// +kubebuilder:validation:MaxLength=63
 	Severity string `json:"severity,omitempty"`
 	// About is its subject as Kind/namespace/name.
 	// +kubebuilder:validation:MaxLength=4096
 	About string `json:"about,omitempty"`
-	// Alerts counts its alerts.
+	// Alerts is the number of its alerts.
 	// +kubebuilder:validation:Minimum=0
 	Alerts int32 `json:"alerts"`
 	// StartedAt is the earliest start of an alert.
@@ -314,10 +314,10 @@ type Part struct {
 
 // Subject is an object that all alerts of an incident are about.
 type Subject struct {
-	// Kind as in a resource.
+	// Kind of the object, as in resources.
 	// +kubebuilder:validation:MaxLength=253
 	Kind string `json:"kind"`
-	// Namespace of the object; none for one that has none, such as a Node.
+	// Namespace of the object; empty for cluster-scoped objects such as a Node.
 	// +kubebuilder:validation:MaxLength=1024
 	Namespace string `json:"namespace,omitempty"`
 	// Name of the object; empty for the Cluster.
@@ -325,19 +325,19 @@ type Subject struct {
 	Name string `json:"name,omitempty"`
 }
 
-// AlertCounts counts distinct alerts, by fingerprint. They are lower bounds when the incident is truncated because of
-// the policy's maxAlerts or its sender.
+// AlertCounts counts distinct alerts, by fingerprint. The counts are lower bounds if the group reached the policy's
+// maxAlerts, or if the sender left alerts out.
 type AlertCounts struct {
-	// Total is firing and resolved together, and those beyond the policy's maxAlerts, of which it is not known.
+	// Total is the number of firing and resolved alerts, and of those beyond maxAlerts, whose status is unknown.
 	// +kubebuilder:validation:Minimum=0
 	Total int32 `json:"total"`
-	// Firing is how many of them fire.
+	// Firing is the number of firing ones.
 	// +kubebuilder:validation:Minimum=0
 	Firing int32 `json:"firing"`
-	// Resolved is how many of them fire no more.
+	// Resolved is the number of resolved alerts.
 	// +kubebuilder:validation:Minimum=0
 	Resolved int32 `json:"resolved"`
-	// Quiet counts those of the resolved that nobody resolved: they were not reported for the policy's quiet time.
+	// Quiet is the number of resolved alerts that ended because they were not reported for the policy's quiet time.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Quiet int32 `json:"quiet,omitempty"`
@@ -345,14 +345,14 @@ type AlertCounts struct {
 
 // Resource is what an alert is about.
 type Resource struct {
-	// Kind as in Kubernetes (Pod, Node, ...), Cluster for all of it, Instance or Endpoint for a scrape target, or Alert
-	// when the labels name nothing.
+	// Kind as in Kubernetes (Pod, Node, ...), Cluster for the whole cluster, Instance or Endpoint for a scrape target, or
+	// Alert if the labels name no object.
 	// +kubebuilder:validation:MaxLength=253
 	Kind string `json:"kind"`
-	// Namespace of the resource; none for one that has none, such as a Node.
+	// Namespace of the resource; empty for cluster-scoped ones such as a Node.
 	// +kubebuilder:validation:MaxLength=1024
 	Namespace string `json:"namespace,omitempty"`
-	// Name of the resource; empty for the Cluster, and where no label tells it.
+	// Name of the resource; empty for the Cluster, and if no label has it.
 	// +kubebuilder:validation:MaxLength=1024
 	Name string `json:"name"`
 	// Firing is true while at least one alert about it fires.
@@ -361,22 +361,22 @@ type Resource struct {
 
 // Hotspot is a label value that many alerts have.
 type Hotspot struct {
-	// Label is its name; workload is the owner, read from a pod's name.
+	// Label is the label's name; workload is the owner, derived from the pod's name.
 	// +kubebuilder:validation:MaxLength=1024
 	Label string `json:"label"`
 	// Value of the label.
 	// +kubebuilder:validation:MaxLength=1024
 	Value string `json:"value"`
-	// Alerts that have it; of an outage, incidents.
+	// Alerts is the number of alerts with that value; of an outage, the number of incidents.
 	// +kubebuilder:validation:Minimum=0
 	Alerts int32 `json:"alerts"`
-	// Share of all tracked alerts, in percent, rounded to the nearest; 100 only when all have it.
+	// Share of all tracked alerts, in percent, rounded; 100 only if all have it.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Share int32 `json:"share"`
 }
 
-// Exemplar is what an alert says for a human reader, from its annotations.
+// Exemplar has the annotations of an alert, for people.
 type Exemplar struct {
 	// Summary is the annotation summary.
 	// +kubebuilder:validation:MaxLength=4096
@@ -387,7 +387,7 @@ type Exemplar struct {
 	// Runbook is the annotation runbook_url, or runbook.
 	// +kubebuilder:validation:MaxLength=4096
 	Runbook string `json:"runbook,omitempty"`
-	// GeneratorURL leads to the rule that made the alert.
+	// GeneratorURL is the URL of the rule that created the alert.
 	// +kubebuilder:validation:MaxLength=4096
 	GeneratorURL string `json:"generatorURL,omitempty"`
 }

@@ -148,7 +148,7 @@ func TestSpecNeverChanges(t *testing.T) {
 		`{"spec":{"groupLabels":null}}`,
 	} {
 		_, err := cluster.RunKubectl(t.Context(), "", "patch", "inc", i.Name, "-n", "stormfold", "--type=merge", "-p", patch)
-		require.ErrorContains(t, err, "spec is identity and never changes", patch)
+		require.ErrorContains(t, err, "spec is immutable", patch)
 	}
 	// What a status write says about the spec does not count.
 	changed := i.DeepCopy()
