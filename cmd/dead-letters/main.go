@@ -1,6 +1,6 @@
-// Command dead-letters is the end of events that could not be delivered: it writes each of them to its standard output,
-// as one line of JSON, and accepts it. A line is a whole CloudEvent, with Knative's attributes that say where it could
-// not be delivered and why (knativeerrordest, knativeerrorcode, knativeerrordata), and can be sent again as it is.
+// Command dead-letters accepts events that could not be delivered and writes each to its standard output, as one line
+// of JSON. A line is a whole CloudEvent, with Knative's attributes about the destination and the error
+// (knativeerrordest, knativeerrorcode, knativeerrordata), and can be sent again unchanged.
 //
 //	dead-letters           # serve on ADDRESS, by default :8080, and metrics on METRICS_ADDRESS, by default :9466, until
 //	                         SIGTERM
@@ -22,10 +22,10 @@ import (
 	"github.com/stormfold/stormfold/internal/version"
 )
 
-const usage = `usage: dead-letters            write each event that is POSTed here to the standard output, one line of JSON each
+const usage = `usage: dead-letters            receive events and write each to the standard output, as one line of JSON
        dead-letters version    print the version
 
-ADDRESS is where it takes events (:8080), METRICS_ADDRESS where it serves /metrics (:9466).
+The environment variable ADDRESS is where it receives events (:8080), METRICS_ADDRESS where it serves /metrics (:9466).
 `
 
 func main() {
@@ -40,14 +40,14 @@ func main() {
 	}
 }
 
-// run serves until the context ends, and then finishes what it has begun.
+// run serves until the context ends, and then completes the requests in progress.
 func run(ctx context.Context, address, metricsAddress string) error {
 	m := newMetrics()
 	server := &http.Server{
 		Addr: address, Handler: handler(os.Stdout, m), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
 		IdleTimeout: 2 * time.Minute,
 	}
-	// On a listener of its own: who may send events need not see the numbers, nor the other way round.
+	// On a listener of its own, so that access to events and to metrics can be separate.
 	scraped := &http.Server{Addr: metricsAddress, Handler: m.set.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	defer func() { _ = scraped.Close() }()
 	ended, blind := make(chan error, 1), make(chan error, 1)

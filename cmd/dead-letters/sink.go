@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// maxBody is more than the function takes: what it refuses as too large ends here.
+	// maxBody is more than the function accepts: what it refuses as too large arrives here.
 	maxBody = 8 << 20
-	// maxLine is how long a line may be, in bytes: the source's events have 64 KiB and their attributes. Container
-	// runtimes split lines over 16 KiB, and kubectl logs puts them together again.
+	// maxLine is the maximum length of a line, in bytes: the source's events have 64 KiB and their attributes. Container
+	// runtimes split lines of more than 16 KiB, and kubectl logs joins them.
 	maxLine = 1 << 20
 )
 
-// handler takes events and writes each to a writer, a line each.
+// handler receives events and writes each to a writer, as one line.
 func handler(out io.Writer, m *metrics) http.Handler {
 	var writing sync.Mutex
 	mux := http.NewServeMux()
@@ -51,7 +51,7 @@ func handler(out io.Writer, m *metrics) http.Handler {
 	return mux
 }
 
-// line is an event as one line. Data that are too large for it are left out, and the line says so.
+// line is an event as one line. Data that is too large is left out, and the line has its size in datadropped.
 func line(ev event.Event) ([]byte, error) {
 	written, err := json.Marshal(ev)
 	if err == nil && len(written) <= maxLine {

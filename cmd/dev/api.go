@@ -16,7 +16,7 @@ import (
 	"github.com/stormfold/stormfold/internal/projector"
 )
 
-// api is a Kubernetes API that serves the embedded incidents to those who read: get, list and watch.
+// api is a read-only Kubernetes API of the embedded incidents: get, list and watch.
 type api struct {
 	http.Handler
 	memory *projector.Memory
@@ -25,13 +25,13 @@ type api struct {
 	watchers map[chan watchEvent]bool
 }
 
-// watchEvent is a change as a watch tells it.
+// watchEvent is an event of a watch.
 type watchEvent struct {
 	Type   string            `json:"type"`
 	Object v1alpha1.Incident `json:"object"`
 }
 
-// newAPI returns an API without incidents. It calls changed for every change.
+// newAPI returns an API without incidents. It calls changed at each change.
 func newAPI(changed func(v1alpha1.Incident, bool)) *api {
 	a := &api{watchers: map[chan watchEvent]bool{}}
 	a.memory = &projector.Memory{Changed: func(i v1alpha1.Incident, deleted bool) {
@@ -80,7 +80,7 @@ func optionsOf(r *http.Request) metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: query.Get("labelSelector"), FieldSelector: query.Get("fieldSelector")}
 }
 
-// watch tells every change of the namespace after the given resource version. The selectors are the caller's to apply.
+// watch returns every change in the namespace after the given resource version. The caller applies the selectors.
 func (a *api) watch(w http.ResponseWriter, r *http.Request) {
 	changes := make(chan watchEvent, 256)
 	a.mu.Lock()
@@ -99,7 +99,7 @@ func (a *api) watch(w http.ResponseWriter, r *http.Request) {
 		e.Object.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "Incident"}
 		return stream.Encode(e) == nil && flush.Flush() == nil
 	}
-	// What has changed since the caller's list comes first.
+	// Changes since the caller's list come first.
 	list, err := a.memory.List(r.Context(), r.PathValue("namespace"), metav1.ListOptions{})
 	if err != nil {
 		refuse(w, err)
@@ -133,7 +133,7 @@ func versionOf(i v1alpha1.Incident) int {
 	return version
 }
 
-// tell passes a change on. A watcher that does not keep up is dropped, as an API server does, and lists again.
+// tell sends a change to the watchers. One that does not keep up is dropped, as by an API server, and lists again.
 func (a *api) tell(i v1alpha1.Incident, deleted bool) {
 	kind := "MODIFIED"
 	if deleted {
@@ -175,5 +175,5 @@ func answer(w http.ResponseWriter, code int, value any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // Whoever asked may have gone.
+	_, _ = w.Write(body) // The client may have disconnected.
 }

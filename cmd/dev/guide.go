@@ -8,7 +8,7 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// welcome says where everything is, and what to do next.
+// welcome lists the addresses and what to do next.
 func (s settings) welcome() string {
 	var b strings.Builder
 	place := func(name, address, note string) {
@@ -30,7 +30,7 @@ func (s settings) welcome() string {
 	return b.String()
 }
 
-// treeCommand draws the incidents that fire.
+// treeCommand is the command that draws the firing incidents.
 func (s settings) treeCommand() string {
 	if s.kubeconfig != "" {
 		return "go run ./cmd/stormctl tree --kubeconfig " + s.kubeconfig + " -n " + s.namespace
@@ -38,7 +38,7 @@ func (s settings) treeCommand() string {
 	return "go run ./cmd/stormctl tree --server http://" + s.api + " -n " + s.namespace
 }
 
-// stormSent says what dev storm has sent, what make run shows of it, and what to do next.
+// stormSent describes what dev storm has sent, what make run shows, and what to do next.
 func (s settings) stormSent(last *v1alpha1.Incident, firing bool, took time.Duration) string {
 	status, next := "firing", "resolves them"
 	shows := fmt.Sprintf("make run shows one incident, which within a second is a Storm of %d.", stormAlerts)

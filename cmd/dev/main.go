@@ -1,10 +1,10 @@
-// Command dev is Stormfold for a first look and for development, without a cluster:
+// Command dev runs Stormfold without a cluster, for a first look and for development:
 //
-//	dev run      the function, with an embedded Redis and Kubernetes API unless real ones are named
-//	dev storm    fifteen alerts at once, sent to it; while they fire, that they are resolved
-//	dev outage   a node that goes down with the pods on it; while it is down, that it is back
+//	dev run      runs the function, with an embedded Redis and Kubernetes API unless real ones are configured
+//	dev storm    sends it fifteen alerts at once, or, if they fire, their resolutions
+//	dev outage   sends it the alerts of a node that goes down, or, if they fire, their resolutions
 //
-// STORMFOLD_REDIS_URL names a real Redis, DEV_KUBECONFIG the kubeconfig file of a real API server.
+// STORMFOLD_REDIS_URL is the URL of a real Redis, DEV_KUBECONFIG the kubeconfig file of a real API server.
 package main
 
 import (

@@ -22,8 +22,8 @@ var downPods = [][2]string{
 	{"billing", "invoices-6f5d9b8c7d-8lpxb"}, {"kube-system", "kube-proxy-9mtzf"}, {"monitoring", "node-exporter-bn2dg"},
 }
 
-// outage sends what is reported when a node goes down: the node, and each pod on it. When that fires already, it sends
-// that all of it is resolved.
+// outage sends the alerts of a node that goes down: one of the node, and one of each pod on it. If they already fire,
+// it sends their resolutions.
 func outage(ctx context.Context) error {
 	s, err := readSettings()
 	if err != nil {
@@ -62,7 +62,7 @@ func outage(ctx context.Context) error {
 	return nil
 }
 
-// outageSince is since when the outage of the node fires, nil when it does not or when nothing tells.
+// outageSince is when the firing outage of the node began, nil if there is none or it cannot be read.
 func (s settings) outageSince(ctx context.Context) *metav1.Time {
 	incidents, err := s.incidents()
 	if err != nil {
@@ -81,7 +81,7 @@ func (s settings) outageSince(ctx context.Context) *metav1.Time {
 	return nil
 }
 
-// nodeAlert is an alert of kube-state-metrics. Its pod's node is what alertmanager-source would look up.
+// nodeAlert is an alert of kube-state-metrics, with the node that alertmanager-source would look up.
 func nodeAlert(status string, startsAt time.Time, labels map[string]string) map[string]any {
 	labels["cluster"], labels["job"], labels["severity"] = "demo", "kube-state-metrics", "warning"
 	set := model.LabelSet{}

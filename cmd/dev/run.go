@@ -16,7 +16,7 @@ import (
 	"github.com/stormfold/stormfold/function"
 )
 
-// callTimeout ends each call of a Kubernetes API.
+// callTimeout is the timeout of a call to the Kubernetes API.
 const callTimeout = 5 * time.Second
 
 // run serves the function until it is interrupted.
@@ -34,7 +34,7 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
-	cloudevents.SetLogLevel(cloudevents.LogDisabled) // What ends it is returned.
+	cloudevents.SetLogLevel(cloudevents.LogDisabled) // Its error is returned.
 	f := function.New()
 	color := term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == ""
 	t := newTable(os.Stdout, color)
@@ -88,7 +88,7 @@ func run(ctx context.Context) error {
 	}
 }
 
-// servers are the addresses that have to be free, by their variables.
+// servers are the addresses that must be free, by their variables.
 func (s settings) servers() map[string]string {
 	out := map[string]string{listenVariable: s.listen, webhookVariable: s.webhook}
 	if s.kubeconfig == "" {
@@ -113,7 +113,7 @@ func (s settings) export() error {
 	return errors.Join(errs...)
 }
 
-// awaitReady returns when the function takes events or is not wanted any more, or with what stopped it.
+// awaitReady returns when the function accepts events or the context ends, or with the error that stopped it.
 func awaitReady(ctx context.Context, f *function.Function, ended <-chan error) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

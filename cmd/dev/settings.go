@@ -26,7 +26,7 @@ const (
 	namespaceVariable  = "STORMFOLD_NAMESPACE"
 )
 
-// settings say where everything is.
+// settings are the addresses of all servers.
 type settings struct {
 	// Addresses, as host:port. metrics may be "off".
 	listen, webhook, api, metrics string
@@ -35,8 +35,7 @@ type settings struct {
 	namespace            string
 }
 
-// readSettings reads the environment. Nothing else names a cluster: a KUBECONFIG that happens to be set must not lead
-// to incidents in it.
+// readSettings reads the environment. It ignores KUBECONFIG, so that no incidents are written to a cluster by accident.
 func readSettings() (settings, error) {
 	s := settings{
 		redisURL: os.Getenv(redisVariable), kubeconfig: os.Getenv(kubeconfigVariable),

@@ -18,7 +18,7 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// stormAlerts is how many alerts dev storm sends, each as an event of its own, all at once.
+// stormAlerts is the number of alerts that dev storm sends at once, each as its own event.
 const stormAlerts = 15
 
 // stormLabels are the labels that all of them share.
@@ -26,8 +26,7 @@ var stormLabels = map[string]string{
 	"alertname": "KubePodCrashLooping", "cluster": "demo", "namespace": "shop", "container": "app",
 }
 
-// others are the labels of the i-th of them that not all share: most pods run on one node, and two of three alerts are
-// critical.
+// others are the labels of the i-th alert that differ: most pods run on one node, and two of three alerts are critical.
 func others(i int) map[string]string {
 	out := map[string]string{"pod": "checkout-7d9f8b6c5d-" + podSuffixes[i], "node": "worker-3", "severity": "critical"}
 	if i%3 == 2 {
@@ -39,8 +38,7 @@ func others(i int) map[string]string {
 	return out
 }
 
-// storm sends alerts of fifteen pods of one bad rollout at once. When their incident is firing already, it sends that
-// they are resolved.
+// storm sends the alerts of fifteen pods of a bad rollout at once. If they already fire, it sends their resolutions.
 func storm(ctx context.Context) error {
 	s, err := readSettings()
 	if err != nil {
@@ -68,7 +66,7 @@ func storm(ctx context.Context) error {
 	return nil
 }
 
-// lastStorm is the newest incident of earlier alerts of dev storm, nil when there is none or when nothing tells.
+// lastStorm is the newest incident of earlier alerts of dev storm, nil if there is none or it cannot be read.
 func (s settings) lastStorm(ctx context.Context) *v1alpha1.Incident {
 	incidents, err := s.incidents()
 	if err != nil {
@@ -90,7 +88,7 @@ func (s settings) lastStorm(ctx context.Context) *v1alpha1.Incident {
 	return newest
 }
 
-// alert is one as Prometheus would send it, of the i-th pod.
+// alert is the alert of the i-th pod, as Prometheus would send it.
 func alert(i int, firing bool, startsAt time.Time) map[string]any {
 	labels := others(i)
 	maps.Copy(labels, stormLabels)

@@ -16,22 +16,22 @@ import (
 	"github.com/stormfold/stormfold/internal/tree"
 )
 
-// settled is how long nothing has changed when the picture of an incident is drawn: longer than the pause between the
-// first two writes of a group.
+// settled is the time without changes after which a tree is drawn: longer than the pause between the first two writes
+// of a group.
 const settled = 2 * time.Second
 
-// drawnResources is how many resources of a kind a picture shows.
+// drawnResources is the maximum number of resources of a kind in a tree.
 const drawnResources = 5
 
-// table prints incidents as kubectl get --watch does, a line for each change, and under them the picture of the newest.
+// table prints incidents as kubectl get --watch does, one line per change, and then the tree of the newest.
 type table struct {
 	mu      sync.Mutex
 	out     io.Writer
 	picture tree.Picture
-	// known are all incidents by their names, changed those since the last picture.
+	// known are all incidents by name, changes the names of those that changed since the last tree.
 	known   map[string]v1alpha1.Incident
 	changes []string
-	// headless: there is a tree between the head and the next line.
+	// headless: a tree was printed after the header.
 	headless bool
 	draw     *time.Timer
 }
@@ -111,7 +111,7 @@ func (t *table) drawNewest() {
 		return
 	}
 	if parent, known := t.known[newest.Status.PartOf]; known {
-		newest = &parent // Of an incident that is part of an outage all of it is drawn.
+		newest = &parent // For an incident of an outage, the whole outage is drawn.
 	}
 	all := make([]v1alpha1.Incident, 0, len(t.known))
 	for _, i := range t.known {
@@ -124,7 +124,7 @@ func (t *table) drawNewest() {
 	t.headless = true
 }
 
-// follow looks at a real API server once a second and prints what changed.
+// follow reads a real API server once a second and prints what changed.
 func (t *table) follow(ctx context.Context, incidents projector.Incidents, namespace string) {
 	seen := map[string]string{}
 	for {

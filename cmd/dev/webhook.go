@@ -15,8 +15,7 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// webhookHandler takes Alertmanager's plain webhook and hands it to the function as the event that the source would
-// make of it.
+// webhookHandler receives Alertmanager's webhook and passes it to the function as the event that the source would make.
 func webhookHandler(f *function.Function) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {

@@ -10,7 +10,7 @@ import (
 	"github.com/stormfold/stormfold/config"
 )
 
-// checkVersion is that of the JSON of check. Fields may be added under the same.
+// checkVersion is the version of check's JSON. Adding fields does not change it.
 const checkVersion = "stormfold.io/check/v1"
 
 // checked is the JSON of check.
@@ -19,7 +19,7 @@ type checked struct {
 	Files      []checkedFile `json:"files"`
 }
 
-// checkedFile is a policies file, with what is in it or what is wrong with it.
+// checkedFile is a policies file, with its numbers or its problems.
 type checkedFile struct {
 	File     string         `json:"file"`
 	Valid    bool           `json:"valid"`
@@ -106,7 +106,7 @@ func checkFile(s streams, name string) (checkedFile, error) {
 	return out, nil
 }
 
-// draw writes a line for each problem, as compilers do, and one for each valid file.
+// draw writes one line per problem, as compilers do, and one per valid file.
 func (c checked) draw(w io.Writer) {
 	for _, f := range c.Files {
 		if f.Valid {
@@ -124,5 +124,5 @@ func (c checked) draw(w io.Writer) {
 	}
 }
 
-// errTold is an error that was printed already.
+// errTold is an error that is already printed.
 var errTold = errors.New("told")

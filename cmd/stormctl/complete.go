@@ -17,7 +17,7 @@ import (
 // completes is a function that suggests values, as cobra calls it.
 type completes = func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective)
 
-// completeTimeout ends what a suggestion may ask a cluster: somebody waits at a prompt.
+// completeTimeout is the timeout of a suggestion that asks a cluster: somebody waits at a prompt.
 const completeTimeout = 3 * time.Second
 
 // words suggests fixed words.
@@ -27,7 +27,7 @@ func words(all ...string) completes {
 	}
 }
 
-// suggest lets a function suggest the values of a flag, which exists.
+// suggest registers the function that suggests the values of an existing flag.
 func suggest(c *cobra.Command, flag string, f completes) {
 	cobra.CheckErr(c.RegisterFlagCompletionFunc(flag, f))
 }
@@ -53,7 +53,7 @@ func (k *kubeFlags) complete(c *cobra.Command) {
 	}))
 }
 
-// ask suggests what a cluster has. Without an answer there is no suggestion, and no message on somebody's prompt.
+// ask suggests values from a cluster. Without an answer there are no suggestions, and no message at the prompt.
 func (k *kubeFlags) ask(f func(context.Context, *kube) ([]string, error)) completes {
 	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmp.Or(c.Context(), context.Background()), completeTimeout)
@@ -109,7 +109,7 @@ func changesOf[T any](policy string, fields []config.FieldOf[T]) (out []string) 
 // completer is the name under which kubectl looks for what completes a plugin: it runs that with the arguments so far.
 const completer = "kubectl_complete-stormfold"
 
-// asCompleter is the command line with which cobra completes, for a program that kubectl calls by that name.
+// asCompleter is the command line with which cobra completes, if kubectl calls the program by that name.
 func asCompleter(program string, args []string) []string {
 	if strings.TrimSuffix(program, ".exe") == completer {
 		return append([]string{cobra.ShellCompRequestCmd}, args...)

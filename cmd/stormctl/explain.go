@@ -20,13 +20,13 @@ import (
 	"github.com/stormfold/stormfold/handlers"
 )
 
-// explainVersion is that of the JSON of explain. Fields may be added under the same.
+// explainVersion is the version of explain's JSON. Adding fields does not change it.
 const explainVersion = "stormfold.io/explain/v1"
 
 // redisVariable is the setting of the function with the URL of Redis, which may hold a password.
 const redisVariable = "STORMFOLD_REDIS_URL"
 
-// prefixVariable is the setting of the function with what begins the keys in Redis.
+// prefixVariable is the setting of the function with the prefix of the keys in Redis.
 const prefixVariable = "STORMFOLD_REDIS_PREFIX"
 
 // explainOptions are the flags of explain.
@@ -48,11 +48,11 @@ type explained struct {
 	Group      groupFacts   `json:"group"`
 	Redis      *groupStatus `json:"redis,omitempty"`
 	Incident   *shownIn     `json:"incident,omitempty"`
-	// Notes say what could not be looked at, and why.
+	// Notes say which server was not asked, and why.
 	Notes []string `json:"notes"`
 }
 
-// alertFacts are what the labels alone tell.
+// alertFacts follow from the labels alone.
 type alertFacts struct {
 	Labels      map[string]string `json:"labels"`
 	Fingerprint string            `json:"fingerprint"`
@@ -80,7 +80,7 @@ type tried struct {
 	Value    string   `json:"value,omitempty"`
 }
 
-// groupFacts say where the alert is folded.
+// groupFacts describe the group that the alert is folded into.
 type groupFacts struct {
 	ID       string            `json:"id"`
 	Policy   string            `json:"policy"`
@@ -89,9 +89,9 @@ type groupFacts struct {
 	Shard    int               `json:"shard"`
 	Keys     []string          `json:"keys"`
 	Overflow string            `json:"overflow"`
-	// Drop: the alert makes nothing.
+	// Drop: the policy drops the alert.
 	Drop bool `json:"drop,omitempty"`
-	// Threshold alerts that fire, or newly fired within Window, make a storm.
+	// Threshold alerts that fire now or started to fire within Window make a storm.
 	Threshold int    `json:"threshold"`
 	Window    string `json:"window"`
 }
@@ -185,7 +185,7 @@ func (o *explainOptions) run(ctx context.Context, s streams, args []string) erro
 
 func (e *explained) note(sentence string) { e.Notes = append(e.Notes, sentence) }
 
-// alertOf makes an alert of labels, by the rules by which an event is taken.
+// alertOf makes an alert of labels, by the same rules as for events.
 func alertOf(s streams, args []string) (aggregator.Alert, error) {
 	var labels map[string]string
 	switch {
@@ -250,7 +250,7 @@ func labelsOf(content []byte) (map[string]string, error) {
 	return labels, nil
 }
 
-// explain tells what policies and labels alone tell.
+// explain returns what follows from policies and labels alone.
 func explain(policies config.Policies, alert aggregator.Alert, prefix string) explained {
 	group := aggregator.Split(policies, aggregator.Batch{Alerts: []aggregator.Alert{alert}})[0]
 	alert = group.Alerts[0]

@@ -16,19 +16,19 @@ import (
 	"github.com/stormfold/stormfold/internal/projector"
 )
 
-// redisTimeout ends each call of Redis.
+// redisTimeout is the timeout of a call to Redis.
 const redisTimeout = 3 * time.Second
 
 // groupStatus is the state of a group in Redis.
 type groupStatus struct {
-	// Group is the id of the group that was looked at: the policy's overflow group when that has the alert.
+	// Group is the id of the group that was read: the policy's overflow group if it has the alert.
 	Group    string `json:"group"`
 	Imported bool   `json:"imported"`
 	Known    bool   `json:"known"`
 	// State is calm, storm, cool, waiting, or unknown.
 	State string `json:"state"`
-	// Window of Threshold alerts fire, or newly fired within the policy's window; in WindowLeft the oldest that is over
-	// leaves it.
+	// Window of Threshold alerts fire now or started to fire within the policy's window. WindowLeft is for how long the
+	// oldest resolved one still counts.
 	Window            int    `json:"window"`
 	Threshold         int    `json:"threshold,omitempty"`
 	WindowLeftSeconds int64  `json:"windowLeftSeconds,omitempty"`
@@ -37,7 +37,7 @@ type groupStatus struct {
 	Firing            int    `json:"firing"`
 	Singles           int    `json:"singles"`
 	Waiting           int    `json:"waiting"`
-	// CooldownUntil is until when an alert reopens the storm that is over.
+	// CooldownUntil is until when an alert reopens the resolved storm.
 	CooldownUntil time.Time   `json:"cooldownUntil,omitzero"`
 	LastSeen      time.Time   `json:"lastSeenAt,omitzero"`
 	Due           time.Time   `json:"due,omitzero"`
@@ -69,7 +69,7 @@ type shownIn struct {
 	AbsorbedBy string               `json:"absorbedBy,omitempty"`
 }
 
-// silent keeps the client's own log from the standard error: what it has to say comes as an error too.
+// silent drops the client's own log, since its messages are also returned as errors.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
@@ -124,7 +124,7 @@ func statusOf(id string, s aggregator.GroupState) *groupStatus {
 	return out
 }
 
-// lookInKube finds the incident that shows the alert. A cluster that nobody named is no reason to fail.
+// lookInKube finds the incident that shows the alert. Without a configured cluster it does not fail.
 func (o *explainOptions) lookInKube(ctx context.Context, out *explained) error {
 	named := *o.kube.KubeConfig != "" || *o.kube.Context != "" || *o.kube.APIServer != ""
 	k, err := o.kube.connect()
@@ -150,7 +150,7 @@ func (o *explainOptions) lookInKube(ctx context.Context, out *explained) error {
 	return nil
 }
 
-// shows is the incident of a group that counts the alert: one that fires before others, then the one that changed last.
+// shows is the incident of a group that counts the alert: a firing one first, then the one that changed last.
 func (k *kube) shows(ctx context.Context, group groupFacts, fingerprint string) (*shownIn, error) {
 	all, err := k.list(ctx,
 		metav1.ListOptions{LabelSelector: v1alpha1.LabelGroup + " in (" + group.ID + "," + group.Overflow + ")"})

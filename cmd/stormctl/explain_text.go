@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// draw writes what was found for people.
+// draw writes the result as text.
 func (e explained) draw(w io.Writer) {
 	resource := e.Alert.Resource.Kind + " " + e.Alert.Resource.Name
 	if e.Alert.Resource.Namespace != "" {
@@ -72,7 +72,7 @@ func (e explained) draw(w io.Writer) {
 	}
 }
 
-// rule says when the group's alerts become a storm.
+// rule is when the group's alerts become a storm.
 func (g *groupFacts) rule() string {
 	if g.Threshold == 1 {
 		return "the group is one incident, from its first alert on"
@@ -120,7 +120,7 @@ func (s *groupStatus) draw(w io.Writer, asked string) {
 	fields(w, append(rows, "  the alert", alert)...)
 }
 
-// meaning is a group's state with what it means.
+// meaning is a group's state with an explanation.
 func (s *groupStatus) meaning() string {
 	switch s.State {
 	case "storm":

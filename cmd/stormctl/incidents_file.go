@@ -14,8 +14,8 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// parseIncidents reads incidents, and lists of them, from documents of YAML or JSON. What else is in there is an error,
-// since it is most likely the wrong file.
+// parseIncidents reads incidents, and lists of them, from YAML or JSON documents. Anything else is an error, since it
+// is probably the wrong file.
 func parseIncidents(name string, content []byte) ([]v1alpha1.Incident, error) {
 	if name == "-" {
 		name = "standard input"
@@ -42,7 +42,7 @@ func parseIncidents(name string, content []byte) ([]v1alpha1.Incident, error) {
 	}
 }
 
-// appendIncidents adds what one document holds.
+// appendIncidents adds the incidents of one document.
 func appendIncidents(out []v1alpha1.Incident, document json.RawMessage) ([]v1alpha1.Incident, error) {
 	var head struct {
 		metav1.TypeMeta `json:",inline"`

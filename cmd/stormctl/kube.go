@@ -19,10 +19,10 @@ import (
 	"github.com/stormfold/stormfold/internal/projector"
 )
 
-// kubeTimeout ends each call of the Kubernetes API, unless --request-timeout does.
+// kubeTimeout is the timeout of a call to the Kubernetes API, unless --request-timeout is set.
 const kubeTimeout = 10 * time.Second
 
-// page is how many incidents one list asks for.
+// page is the number of incidents of one list request.
 const page = 500
 
 // kubeFlags are kubectl's own flags, which name a cluster, a user and a namespace.
@@ -31,7 +31,7 @@ type kubeFlags struct {
 	all bool
 }
 
-// shownFlags are in the help; the others work too.
+// shownFlags are shown in the help; the others work too.
 var shownFlags = map[string]bool{"kubeconfig": true, "context": true, "namespace": true, "server": true, "as": true}
 
 func (k *kubeFlags) add(c *cobra.Command) {
@@ -45,13 +45,13 @@ func (k *kubeFlags) add(c *cobra.Command) {
 	k.complete(c)
 }
 
-// errNoKubeconfig: nothing says which cluster.
+// errNoKubeconfig: no cluster is configured.
 var errNoKubeconfig = errors.New("there is no kubeconfig: give --kubeconfig or set KUBECONFIG")
 
 // kube reads incidents of a cluster.
 type kube struct {
 	incidents projector.Incidents
-	// others reads what is not an incident, and watches incidents.
+	// others reads other objects, and watches incidents.
 	others dynamic.Interface
 	host   string
 	// namespace is empty for all.
@@ -141,7 +141,7 @@ func (k *kube) listAt(ctx context.Context, options metav1.ListOptions) ([]v1alph
 
 var namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 
-// hasNamespace is false when the namespace is missing for certain. Not everyone may ask.
+// hasNamespace is false only if the namespace surely does not exist. Not everyone may read namespaces.
 func (k *kube) hasNamespace(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, kubeTimeout)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Command stormctl is for those who run Stormfold and those who read its incidents. Installed as kubectl-stormfold it
-// is a plugin of kubectl, and as kubectl_complete-stormfold the plugin's completion:
+// Command stormctl is for people who run Stormfold or read its incidents. Installed as kubectl-stormfold it is a
+// kubectl plugin, and as kubectl_complete-stormfold the completion of the plugin:
 //
 //	stormctl tree [NAME...]     incidents as trees
 //	stormctl explain NAME       why an incident is part of an outage, or the policy and group of an alert
@@ -9,8 +9,8 @@
 //	stormctl redeliver FILE     dead letters, sent again
 //	stormctl version
 //
-// Only redeliver changes anything: it sends events again. The exit code is 0 when all went well, 1 when something
-// failed, and 2 when the command line is wrong. An error is one sentence on the standard error.
+// Only redeliver changes anything: it sends events again. The exit code is 0 on success, 1 on an error, and 2 if the
+// command line is invalid. An error is one sentence on the standard error.
 package main
 
 import (
@@ -54,20 +54,20 @@ func main() {
 	os.Exit(code)
 }
 
-// streams are where a command reads and writes, and what it may take for granted there.
+// streams are the input and output of a command, and their properties.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
 	// inTerminal and errTerminal: a person sits at the standard input, or sees the standard error.
 	inTerminal, errTerminal bool
-	// color: colours are seen and wanted.
+	// color: the output is in colour.
 	color bool
-	// lines is the height of the terminal at the standard output; nil where there is none.
+	// lines is the height of the terminal at the standard output; nil if there is none.
 	lines func() int
 	now   func() time.Time
 }
 
-// usage is a command line that is wrong.
+// usage is the error of an invalid command line.
 type usage struct{ error }
 
 func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, args...)} }
@@ -93,7 +93,7 @@ func run(ctx context.Context, program string, args []string, s streams) int {
 	return exitError
 }
 
-// newRoot is the command line. Run by kubectl, the program names itself as one calls it then.
+// newRoot is the command line. In the help of the kubectl plugin the program is called kubectl stormfold.
 func newRoot(program string, s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "stormctl",
@@ -118,7 +118,7 @@ Exit codes: 0 success, 1 an error, 2 an invalid command line.`,
 	root.SuggestionsMinimumDistance = 2
 	if strings.HasPrefix(program, "kubectl-") || strings.HasPrefix(program, "kubectl_") {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl stormfold"}
-		root.CompletionOptions.HiddenDefaultCmd = true // kubectl's own completion asks the plugin.
+		root.CompletionOptions.HiddenDefaultCmd = true // kubectl has its own completion.
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
 	root.AddCommand(newTree(s), newExplain(s), newCheck(s), newReplay(s), newRecord(s), newRedeliver(s), newVersion(s))

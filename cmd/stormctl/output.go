@@ -15,7 +15,7 @@ import (
 	"github.com/stormfold/stormfold/internal/human"
 )
 
-// The formats of -o. A text for people has none.
+// The formats of -o. Without one the output is text.
 const (
 	formatJSON = "json"
 	formatYAML = "yaml"
@@ -74,7 +74,7 @@ func (s streams) print(format string, value any, draw func(io.Writer)) error {
 	return err
 }
 
-// table writes rows in columns, the first of them the head. Columns whose head begins with ">" stand to the right.
+// table writes rows in columns; the first row is the header. Columns whose header begins with ">" are right-aligned.
 func table(w io.Writer, rows [][]string) {
 	right := map[int]bool{}
 	for i, cell := range rows[0] {

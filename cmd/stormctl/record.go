@@ -40,14 +40,14 @@ address, behind a route with continue: true.`,
 	return c
 }
 
-// record serves until the context ends, and then says how much it has written.
+// record serves until the context ends, and then prints how much it has written.
 func record(ctx context.Context, s streams, address, name string) (err error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", address, err)
 	}
 	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY,
-		0o600) // Alerts say more than everyone should read.
+		0o600) // Alerts may be confidential.
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s cannot be written: %w", name, errors.Unwrap(err)), listener.Close())
 	}

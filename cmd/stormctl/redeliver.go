@@ -70,20 +70,21 @@ func onceStandardInput(args []string) error {
 }
 
 const (
-	// maxLetter is how long a line may be: the largest event that the function takes, in base64, and its attributes.
+	// maxLetter is the maximum length of a line: the largest event that the function accepts, in base64, and its
+	// attributes.
 	maxLetter = 8 << 20
-	// attemptTime bounds one attempt. The function's runtime cuts its answer off after 30 s.
+	// attemptTime is the timeout of an attempt. The function's runtime aborts an answer after 30 s.
 	attemptTime = 40 * time.Second
 	// firstPause and lastPause are between two attempts; the pause doubles.
 	firstPause, lastPause = 500 * time.Millisecond, 15 * time.Second
 )
 
-// deliverer follows no redirection, which would make a GET of the POST.
+// deliverer follows no redirects, which would turn the POST into a GET.
 var deliverer = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// redelivery is one call of the command and what came of it.
+// redelivery is one run of the command and its result.
 type redelivery struct {
 	streams
 	to       string
@@ -92,7 +93,7 @@ type redelivery struct {
 	sent, refused, empty, skipped int
 }
 
-// run sends all files, and says what came of it whatever happens.
+// run sends all files, and always prints the result.
 func (r *redelivery) run(ctx context.Context, names []string) error {
 	var err error
 	for _, name := range names {
@@ -151,7 +152,7 @@ func (r *redelivery) file(ctx context.Context, name string) error {
 	return nil
 }
 
-// letter is the event of a line. What a log collector or kubectl's --timestamps or --prefix put before it is left out.
+// letter is the event of a line. A prefix of a log collector, or of kubectl's --timestamps or --prefix, is ignored.
 func letter(line []byte) (event.Event, bool) {
 	var ev event.Event
 	begin := bytes.IndexByte(line, '{')
@@ -174,7 +175,7 @@ func dropped(ev event.Event) bool {
 	return marked
 }
 
-// deliver sends an event until it is taken, refused permanently, or no patience is left.
+// deliver sends an event until it is accepted, is refused permanently, or the patience is over.
 func (r *redelivery) deliver(ctx context.Context, where string, ev event.Event) error {
 	deadline := time.Now().Add(r.patience)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {

@@ -20,10 +20,10 @@ import (
 	"github.com/stormfold/stormfold/internal/replay"
 )
 
-// replayVersion is that of the JSON of replay. Fields may be added under the same.
+// replayVersion is the version of replay's JSON. Adding fields does not change it.
 const replayVersion = "stormfold.io/replay/v1"
 
-// longReplay is from how many notifications on a replay shows how far it is.
+// longReplay is the number of notifications from which on a replay shows its progress.
 const longReplay = 200
 
 // replayOptions are the flags of replay.
@@ -46,9 +46,9 @@ type replayed struct {
 	Runs       []replayRun `json:"runs"`
 }
 
-// replayRun is what came of one list of policies.
+// replayRun is the result of one list of policies.
 type replayRun struct {
-	// Source says where the policies are from: built-in, or the path of a file; Changes what was changed in them.
+	// Source is built-in or the path of the policies file; Changes are the changes to it.
 	Source  string   `json:"source"`
 	Changes []string `json:"changes,omitempty"`
 	*replay.Report
@@ -140,7 +140,7 @@ func (o *replayOptions) run(ctx context.Context, s streams, args []string) error
 		sources, lists = append(sources, run), append(lists, policies)
 	}
 	out := replayed{APIVersion: replayVersion, Inputs: args, Runs: sources}
-	// A replay makes much that is forgotten at once; collecting it less often makes it a third faster.
+	// A replay makes much short-lived garbage; collecting it less often makes it a third faster.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	done := progress(s, len(notifications)*len(lists))
 	for i, policies := range lists {
@@ -156,7 +156,7 @@ func (o *replayOptions) run(ctx context.Context, s streams, args []string) error
 	return s.print(o.output.format, out, func(w io.Writer) { out.draw(w, o.incidents) })
 }
 
-// check reads the flags that are more than text.
+// check parses and checks the flags.
 func (o *replayOptions) check(args []string) error {
 	o.compares = o.compare != "" || len(o.compareSet) > 0
 	if o.until != "" {
@@ -216,7 +216,7 @@ func readFile(name string) ([]byte, error) {
 	return content, err
 }
 
-// readInventory reads the file of an inventory; no name is none.
+// readInventory reads an inventory file; without a name there is none.
 func readInventory(name string) (*lookup.Inventory, error) {
 	if name == "" {
 		return nil, nil
@@ -232,7 +232,7 @@ func readInventory(name string) (*lookup.Inventory, error) {
 	return inventory, nil
 }
 
-// policiesOf reads a policies file, or takes the built-in policy, and changes it.
+// policiesOf reads a policies file, or takes the built-in policies, and changes it.
 func policiesOf(path string, changes []string) (replayRun, config.Policies, error) {
 	run, policies := replayRun{Source: "built-in", Changes: changes}, config.Default()
 	if path != "" {
@@ -266,7 +266,7 @@ func (r replayRun) label() string {
 	return filepath.Base(r.Source) + " " + strings.Join(r.Changes, " ")
 }
 
-// bar shows how far a long replay is. Without a terminal it shows nothing.
+// bar shows the progress of a long replay. Without a terminal it shows nothing.
 type bar struct{ *progressbar.ProgressBar }
 
 func progress(s streams, steps int) bar {
@@ -287,7 +287,7 @@ func progress(s streams, steps int) bar {
 
 func (b bar) step() {
 	if b.ProgressBar != nil {
-		_ = b.Add(1) // What cannot be drawn is not worth an error.
+		_ = b.Add(1) // It does not matter if the bar cannot be drawn.
 	}
 }
 

@@ -93,7 +93,7 @@ func forestOf(all []v1alpha1.Incident, names []string) (tree.Forest, error) {
 	return out, nil
 }
 
-// draw writes trees or names, or where there was nothing to show.
+// draw writes trees or names, or that there is nothing to show.
 func (o *treeOptions) draw(w io.Writer, s streams, out tree.Forest, nothing string) {
 	p := tree.Picture{
 		Color: s.color, Now: s.now(), Most: o.resources, Wide: o.output.format == formatWide, Namespaces: o.kube.all,
@@ -113,7 +113,7 @@ func (o *treeOptions) draw(w io.Writer, s streams, out tree.Forest, nothing stri
 	}
 }
 
-// read returns the incidents of a file or of the cluster, and a sentence for the case that none of them fires.
+// read returns the incidents of a file or of the cluster, and a sentence in case none of them fires.
 func (o *treeOptions) read(ctx context.Context, s streams, names []string) ([]v1alpha1.Incident, string, error) {
 	if o.file != "" {
 		content, err := readInput(s, o.file)
@@ -233,7 +233,7 @@ func choose(all []v1alpha1.Incident, names []string) ([]v1alpha1.Incident, error
 	return out, nil
 }
 
-// weights are the types, those to look at first in front.
+// weights are the types in the order in which to look at them.
 var weights = []v1alpha1.Type{v1alpha1.TypeOutage, v1alpha1.TypeStorm, v1alpha1.TypeAlert}
 
 // byWeight puts firing incidents first, outages and storms before others, and then the oldest.

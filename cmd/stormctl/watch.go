@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// settleTime is how long changes are gathered before they are shown.
+	// settleTime is how long changes are collected before they are shown.
 	settleTime = 200 * time.Millisecond
-	// ageTime is how often a terminal is drawn again, so that ages are right.
+	// ageTime is how often a terminal is redrawn to update ages.
 	ageTime = time.Second
-	// againTime is between two tries to reach a cluster.
+	// againTime is the pause between two attempts to reach a cluster.
 	againTime = 2 * time.Second
 )
 
 var incidents = v1alpha1.SchemeGroupVersion.WithResource("incidents")
 
-// follow shows the incidents of a cluster until the context ends. A cluster that cannot be reached at first is an
-// error; later it is tried again.
+// follow shows the incidents of a cluster until the context ends. It is an error if the cluster cannot be reached at
+// first; later it retries.
 func (o *treeOptions) follow(ctx context.Context, s streams, names []string) error {
 	k, err := o.kube.connect()
 	if err != nil {
@@ -94,7 +94,7 @@ type view struct {
 	kube    *kube
 	names   []string
 	all     map[string]v1alpha1.Incident
-	// nothing says where no incident fires. It is asked for once per change.
+	// nothing is the sentence that no incident fires. It is made once per change.
 	nothing string
 	shown   bool
 }
@@ -133,7 +133,7 @@ func (v *view) follow(ctx context.Context, changes watch.Interface) error {
 	}
 }
 
-// apply takes a change over.
+// apply applies a change.
 func (v *view) apply(change watch.Event) error {
 	object, ok := change.Object.(*unstructured.Unstructured)
 	if !ok {
@@ -153,14 +153,14 @@ func (v *view) apply(change watch.Event) error {
 	return nil
 }
 
-// show draws over what a terminal shows, and prints a tree after the other elsewhere.
+// show redraws a terminal; otherwise it prints the trees one after the other.
 func (v *view) show(ctx context.Context) error {
 	all := make([]v1alpha1.Incident, 0, len(v.all))
 	for _, i := range v.all {
 		all = append(all, i)
 	}
 	there := v.names
-	if len(there) > 0 { // One that was deleted is shown no more.
+	if len(there) > 0 { // A deleted one is not shown.
 		there = nil
 		for _, name := range v.names {
 			for _, i := range all {

@@ -49,7 +49,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, refused.Error(), refused.status)
 		return
 	}
-	// A sender that gives up does not end the work: a fold whose answer nobody reads leaves a lease that nobody uses. The
+	// A sender that gives up does not cancel the work: a canceled fold could leave a lease that no pod uses. The
 	// function has a time limit of its own.
 	ctx := h.function.Traced(context.WithoutCancel(r.Context()), r.Header)
 	reply, err := h.function.Handle(ctx, *ev)

@@ -34,8 +34,7 @@ type origin struct {
 // newOrigin makes the attributes:
 //
 //	id            the delivery's id and the chunk's number. If it were made from the content, a broker could drop an
-//	              alert
-//	              that fires again as a duplicate.
+//	              alert that fires again as a duplicate.
 //	source        the setting, else Alertmanager's own URL
 //	subject       the receiver, for filters of Triggers; none if it has characters that are invalid in a header
 //	time          when the webhook arrived; the function orders reports by it

@@ -124,8 +124,8 @@ func (s *Server) MetricsAddress() string {
 	return s.metrics.listener.Addr().String()
 }
 
-// Stop takes no new connection and finishes what it has begun to serve, for as long as one request may take. What comes
-// meanwhile finds no listener, upon which Alertmanager tries again.
+// Stop accepts no new connections and completes the requests in progress, within the timeout of one request.
+// Alertmanager retries webhooks that cannot connect meanwhile.
 func (s *Server) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.settings.RequestTimeout+time.Second)
 	defer cancel()

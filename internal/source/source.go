@@ -1,5 +1,5 @@
 // Package source receives Alertmanager's webhook and sends it as CloudEvents. It is stateless: a notification is
-// answered 2xx when the sink has all of it; otherwise Alertmanager sends it again.
+// answered 200 if the sink has accepted all of it; Alertmanager repeats what is answered 503.
 //
 //	webhook ─► token, a free place           401, 503
 //	        ─► decode, as a stream           413: it is too large; 400: not a webhook, or no usable alert

@@ -9,7 +9,7 @@ import (
 )
 
 // certificate is the server's certificate. It is read for each connection, of which Alertmanager keeps few, so that a
-// changed Secret counts for the next one. While its two files do not fit together the last good certificate is shown.
+// changed Secret applies to the next one. While its two files do not match, the last valid certificate is used.
 type certificate struct {
 	cert, key string
 	last      atomic.Pointer[tls.Certificate]

@@ -13,7 +13,7 @@ import (
 // maxTokens is how large the file of tokens may be, in bytes.
 const maxTokens = 64 << 10
 
-// token checks the bearer token of a webhook. Without a file every webhook is welcome.
+// token checks the bearer token of a webhook. Without a file every webhook is accepted.
 type token struct{ path string }
 
 // newToken checks that the file can be used.

@@ -380,7 +380,7 @@ func TestStartRefused(t *testing.T) {
 		{"a broken policies file", []string{"STORMFOLD_POLICIES=" + broken}, []string{"STORMFOLD_POLICIES", "threshold",
 			"many"}},
 		{"no kubeconfig", []string{"KUBECONFIG=/no/such/file"}, []string{`KUBECONFIG: "/no/such/file"`}},
-		{"a taken metrics port", []string{"STORMFOLD_METRICS_ADDRESS=" + taken}, []string{`STORMFOLD_METRICS_ADDRESS: "` +
+		{"a taken metrics port", []string{"STORMFOLD_METRICS_ADDRESS=" + taken}, []string{`STORMFOLD_METRICS_ADDRESS: cannot listen on "` +
 			taken + `"`}},
 		{"no permission", []string{"KUBECONFIG=" + cluster.ServiceAccountKubeconfig(t, "stormfold", "without-a-role")},
 			[]string{"may not list incidents in namespace stormfold", "deploy/rbac"}},

@@ -237,7 +237,7 @@ func TestKubectl(t *testing.T) {
 	})
 
 	t.Run("explain", func(t *testing.T) {
-		require.Contains(t, cluster.Kubectl(t, "explain", "incidents.status.observedRevision"), "It never goes back")
+		require.Contains(t, cluster.Kubectl(t, "explain", "incidents.status.observedRevision"), "It never decreases")
 	})
 }
 
