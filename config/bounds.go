@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// durations is a range of durations, ends included, as the documentation writes them.
+// durations is an inclusive range of durations, in the notation of the documentation.
 type durations struct {
 	min, max time.Duration
 	from, to string
@@ -26,7 +26,7 @@ func (r durations) refuse(value, example string) string {
 	return fmt.Sprintf("%s is not a duration between %s and %s, for instance %s", value, r.from, r.to, example)
 }
 
-// numbers is a range of whole numbers, ends included.
+// numbers is an inclusive range of whole numbers.
 type numbers struct{ min, max int }
 
 func (r numbers) has(n int) bool { return r.min <= n && n <= r.max }

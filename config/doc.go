@@ -1,14 +1,12 @@
-// Package config is what an operator can set: the settings of the process and the policies of the fold.
+// Package config has everything that an operator can configure: the settings of the process, and the policies.
 //
-//   - Settings come once, at the start, from the map that the function's runtime hands over: the environment, and
-//     below it the
-//     file named cfg. Parse reads defaults, then the map, then checks every bound.
-//   - Policies come from a YAML file, or are the built-in one. ParsePolicies reads a file strictly; Source looks at it
-//     again
-//     while the process runs, and keeps the last good policies when it breaks.
+//   - Settings are read once, at the start, from the map of the function's runtime: the environment, and the file cfg,
+//     which the environment overrides. Parse applies defaults, then the map, then checks every bound.
+//   - Policies come from a YAML file, or are the built-in ones. ParsePolicies reads a file strictly; Source reads it
+//     again while the process runs, and keeps the last valid policies if it becomes invalid.
 //
-// One table holds all settings (settings_table.go), one all fields of a policy (policy_fields.go): default, unit, bound
-// and help. Parsing, error messages and docs/configuration.md all come from these tables.
+// One table has all settings (settings_table.go), another one all fields of a policy (policy_fields.go): default, unit,
+// bound and help. Parsing, errors and docs/configuration.md use these tables.
 //
-// Every error is one sentence that names the key, the value and what would be right, and never a password.
+// Every error is one sentence that names the key, the value and what is allowed. It never contains a password.
 package config

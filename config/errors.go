@@ -8,19 +8,19 @@ import (
 	"knative.dev/pkg/apis"
 )
 
-// maxShown is how much of a wrong value an error repeats, in characters: enough to find it, too little to flood a log.
+// maxShown is the maximum length of a wrong value in an error, in characters.
 const maxShown = 64
 
-// maxTold is how many wrong values one error names; of more it tells only the number.
+// maxTold is the maximum number of wrong values that an error names; it only counts further ones.
 const maxTold = 5
 
-// invalid is wrong input as one sentence. errors.As finds the apis.FieldError with the paths inside.
+// invalid is the error of wrong input, as one sentence. errors.As finds the apis.FieldError with the paths.
 type invalid struct {
 	fields   *apis.FieldError
 	problems []Problem
 }
 
-// invalidOrNil is nil when nothing is wrong.
+// invalidOrNil is nil if there are no errors.
 func invalidOrNil(fields *apis.FieldError) error { return invalidIn(nil, fields) }
 
 // invalidIn names the lines of the file too.
@@ -31,7 +31,7 @@ func invalidIn(content []byte, fields *apis.FieldError) error {
 	return &invalid{fields, problemsOf(fields, outlineOf(content))}
 }
 
-// Error names each wrong field with its value and what would be right, at most maxTold of them.
+// Error names up to maxTold wrong fields, with their values and what is allowed.
 func (e *invalid) Error() string {
 	told := make([]string, len(e.problems))
 	for i, p := range e.problems {
@@ -43,7 +43,7 @@ func (e *invalid) Error() string {
 	return strings.Join(told, "; ")
 }
 
-// Unwrap gives the errors with their paths.
+// Unwrap returns the errors with their paths.
 func (e *invalid) Unwrap() error {
 	if e.fields == nil {
 		return nil
@@ -51,12 +51,12 @@ func (e *invalid) Unwrap() error {
 	return e.fields
 }
 
-// wrong is an error about the field that the caller is at.
+// wrong is an error about the caller's field.
 func wrong(format string, args ...any) *apis.FieldError {
 	return apis.ErrGeneric(fmt.Sprintf(format, args...), apis.CurrentField)
 }
 
-// shown is a value as errors repeat it: quoted, on one line, and cut.
+// shown is a value for an error: quoted, on one line, and cut.
 func shown(value string) string {
 	if runes := []rune(value); len(runes) > maxShown {
 		return strconv.Quote(string(runes[:maxShown])) + "..."
@@ -64,8 +64,8 @@ func shown(value string) string {
 	return strconv.Quote(value)
 }
 
-// didYouMean ends an error about an unknown name: the nearest of the known ones if it is at most limit edits away, and
-// otherwise what the caller says.
+// didYouMean ends an error about an unknown name: with the nearest known one if it is at most limit edits away, and
+// otherwise with the caller's text.
 func didYouMean(name string, known []string, limit int, otherwise string) string {
 	best, least := "", limit+1
 	for _, k := range known {
@@ -79,8 +79,7 @@ func didYouMean(name string, known []string, limit int, otherwise string) string
 	return "did you mean " + best + "?"
 }
 
-// distance is the number of single characters to insert, delete or replace to make b of a (Levenshtein's), or limit+1
-// when the lengths alone say that it is more.
+// distance is the Levenshtein distance of a and b, or limit+1 if their lengths already differ by more than limit.
 func distance(a, b string, limit int) int {
 	if max(len(a)-len(b), len(b)-len(a)) > limit {
 		return limit + 1

@@ -15,29 +15,29 @@ type Outage struct {
 	Name string
 	// Rank is its place in the list, from 0.
 	Rank int
-	// Matchers are what an incident's labels must all fulfil.
+	// Matchers must all match the labels of an incident.
 	Matchers labels.Matchers
-	// GroupBy are the labels that the incidents of an outage share. An incident without one of them, other than
-	// cluster, belongs to no outage of the policy.
+	// GroupBy are the labels that the incidents of an outage share. An incident without one of them, except cluster, is
+	// not part of an outage of the policy.
 	GroupBy []string
-	// Threshold is how many incidents that began within Window make an outage; with Distinct, how many values of that
-	// label; with Distinct and Cause, among the causes.
+	// Threshold is the number of incidents that began within Window to make an outage; with Distinct, the number of
+	// values of that label; with Distinct and Cause, the number of values among the causes.
 	Threshold int
 	Distinct  string
 	Window    time.Duration
-	// Cause are the matchers of what explains the other members: a member is a cause if one of its alerts, or the
-	// incident itself, fulfils all of them. With Cause there is an outage only while a cause is among its members.
+	// Cause are the matchers of the members that explain the others: a member is a cause if all of them match one of its
+	// alerts, or the incident itself. With Cause there is an outage only while a cause is among its members.
 	Cause labels.Matchers
 	// Cooldown is how long after its end an outage is reopened. Retention is how long an ended one stays.
 	Cooldown, Retention time.Duration
-	// Hold delays the first write, Flush bounds how often an outage is written.
+	// Hold delays the first write, Flush limits how often an outage is written.
 	Hold  time.Duration
 	Flush Flush
-	// MaxIncidents is how many incidents of a group are tracked, MaxListed how many an outage lists.
+	// MaxIncidents is the maximum number of incidents tracked in a group, MaxListed of those that an outage lists.
 	MaxIncidents, MaxListed int
 }
 
-// Matches tells whether an incident with these labels may be part of an outage of the policy.
+// Matches reports whether an incident with these labels may be part of an outage of the policy.
 func (o *Outage) Matches(values map[string]string) bool {
 	return o.Lacking(values) == "" && o.Failing(values) == nil
 }
@@ -73,7 +73,7 @@ func (o *Outage) Failing(values map[string]string) *labels.Matcher {
 	return failing(o.Matchers, func(name string) string { return o.Value(values, name) })
 }
 
-// Causes tells whether what has these labels is a cause for the policy.
+// Causes reports whether an alert or incident with these labels is a cause for the policy.
 func (o *Outage) Causes(value func(name string) string) bool {
 	return len(o.Cause) > 0 && failing(o.Cause, value) == nil
 }

@@ -7,7 +7,7 @@ import (
 	"knative.dev/pkg/apis"
 )
 
-// maxOutages is how many outage policies a file may have. Each incident is tried against all of them.
+// maxOutages is the maximum number of outage policies in a file. Each incident is matched against all of them.
 const maxOutages = 20
 
 // parseOutages reads the list of outage policies. The paths of its errors begin with outages.
@@ -53,7 +53,7 @@ func parseOutage(entry json.RawMessage) (Outage, *apis.FieldError) {
 	return outage, outage.together()
 }
 
-// together checks the fields that bound each other, each of which is right by itself.
+// together checks fields that limit each other, each of which is valid by itself.
 func (o *Outage) together() *apis.FieldError {
 	var errs *apis.FieldError
 	if o.Retention < o.Cooldown {

@@ -11,54 +11,55 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// The values of Policy.OnRedisFailure: what becomes of a firing alert that cannot be folded because Redis fails.
+// The values of Policy.OnRedisFailure: what happens to a firing alert that cannot be folded because Redis fails.
 const (
-	// OnRedisFailureRetry leaves it to the next delivery of its event.
+	// OnRedisFailureRetry waits for the next delivery of its event.
 	OnRedisFailureRetry = "retry"
-	// OnRedisFailurePassthrough writes an incident for it at once, and leaves the rest to the next delivery.
+	// OnRedisFailurePassthrough writes an incident for it at once, and also waits for the next delivery.
 	OnRedisFailurePassthrough = "passthrough"
 )
 
-// Policies are what a policies file says. They are not changed once they are made, so that they may be shared.
+// Policies are the content of a policies file. They are immutable, so they may be shared.
 type Policies struct {
-	// List is the policies in order, of which the last one takes every alert.
+	// List is the policies in order. The last one takes every alert.
 	List []Policy
 	// Outages are the outage policies in order: an incident is part of the first whose outage it belongs to.
 	Outages []Outage
-	// Subjects say what alerts are about, in front of the built-in rules.
+	// Subjects are rules about subjects, tried before the built-in ones.
 	Subjects subject.Rules
 }
 
-// Policy says which alerts are folded, by which labels, and with which thresholds, windows and limits. The table in
-// policy_fields.go holds the defaults and bounds.
+// Policy defines which alerts are folded, by which labels, and with which threshold, window and limits. The table in
+// policy_fields.go has the defaults and bounds.
 type Policy struct {
 	// Name is a DNS label, unique among the policies. It is part of the identity of the groups.
 	Name string
 	// Route is a hash of everything that decides whether an alert goes to this policy and to which group. Empty for a
 	// policy that does not come from a file.
 	Route string
-	// Matchers are what an alert's labels must all fulfil. A label that the alert lacks is the empty string, as in
+	// Matchers must all match the labels of an alert. A label that the alert lacks is the empty string, as in
 	// Alertmanager.
 	Matchers labels.Matchers
 	// Drop is true if its alerts are accepted and make no incidents.
 	Drop bool
 	// GroupBy are the labels whose values make a group. Without any the policy has one group.
 	GroupBy []string
-	// Threshold is how many alerts must newly fire within Window to make a storm. With 1 every incident is a storm.
+	// Threshold is the number of alerts, firing now or newly fired within Window, that make a storm. With 1 a group has
+	// one incident from its first alert on.
 	Threshold int
 	Window    time.Duration
-	// Quiet ends an incident without notifications for that long, MaxDuration one of that age.
+	// Quiet ends an incident after that time without notifications, MaxDuration at that age.
 	Quiet, MaxDuration time.Duration
-	// Cooldown is how long after its resolution an incident is reopened rather than followed by a new one.
+	// Cooldown is how long after its resolution an incident is reopened instead of opening a new one.
 	Cooldown time.Duration
 	// Retention is how long a resolved incident stays in Kubernetes.
 	Retention time.Duration
 	// Hold delays a group's first write to Kubernetes.
 	Hold time.Duration
-	// Flush bounds how often a group is written to Kubernetes.
+	// Flush limits how often a group is written to Kubernetes.
 	Flush Flush
-	// MaxAlerts is how many alerts of a group are tracked, MaxListed how many resources an incident lists, MaxGroups how
-	// many groups the policy has in a shard of Redis.
+	// MaxAlerts is the maximum number of alerts tracked in a group, MaxListed of resources listed in an incident,
+	// MaxGroups of the policy's groups in a shard of Redis.
 	MaxAlerts, MaxListed, MaxGroups int
 	// OnRedisFailure is OnRedisFailureRetry or OnRedisFailurePassthrough.
 	OnRedisFailure string
@@ -68,12 +69,12 @@ type Policy struct {
 	Severities Severities
 }
 
-// Flush is the interval between writes of a group: it starts at Min, doubles up to Max while changes keep coming, and
-// falls back when they stop.
+// Flush is the interval between writes of a group: it starts at Min, doubles up to Max while changes continue, and is
+// reset after a pause.
 type Flush struct{ Min, Max time.Duration }
 
-// Match is the first policy whose matchers an alert fulfils, with its own labels and the derived ones. It is never nil:
-// the last policy has no matchers, and an empty list is taken for the built-in policies.
+// Match is the first policy whose matchers all match the labels of an alert, including the derived ones. It is never
+// nil: the last policy has no matchers, and an empty list means the built-in policies.
 func (p Policies) Match(alert *subject.Reading) *Policy {
 	if len(p.List) == 0 {
 		p = shipped()
@@ -86,7 +87,7 @@ func (p Policies) Match(alert *subject.Reading) *Policy {
 	return p.last()
 }
 
-// Failing is the first matcher that an alert does not fulfil, and nil when it fulfils all.
+// Failing is the first matcher that does not match an alert, nil if all match.
 func (p *Policy) Failing(alert *subject.Reading) *labels.Matcher {
 	for _, m := range p.Matchers {
 		if !m.Matches(alert.Value(m.Name)) {
@@ -148,8 +149,8 @@ func setDefaults[T any](of *T, fields []FieldOf[T]) {
 	}
 }
 
-// Named is the policy of that name, or the last one when there is none (any more): what belonged to it goes on under
-// the policy that takes every alert.
+// Named is the policy of that name, or the last one if there is none: groups of a removed policy continue under the
+// policy that takes every alert.
 func (p Policies) Named(name string) *Policy {
 	for i := range p.List {
 		if p.List[i].Name == name {

@@ -17,13 +17,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Bounds of a policies file. A ConfigMap has at most 1 MiB; an alert is tried against one policy after the other.
+// Limits of a policies file. A ConfigMap has at most 1 MiB; an alert is matched against one policy after the other.
 const (
 	maxPoliciesFile = 1 << 20
 	maxPolicies     = 100
 )
 
-// LoadPolicies reads the policies file at a path. The error names the path and, as ParsePolicies does, what is wrong.
+// LoadPolicies reads the policies file at a path. The error names the path and, like that of ParsePolicies, the
+// problem.
 func LoadPolicies(path string) (Policies, error) {
 	content, err := readPolicies(path)
 	if err != nil {
@@ -168,7 +169,7 @@ func setFields[T any](of *T, fields []FieldOf[T], given map[string]json.RawMessa
 	return errs
 }
 
-// together checks the fields that bound each other, each of which is right by itself.
+// together checks fields that limit each other, each of which is valid by itself.
 func (p *Policy) together() *apis.FieldError {
 	var errs *apis.FieldError
 	if p.Window > p.Quiet {
@@ -227,7 +228,7 @@ func unknownFields(given map[string]json.RawMessage, known []string, of string) 
 	return errs
 }
 
-// documents counts the YAML documents with content. Of several the library would read the first and drop the rest.
+// documents counts the YAML documents with content. The library would read only the first one.
 func documents(content []byte) int {
 	count, inside := 0, false
 	for line := range bytes.Lines(content) {

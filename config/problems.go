@@ -13,9 +13,9 @@ import (
 	"knative.dev/pkg/apis"
 )
 
-// Problem is one thing that is wrong in a policies file.
+// Problem is one error in a policies file.
 type Problem struct {
-	// Line is its line, from 1 on; 0 when there is none, as with a field that the file lacks.
+	// Line is its line, from 1; 0 if there is none, for instance for a missing field.
 	Line int
 	// Text names the policy and the field, and says what would be right.
 	Text string
@@ -58,10 +58,10 @@ func problemsOf(fields *apis.FieldError, file *outline) []Problem {
 	return out
 }
 
-// outline is a YAML file with its lines. The nil outline knows none.
+// outline is a YAML file with its lines. A nil outline has none.
 type outline struct{ root *yaml.Node }
 
-// outlineOf reads the lines of a file, which is only needed when something is wrong in it.
+// outlineOf reads the lines of a file, which is only needed for errors.
 func outlineOf(content []byte) *outline {
 	var document yaml.Node
 	if err := yaml.Unmarshal(content, &document); err != nil || len(document.Content) == 0 {
@@ -73,8 +73,8 @@ func outlineOf(content []byte) *outline {
 // step is a part of a path: a field, or an index of a list.
 var step = regexp.MustCompile(`[^.\[\]]+`)
 
-// line is that of a path and of an unknown field below it; where the file lacks it, that of the nearest field around
-// it.
+// line is the line of a path, or of an unknown field below it. If the file lacks it, it is the line of the nearest
+// field around it.
 func (o *outline) line(path, key string) int {
 	if o == nil {
 		return 0
@@ -90,7 +90,7 @@ func (o *outline) line(path, key string) int {
 	return line
 }
 
-// below is the value of a field or of an item, and its line; nil when it is not there.
+// below is the value of a field or item, and its line; nil if it does not exist.
 func below(n *yaml.Node, name string) (*yaml.Node, int) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -116,7 +116,7 @@ var inPolicy = regexp.MustCompile(`^(policies|outages)\[(\d+)\](?:\.(.+))?$`)
 // oneOf is what one entry of a list is called.
 var oneOf = map[string]string{"policies": "policy ", "outages": "outage policy "}
 
-// where is a path for people: the policy by its name, when it has one, and the field.
+// where is a path for people: the name of the policy, if it has one, and the field.
 func (o *outline) where(path string) string {
 	found := inPolicy.FindStringSubmatch(path)
 	if o == nil || found == nil || found[3] == "name" {
@@ -134,5 +134,5 @@ func (o *outline) where(path string) string {
 	return strings.TrimSuffix(oneOf[found[1]]+at.Value+": "+found[3], ": ")
 }
 
-// policyName is what can be repeated as a name without quotes.
+// policyName matches names that need no quotes.
 var policyName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)

@@ -13,15 +13,15 @@ import (
 // redisExample ends the errors about a Redis URL.
 const redisExample = "for instance redis://127.0.0.1:6379/0"
 
-// redacted stands where a secret was.
+// redacted replaces a secret.
 const redacted = "xxxxx"
 
-// RedisURL says which Redis and how to reach it, in the notation of go-redis. With the parameter master_name it is a
+// RedisURL is the URL of Redis, in the notation of go-redis. With the parameter master_name it is a
 // set of Sentinels, with addr and without master_name a Cluster, and a single server otherwise. It prints without its
 // password; a conversion to string has it.
 type RedisURL string
 
-// String is the URL with every secret replaced, and nothing of it when it is not clear where the secret is.
+// String is the URL with every secret replaced. It is completely redacted if it is not clear where the secret is.
 func (r RedisURL) String() string {
 	u, err := r.parse()
 	if err != nil {
@@ -36,7 +36,7 @@ func (r RedisURL) String() string {
 	}
 	if u.User != nil {
 		if _, has := u.User.Password(); !has {
-			u.User = url.User(redacted) // A password at the place of the user name is a common slip.
+			u.User = url.User(redacted) // A password in place of the user name is a common mistake.
 		}
 	}
 	return u.Redacted()
@@ -67,7 +67,7 @@ func (r RedisURL) parse() (*url.URL, error) {
 	return u, nil
 }
 
-// redisOptions is one of the three ways to reach Redis; the others are nil.
+// redisOptions has one of the three ways to reach Redis; the others are nil.
 type redisOptions struct {
 	single   *redis.Options
 	failover *redis.FailoverOptions
@@ -122,8 +122,8 @@ func mastersOnly(query url.Values) error {
 	return nil
 }
 
-// NewRedis makes a client of the Redis that the settings name. It does not connect; the first command does. Timeouts
-// that the URL does not set are RedisTimeout, and the deadline of a command's context holds as well.
+// NewRedis makes a client of the configured Redis. It does not connect; the first command does. Timeouts that the URL
+// does not set are RedisTimeout, and the deadline of a command's context applies too.
 func (s *Settings) NewRedis() (redis.UniversalClient, error) {
 	o, err := s.RedisURL.options()
 	if err != nil {

@@ -8,24 +8,23 @@ import (
 	"time"
 )
 
-// Source is a policies file that may change while the process runs. It compares the file's content and trusts no time
-// or size of it: a ConfigMap's volume swaps a symbolic link, which file notifications miss and copied times hide.
+// Source is a policies file that may change while the process runs. It compares the content and not the time or size: a
+// ConfigMap's volume replaces a symbolic link, which file notifications miss.
 type Source struct {
 	path     string
 	interval time.Duration
 	onError  func(error)
 	onLoad   func(Policies)
 	current  atomic.Pointer[Policies]
-	// seen is the hash of the content that was last looked at, good or broken, and failed the last error of reading the
-	// file. Only Run uses them.
+	// seen is the hash of the content that was last read, valid or not, and failed the last error of reading the file.
+	// Only Run uses them.
 	seen   [sha256.Size]byte
 	failed string
 }
 
-// NewSource reads the policies file at a path, and is an error when that is not possible. An empty path is the built-in
-// policies. Run then reads the file again every interval. It calls onError once for every invalid content and for every
-// new reason why the file cannot be read, and onLoad for every other valid content. Both may be nil, and are called
-// from Run only.
+// NewSource reads the policies file at a path, and fails if it cannot. An empty path means the built-in policies. Run
+// then reads the file again every interval. It calls onError once for every invalid content and for every new reason
+// why the file cannot be read, and onLoad for every other valid content. Both may be nil, and are called from Run only.
 func NewSource(path string, interval time.Duration, onError func(error), onLoad func(Policies)) (*Source, error) {
 	if onError == nil {
 		onError = func(error) {}
@@ -48,10 +47,10 @@ func NewSource(path string, interval time.Duration, onError func(error), onLoad 
 	return s, nil
 }
 
-// Current is the last good policies. It may be called at any time.
+// Current is the last valid policies. It may be called at any time.
 func (s *Source) Current() Policies { return *s.current.Load() }
 
-// Run looks at the file until the context ends. It must run once at a time.
+// Run reads the file again until the context ends. It must not run twice at the same time.
 func (s *Source) Run(ctx context.Context) {
 	if s.path == "" {
 		<-ctx.Done()
@@ -69,7 +68,7 @@ func (s *Source) Run(ctx context.Context) {
 	}
 }
 
-// look reads the file once. What is broken changes nothing but what was seen.
+// look reads the file once. Invalid content changes only seen and failed.
 func (s *Source) look() {
 	content, err := readPolicies(s.path)
 	if err != nil {
@@ -77,7 +76,7 @@ func (s *Source) look() {
 			s.failed = err.Error()
 			s.onError(err)
 		}
-		// When the file is back, even with the old content, report it.
+		// If the file can be read again, even with the old content, report it.
 		s.seen = [sha256.Size]byte{}
 		return
 	}

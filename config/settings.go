@@ -14,7 +14,7 @@ import (
 	"knative.dev/pkg/apis"
 )
 
-// prefix begins the name of every setting but KUBECONFIG, whose name is Kubernetes' own.
+// prefix is the prefix of every setting except KUBECONFIG, which is Kubernetes' own name.
 const prefix = "STORMFOLD_"
 
 // namespaceFile is where Kubernetes tells a pod the namespace that it runs in.
@@ -29,17 +29,17 @@ const (
 	NamespaceAlert = "alert"
 )
 
-// Settings are what a process is told at its start. The table in settings_table.go holds the defaults and bounds.
+// Settings are the settings of the process. The table in settings_table.go has the defaults and bounds.
 type Settings struct {
-	// RedisURL says which Redis, and how to reach it. NewRedis makes a client of it.
+	// RedisURL is the URL of Redis. NewRedis makes a client of it.
 	RedisURL RedisURL
-	// RedisPrefix begins every key in Redis.
+	// RedisPrefix is the prefix of every key in Redis.
 	RedisPrefix string
-	// RedisTimeout bounds a dial, a read and a write, each, where the URL does not.
+	// RedisTimeout is the timeout of each dial, read and write, unless the URL has one.
 	RedisTimeout time.Duration
 	// RedisWaitReplicas is how many replicas must have an event's alerts before it is accepted.
 	RedisWaitReplicas int
-	// RedisBreaker is how long no fold is tried after several in a row found no Redis; 0 tries always.
+	// RedisBreaker is how long no fold is tried after several in a row got no answer from Redis; 0 always tries.
 	RedisBreaker time.Duration
 	// Namespace is where the function writes incidents.
 	Namespace string
@@ -53,7 +53,7 @@ type Settings struct {
 	KubeQPS, KubeBurst int
 	// Policies is the path of the policies file; empty is the built-in policies.
 	Policies string
-	// PoliciesReload is how often the policies file is looked at.
+	// PoliciesReload is how often the policies file is read.
 	PoliciesReload time.Duration
 	// RequestTimeout bounds the work on one event.
 	RequestTimeout time.Duration
@@ -117,8 +117,8 @@ func podNamespace(path string) (string, error) {
 	return strings.TrimSpace(string(content)), err
 }
 
-// unknown refuses names that look like settings and are none, since a mistyped setting silently does nothing. The value
-// is not repeated: behind a mistyped name it may be a password.
+// unknown refuses unknown names that look like settings, since a mistyped setting would silently do nothing. The value
+// is not repeated: that of a mistyped name may be a password.
 func unknown(data, known map[string]string) *apis.FieldError {
 	var errs *apis.FieldError
 	names := slices.Sorted(maps.Keys(known))
@@ -140,8 +140,7 @@ var serviceLink = regexp.MustCompile(
 // linkURL is the value of a service link whose name ends in _PORT, which alone could be a mistyped setting.
 var linkURL = regexp.MustCompile(`^(tcp|udp|sctp)://`)
 
-// foreign tells variables that begin like a setting and belong to someone else: to Kubernetes, or to the project's
-// testbed.
+// foreign reports whether a variable has the prefix of a setting but belongs to Kubernetes or to the project's testbed.
 func foreign(key, value string) bool {
 	return key == prefix+"TESTBED" || strings.HasPrefix(key, prefix+"TESTBED_") || serviceLink.MatchString(key) ||
 		strings.HasSuffix(key, "_PORT") && linkURL.MatchString(value)

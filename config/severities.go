@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// Severities are words for how bad an alert is, the worst first. Words of one entry are equally bad.
+// Severities are the known values of the label severity, the worst first. Words of one entry are equally severe.
 type Severities [][]string
 
 // defaultSeverities are the words that rules of Prometheus, pagers and syslog use.

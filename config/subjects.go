@@ -11,7 +11,7 @@ import (
 	"github.com/stormfold/stormfold/internal/subject"
 )
 
-// Bounds of the rules about subjects. Each alert is tried against all of them.
+// Limits of the rules about subjects. Each alert is matched against all of them.
 const (
 	maxSubjects = 50
 	maxTargets  = 16
@@ -20,7 +20,7 @@ const (
 // subjectFields are those of one rule about subjects.
 var subjectFields = []string{"match", "kind", "name", "namespace", "target"}
 
-// kindName is what Kubernetes allows as a kind.
+// kindName matches valid kinds.
 var kindName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}$`)
 
 // parseSubjects reads the list of rules that say what alerts are about.
@@ -82,7 +82,7 @@ func parseSubject(entry json.RawMessage) (subject.Rule, *apis.FieldError) {
 	return rule, togetherSubject(rule, given)
 }
 
-// togetherSubject checks the fields that need each other.
+// togetherSubject checks fields that depend on each other.
 func togetherSubject(rule subject.Rule, given map[string]json.RawMessage) *apis.FieldError {
 	switch {
 	case given["kind"] == nil && given["name"] != nil:

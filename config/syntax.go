@@ -32,8 +32,8 @@ var (
 	repeated = regexp.MustCompile(`line (\d+): key "?([^"\s]+)"? already set in map`)
 )
 
-// notYAML says in plain words why a file is not YAML. The cause is the error of the strict parser; the other parser
-// knows better where a quote or a bracket was opened.
+// notYAML explains why a file is not YAML. The cause is the error of the strict parser; the other parser knows better
+// where a quote or a bracket was opened.
 func notYAML(content []byte, cause error) error {
 	if found := repeated.FindAllStringSubmatch(cause.Error(), maxTold); found != nil {
 		out := &invalid{}
@@ -67,6 +67,6 @@ func notYAML(content []byte, cause error) error {
 
 // number is that of digits which a regular expression found.
 func number(digits string) int {
-	n, _ := strconv.Atoi(digits) // Too many digits are no line.
+	n, _ := strconv.Atoi(digits) // Too many digits are not a line.
 	return n
 }

@@ -20,9 +20,8 @@ func unknown(members []aggregator.Member) int {
 	return n
 }
 
-// carry keeps in want what the object in Kubernetes still knows of alerts that Redis has only the fingerprints of, or
-// that have left a storm that is over for a new incident. Once all have been reported again, nothing is carried any
-// more.
+// carry keeps in want what the object in Kubernetes knows of alerts of which Redis has only the fingerprints, or that
+// have left an ended storm for a new incident. After all have been reported again, nothing is carried.
 func carry(want, have *v1alpha1.Incident, s *aggregator.Snapshot, o aggregator.Object) {
 	rank := s.Severities.Rank
 	st, old := &want.Status, have.Status

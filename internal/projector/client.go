@@ -26,7 +26,7 @@ type Incidents interface {
 	Delete(ctx context.Context, namespace, name string, only metav1.Preconditions) error
 	// List returns a page; an empty namespace means all.
 	List(ctx context.Context, namespace string, options metav1.ListOptions) (*v1alpha1.IncidentList, error)
-	// Allowed tells whether we may use a verb on incidents, or on a subresource of them.
+	// Allowed reports whether a verb is allowed on incidents, or on a subresource of them.
 	Allowed(ctx context.Context, namespace, verb, subresource string) (bool, error)
 }
 
@@ -69,15 +69,14 @@ func (r *restIncidents) Get(ctx context.Context, namespace, name string) (*v1alp
 	return out, r.client.Get().Namespace(namespace).Resource(resource).Name(name).Do(ctx).Into(out)
 }
 
-// metadataOnly asks for an answer without spec and status: a storm's is the largest thing that is written, and comes
-// back as it was.
+// metadataOnly requests an answer without spec and status, which would only repeat a large storm.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
-// UpdateStatus returns the incident as it was given, with the metadata that it has now.
+// UpdateStatus returns the given incident with its new metadata.
 func (r *restIncidents) UpdateStatus(ctx context.Context, incident *v1alpha1.Incident) (*v1alpha1.Incident, error) {
 	result := r.client.Put().Namespace(incident.Namespace).Resource(resource).Name(incident.Name).SubResource("status").
 		SetHeader("Accept", metadataOnly).Body(incident).Do(ctx)
-	if err := result.Error(); err != nil { // With what the server says of it, which Raw would leave out.
+	if err := result.Error(); err != nil { // With the server's message, which Raw would omit.
 		return nil, err
 	}
 	answer, err := result.Raw()

@@ -33,7 +33,7 @@ func (p *Projector) delete(
 		case err != nil:
 			return gone, err
 		case have.Labels[v1alpha1.LabelGroup] != s.Group:
-			return gone, nil // Somebody else's.
+			return gone, nil // It is not ours.
 		case have.Status.State == v1alpha1.StateFiring || have.Status.ObservedRevision > o.Revision:
 			gone.Missing = true // Redis knows an older state than Kubernetes.
 			return gone, nil

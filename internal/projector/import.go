@@ -17,7 +17,7 @@ import (
 // groupID is what the id of a group, and the fingerprint of an alert, looks like. That of an outage ends with o.
 var groupID, fingerprint = regexp.MustCompile("^[0-9a-f]{16}o?$"), regexp.MustCompile("^[0-9a-f]{16}$")
 
-// importPage is how many incidents one list call asks for. The largest object has 256 KiB.
+// importPage is the number of incidents of one list request. The largest object has 256 KiB.
 const importPage = 100
 
 // ImportShard reads the incidents of a shard from Kubernetes and gives each to take, or, if it cannot be read, its name
@@ -73,7 +73,7 @@ func (p *Projector) imports(
 	}
 }
 
-// read is what Redis has to know of an incident, from its object: the reverse of Render as far as that goes.
+// read returns what Redis needs of an incident, from its object: the reverse of Render, as far as possible.
 func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 	st := &i.Status
 	group := i.Labels[v1alpha1.LabelGroup]
@@ -114,7 +114,7 @@ func read(i *v1alpha1.Incident) (aggregator.Imported, error) {
 	if f := i.Labels[v1alpha1.LabelFingerprint]; fingerprint.MatchString(f) {
 		o.Fingerprint = f
 		if st.State == "" {
-			// Created, and the status is still on its way or never came: the alert that it was opened for is known.
+			// Created, but the status is not written yet: the alert that opened it is known.
 			o.Members = []aggregator.Member{{Fingerprint: f, Firing: true}}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// objectLabels hold what never changes of an incident, to select by.
+// objectLabels are the labels of an incident. They never change.
 func objectLabels(s *aggregator.Snapshot, fingerprint, alertName, namespace string) map[string]string {
 	out := map[string]string{
 		v1alpha1.LabelGroup:  s.Group,
@@ -30,8 +30,8 @@ func objectLabels(s *aggregator.Snapshot, fingerprint, alertName, namespace stri
 	return out
 }
 
-// labelValue is the value itself where Kubernetes allows it; otherwise what can be kept of it with a hash of the whole,
-// so that two long values stay two.
+// labelValue is the value itself if Kubernetes allows it; otherwise its valid part with a hash of the whole value, so
+// that different values stay different.
 func labelValue(value string) string {
 	if len(validation.IsValidLabelValue(value)) == 0 {
 		return value

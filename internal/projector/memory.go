@@ -20,9 +20,9 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// Memory keeps incidents in the process, for trials without a cluster. It answers as an API server does where the
-// projector can tell: names, resource versions, the status apart. Changed, when set, is called for every change, in
-// order.
+// Memory keeps incidents in the process, for trials without a cluster. It behaves like an API server as far as the
+// projector depends on it: names, resource versions, status as a subresource. Changed, when set, is called for every
+// change, in order.
 type Memory struct {
 	Changed func(incident v1alpha1.Incident, deleted bool)
 

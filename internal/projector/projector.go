@@ -1,10 +1,10 @@
-// Package projector writes what a group's snapshot says to Kubernetes.
+// Package projector writes the snapshot of a group to Kubernetes.
 //
 //	Render    snapshot to Incident (pure)
 //	Project   create, status, delete; conflicts; the state that was written
-//	Import    the incidents in Kubernetes, for a Redis that has forgotten them
+//	Import    reads the incidents from Kubernetes, for a Redis that has lost them
 //
-// It knows nothing of Redis: what was written goes back to the caller, who settles it.
+// It does not know Redis: it returns what was written to the caller, who settles it.
 package projector
 
 import (
@@ -22,15 +22,15 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// attempts is how often one object is tried when someone else wrote it in between.
+// attempts is the maximum number of attempts to write an object after conflicts.
 const attempts = 3
 
-// Options say how a Projector works.
+// Options configure a Projector.
 type Options struct {
 	Incidents Incidents
-	// Timeout ends each call.
+	// Timeout is the timeout of each call.
 	Timeout time.Duration
-	// Fallback is the namespace of incidents whose own does not exist (any more).
+	// Fallback is the namespace of incidents whose own namespace does not exist.
 	Fallback string
 	// Observe, when set, is called for every call: its verb (create, get, update, delete), how long it took, and its
 	// error.
@@ -61,12 +61,11 @@ func New(o Options) *Projector {
 	}
 }
 
-// ErrNotAllowed is what Check wraps when the CRD is missing or the ServiceAccount may not do what it has to: nothing
-// that time alone would fix.
+// ErrNotAllowed is wrapped by the errors of Check if the CRD or a permission is missing: a retry does not help.
 var ErrNotAllowed = errors.New("incidents cannot be written")
 
-// Check tells whether incidents can be written in a namespace, or in all (empty): the CRD is there and the
-// ServiceAccount may do what the projector does. Its error says what is missing.
+// Check checks that incidents can be written in a namespace, or in all (empty): that the CRD exists and the
+// ServiceAccount has the permissions. The error names what is missing.
 func (p *Projector) Check(ctx context.Context, namespace string) error {
 	where := "namespace " + namespace
 	if namespace == "" {
@@ -99,7 +98,7 @@ func (p *Projector) Check(ctx context.Context, namespace string) error {
 // needed is what the projector does to incidents, as verb and subresource.
 var needed = [][2]string{{"create", ""}, {"get", ""}, {"list", ""}, {"delete", ""}, {"update", "status"}}
 
-// checkAccess asks the API server whether we may do all of it.
+// checkAccess asks the API server whether all of it is allowed.
 func (p *Projector) checkAccess(ctx context.Context, namespace, where string) error {
 	for _, n := range needed {
 		allowed, err := call(ctx, p, "review", func(ctx context.Context) (bool, error) {
@@ -116,8 +115,8 @@ func (p *Projector) checkAccess(ctx context.Context, namespace, where string) er
 	return nil
 }
 
-// Project writes the objects of a snapshot, one after the other, and returns those that stand as they should. The error
-// joins what went wrong with the others; they stay due.
+// Project writes the objects of a snapshot, one after the other, and returns those that are as they should be. The
+// error joins the errors of the others, which stay due.
 func (p *Projector) Project(ctx context.Context, s *aggregator.Snapshot) ([]aggregator.Confirmed, error) {
 	var confirmed []aggregator.Confirmed
 	var errs []error
@@ -135,7 +134,7 @@ func (p *Projector) Project(ctx context.Context, s *aggregator.Snapshot) ([]aggr
 	return confirmed, errors.Join(errs...)
 }
 
-// one brings one object to where it should be.
+// one makes one object as it should be.
 func (p *Projector) one(
 	ctx context.Context,
 	s *aggregator.Snapshot,
@@ -194,7 +193,7 @@ func (p *Projector) one(
 		if !apierrors.IsNotFound(err) {
 			return gone, err
 		}
-		// Deleted by hand, or with its namespace, and put back: but one that only points at another, or has no alerts, says
+		// Deleted by hand, or with its namespace, and put back: but one that only points at another, or has no alerts, shows
 		// nothing that does not stand elsewhere.
 		if o.State == aggregator.StateAbsorbed || o.Total == 0 {
 			return gone, nil
@@ -204,12 +203,12 @@ func (p *Projector) one(
 	return gone, fmt.Errorf("still contended after %d attempts: %w", attempts, err)
 }
 
-// namespaceGone tells whether an object cannot be created because its namespace does not exist or is on its way out.
+// namespaceGone reports whether an object cannot be created because its namespace does not exist or is terminating.
 func namespaceGone(err error) bool {
 	return apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
-// standing is what an object in Kubernetes says of itself, and whether it had to be made again.
+// standing is the state of an object in Kubernetes, and whether it had to be created again.
 func standing(i *v1alpha1.Incident, missing bool) aggregator.Confirmed {
 	return aggregator.Confirmed{
 		Name: i.Name, Namespace: i.Namespace, Revision: i.Status.ObservedRevision, ResourceVersion: i.ResourceVersion,

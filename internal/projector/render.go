@@ -23,8 +23,8 @@ const objectOverhead = 8 << 10
 // maxHotspots is how many of the most frequent label values an incident shows.
 const maxHotspots = 10
 
-// Render is the incident that an object of a snapshot should be. It is pure: the same snapshot always gives the same,
-// in whatever order its members come.
+// Render makes the incident of an object of a snapshot. It is pure: the same snapshot always gives the same incident,
+// in any order of its members.
 func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	alertName := cmp.Or(s.Labels["alertname"], o.Facts.Labels["alertname"])
 	incident := &v1alpha1.Incident{
@@ -80,13 +80,13 @@ func Render(s *aggregator.Snapshot, o aggregator.Object) *v1alpha1.Incident {
 	return incident
 }
 
-// isStorm tells whether an object is shown as a storm. With a threshold of 1 the object of a group takes every alert
-// from the first on, and is a storm from the second on.
+// isStorm reports whether an object is shown as a storm. With a threshold of 1 the object of a group has all alerts,
+// and is a storm from the second alert on.
 func isStorm(o aggregator.Object) bool {
 	return o.Storm && (o.Total+o.Beyond > 1 || !o.StormAt.IsZero())
 }
 
-// quiet counts the alerts that are over because they were not reported.
+// quiet counts the alerts that ended because they were not reported.
 func quiet(o aggregator.Object) int {
 	over := o.Total - o.Firing
 	if !o.Storm && o.Reason == v1alpha1.ReasonQuiet {
@@ -205,7 +205,7 @@ func hotspots(s *aggregator.Snapshot, o aggregator.Object) []v1alpha1.Hotspot {
 	return out[:min(len(out), maxHotspots)]
 }
 
-// percent is a share, rounded to the nearest. All is 100 and nothing else is.
+// percent is a rounded share. It is 100 only for all.
 func percent(part, all int) int32 {
 	if part >= all {
 		return 100
@@ -213,7 +213,7 @@ func percent(part, all int) int32 {
 	return int32(min(99, (200*part+all)/(2*all)))
 }
 
-// exemplar is what the first alert says for a human reader.
+// exemplar has the annotations of the first alert.
 func exemplar(f aggregator.Facts) *v1alpha1.Exemplar {
 	e := v1alpha1.Exemplar{
 		Summary:      f.Annotations["summary"],

@@ -81,7 +81,7 @@ func about(st *v1alpha1.IncidentStatus) string {
 	return ""
 }
 
-// hottest is the first hotspot that says what the alerts are about.
+// hottest is the first hotspot that describes what the alerts are about.
 func hottest(st *v1alpha1.IncidentStatus) *v1alpha1.Hotspot {
 	for i, h := range st.Hotspots {
 		if h.Label != "severity" {
@@ -112,7 +112,7 @@ func total(st *v1alpha1.IncidentStatus, k known) string {
 	return out
 }
 
-// what tells the state of the alerts.
+// what describes the state of the alerts.
 func what(st *v1alpha1.IncidentStatus, k known) string {
 	if st.State == v1alpha1.StateFiring {
 		return firing(st, k) + " firing since " + moment(st.StartedAt)
@@ -138,7 +138,7 @@ func what(st *v1alpha1.IncidentStatus, k known) string {
 	}
 }
 
-// details are what is known besides.
+// details are the other parts of the sentence.
 func details(st *v1alpha1.IncidentStatus, k known) []string {
 	var out []string
 	lone := st.Alerts.Total == 1
