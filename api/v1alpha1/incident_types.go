@@ -196,8 +196,9 @@ type IncidentStatus struct {
 	// PartOf names the outage that the incident is part of. It is absent if there is none.
 	// +kubebuilder:validation:MaxLength=253
 	PartOf string `json:"partOf,omitempty"`
-	// Labels are those by which outages join incidents: the ones that all its alerts that have them agree on, with those
-	// of look-ups. One that begins with cause: says that an alert explains others, for the outage policy behind it.
+	// Labels are used by outage policies: the labels with the same value in all alerts that have them, including look-ups.
+	// A label cause:POLICY means that one of its alerts can be the cause for that outage policy. Where alerts differ,
+	// first:LABEL is the value of those that began first, for policies that take it.
 	// +kubebuilder:validation:MaxProperties=64
 	Labels map[string]string `json:"labels,omitempty"`
 	// Incidents counts the incidents of an outage.

@@ -36,5 +36,5 @@ func TestDocumentationShowsWhatIsPrinted(t *testing.T) {
 			require.Equal(t, strings.TrimSpace(want), strings.TrimSpace(got.out), command)
 		}
 	}
-	require.Equal(t, 7, ran)
+	require.Equal(t, 8, ran)
 }

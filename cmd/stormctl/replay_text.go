@@ -16,7 +16,7 @@ func (r replayed) draw(w io.Writer, incidents int) {
 	first := r.Runs[0].Report
 	all := first.Totals
 	fmt.Fprintf(w, "%s with %s, %s to %s UTC.\n", count(first.Notifications, "document"),
-		count(first.Words, "alert"), clock(first.From), clock(first.To))
+		count(first.Reports, "alert"), clock(first.From), clock(first.To))
 	if len(r.Runs) > 1 {
 		r.compare(w)
 		return

@@ -17,7 +17,7 @@ import (
 func TestTheModelSendsWhatWasSent(t *testing.T) {
 	files, err := filepath.Glob("../../docs/recordings/*.kube-prometheus*.jsonl")
 	require.NoError(t, err)
-	require.Len(t, files, 10)
+	require.Len(t, files, 16)
 	for _, file := range files {
 		// The Watchdog has a route of its own.
 		all := slices.DeleteFunc(recording(t, filepath.Base(file)), func(n Notification) bool {

@@ -18,7 +18,7 @@ type Report struct {
 	End  time.Time `json:"end"`
 	// Notifications is the number of documents with alerts, Reports the number of alerts in all of them.
 	Notifications int `json:"notifications"`
-	Words         int `json:"words"`
+	Reports       int `json:"reports"`
 	// Alertmanager is what people get from Alertmanager about the same alerts.
 	Alertmanager Notified `json:"alertmanager"`
 	// Totals are the numbers of all policies together.
