@@ -68,7 +68,7 @@ type outageGroup struct {
 	truncated bool
 	now       int64
 
-	untold    []string        // Incidents that may have been told of their outage and do not know.
+	untold    []string        // Incidents that may have been told what they are part of and do not know.
 	found     []foundOutage   // Outages that an import found in Kubernetes.
 	needed    map[string]bool // Incidents that an outage still shows.
 	forgotten []string        // Reports that are dropped.

@@ -101,7 +101,9 @@ func (a *Aggregator) importOutage(ctx context.Context, i Imported) (bool, error)
 
 // noteFound leaves a note about an outage for whoever takes its group next. It returns whether Redis did not know the
 // group.
-func (a *Aggregator) noteFound(ctx context.Context, i Imported, name string, e *outageEntry, parts ...any) (bool, error) {
+func (a *Aggregator) noteFound(
+	ctx context.Context, i Imported, name string, e *outageEntry, parts ...any,
+) (bool, error) {
 	text, err := json.Marshal(e)
 	if err != nil {
 		return false, err

@@ -41,7 +41,8 @@ func newScripts(flags bool) scripts {
 // all are the scripts that the function loads at its start.
 func (s scripts) all() []*redis.Script {
 	return []*redis.Script{
-		s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease, s.read, s.report, s.take, s.save, s.tell, s.adopt, s.found,
+		s.fold, s.snapshot, s.settle, s.sweep, s.importing, s.lease, s.read, s.report, s.take, s.save, s.tell, s.adopt,
+		s.found,
 	}
 }
 

@@ -190,8 +190,8 @@ func resourceName(r subject.Resource) string {
 	return out
 }
 
-// packParts is the list of an outage's incidents as status.upkeep.parts holds it: the cause first, then those that fire,
-// as many as PartsOf unpacks. An import gets the others from their own objects.
+// packParts is the list of an outage's incidents as status.upkeep.parts holds it: the cause first, then firing ones, as
+// many as PartsOf unpacks. An import gets the others from their own objects.
 func packParts(parts []aggregator.Part) string {
 	parts = slices.Clone(parts)
 	slices.SortFunc(parts, func(a, b aggregator.Part) int {

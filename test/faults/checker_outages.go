@@ -13,7 +13,7 @@ import (
 	"github.com/stormfold/stormfold/api/v1alpha1"
 )
 
-// enough is the threshold of the outage policy of the tests: so many incidents of a rack are an outage.
+// enough is the threshold of the outage policy of the tests: the number of incidents of a rack that are an outage.
 const enough = 2
 
 // part is an incident as an outage lists it.

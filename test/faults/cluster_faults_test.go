@@ -77,8 +77,8 @@ func (b *bed) migrate(slot int, from, to *testbed.RedisServer) {
 	assert.NoError(b.t, m.Finish(b.t.Context()))
 }
 
-// loseShards kills the nth master, which has some of our shards, after its replica has missed what it took at last, and waits
-// until the replica has taken its place and it has taken the replica's.
+// loseShards kills the nth master, which has some of our shards, after its replica has missed what it took at last, and
+// waits until the replica has taken its place and it has taken the replica's.
 func (b *bed) loseShards(n int, answer string) {
 	b.t.Helper()
 	master, replica := b.ring.Masters[n], b.ring.Replicas[n]

@@ -106,7 +106,9 @@ func (b *bed) masterOfOutages() int {
 	group := aggregator.GroupID("outage racks", map[string]string{"rack": "rack-0"})
 	slot, err := b.ring.Client.ClusterKeySlot(b.t.Context(), fmt.Sprintf("{sf:%02d}", aggregator.ShardOf(group))).Result()
 	assert.NoError(b.t, err)
-	n := slices.IndexFunc(b.ring.Masters, func(m *testbed.RedisServer) bool { return slices.Contains(b.slots(m), int(slot)) })
+	n := slices.IndexFunc(b.ring.Masters, func(m *testbed.RedisServer) bool {
+		return slices.Contains(b.slots(m), int(slot))
+	})
 	assert.GreaterOrEqual(b.t, n, 0)
 	return max(0, n)
 }
