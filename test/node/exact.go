@@ -24,12 +24,11 @@ func direct(name string, alerts, senders int) load {
 
 // result is what a table says of a load that was exact.
 func result(v faults.Verdict) string {
-	answers := slices.Sorted(maps.Keys(v.Answers))
-	return fmt.Sprintf(
-		"%d events taken (answers: %s), each alert in exactly one incident",
-		v.Events,
-		strings.Join(answers, ", "),
-	)
+	return fmt.Sprintf("%d events taken (answers: %s), each alert in exactly one incident", v.Events, answers(v))
+}
+
+func answers(v faults.Verdict) string {
+	return strings.Join(slices.Sorted(maps.Keys(v.Answers)), ", ")
 }
 
 // onlyTaken fails when an answer was neither 2xx nor one of the codes.

@@ -54,8 +54,8 @@ var (
 const toolbox = "dev.local/toolbox:v1"
 
 // prepare builds every program and image. What it needs of the network it needs here.
-func prepare(ctx context.Context, dir string) (plan, error) {
-	p := plan{Dir: filepath.Join(dir, "round"), Programs: map[string]string{}}
+func prepare(ctx context.Context, dir string, p *plan) error {
+	p.Dir = filepath.Join(dir, "round")
 	names := slices.Clone(nodePrograms)
 	for _, pods := range []map[string]string{servingPods, eventingPods} {
 		for _, name := range pods {
@@ -64,28 +64,41 @@ func prepare(ctx context.Context, dir string) (plan, error) {
 	}
 	var err error
 	if p.Programs, err = testbed.Build(names...); err != nil {
-		return p, err
+		return err
 	}
 	if p.Programs["coredns"], err = testbed.BuildModule("test/node/coredns"); err != nil {
-		return p, err
+		return err
 	}
 	for _, name := range systemPrograms {
 		if p.Programs[name], err = testbed.Program(name); err != nil {
-			return p, err
+			return err
 		}
 	}
 	// The go command, unlike this program, knows the project's root wherever it was started.
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
-		return p, fmt.Errorf("find the project: %w", err)
+		return fmt.Errorf("find the project: %w", err)
 	}
 	p.Project = strings.TrimSpace(string(root))
-	if out, err := exec.CommandContext(ctx, "make", "-C", p.Project, "image",
-		"IMAGE_PLATFORMS=linux/"+runtime.GOARCH).CombinedOutput(); err != nil {
-		return p, fmt.Errorf("make image: %w\n%s", err, out)
+	target, pattern := "image", "bin/image/%s.tar"
+	if p.Round == "release" {
+		target, pattern = "release", "bin/release/stormfold_*_image_%s.tar"
+		p.Release = filepath.Join(p.Project, "bin/release")
+		if p.Programs["helm"], err = testbed.Helm(); err != nil {
+			return err
+		}
+	}
+	platform := "linux/" + runtime.GOARCH
+	if out, err := exec.CommandContext(ctx, "make", "-C", p.Project, target,
+		"IMAGE_PLATFORMS="+platform, "CLI_PLATFORMS="+platform).CombinedOutput(); err != nil {
+		return fmt.Errorf("make %s: %w\n%s", target, err, out)
 	}
 	for _, name := range []string{"stormfold", "alertmanager-source", "dead-letters"} {
-		p.Images = append(p.Images, filepath.Join(p.Project, "bin/image", name+".tar"))
+		archive, err := only(p.Project, fmt.Sprintf(pattern, name))
+		if err != nil {
+			return err
+		}
+		p.Images = append(p.Images, archive)
 	}
 	add := func(i image) error {
 		path := filepath.Join(dir, strings.NewReplacer("/", "-", ":", "-").Replace(i.name)+".tar")
@@ -95,19 +108,31 @@ func prepare(ctx context.Context, dir string) (plan, error) {
 	for area, pods := range map[string]map[string]string{"serving": servingPods, "eventing": eventingPods} {
 		for pkg, name := range pods {
 			if err := add(programImage("dev.local/"+area+"/"+pkg+":v1", p.Programs[name])); err != nil {
-				return p, err
+				return err
 			}
 		}
 	}
 	if err := add(toolboxImage(p.Programs["busybox"])); err != nil {
-		return p, err
+		return err
 	}
-	redis, err := redisImage(p)
+	redis, err := redisImage(*p)
 	if err != nil {
-		return p, err
+		return err
 	}
 	p.Redis = redis.name
-	return p, add(redis)
+	return add(redis)
+}
+
+// only is the only file of a directory whose name matches.
+func only(dir, pattern string) (string, error) {
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("%d files match %s in %s, want 1", len(found), pattern, dir)
+	}
+	if err != nil {
+		return "", err
+	}
+	return found[0], nil
 }
 
 // image is an image of one layer.

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,7 +29,9 @@ type plan struct {
 	Programs map[string]string // Paths of executables, by name.
 	Images   []string          // Archives of images.
 	Redis    string            // The name of Redis' image.
+	Release  string            // The directory with the files of a release, for a round about one.
 	Round    string            // What the round is about, a key of rounds.
+	Steps    string            // A regular expression for the names of the steps to do.
 	Stay     bool
 }
 
@@ -41,11 +46,12 @@ func main() {
 		err = round(ctx, os.Args[2])
 	} else {
 		count := flag.Int("rounds", 1, "how many rounds, one after the other, until one fails")
-		about := flag.String("round", "trial", "what a round is about: trial or production")
+		about := flag.String("round", "trial", "what a round is about: "+strings.Join(abouts(), ", "))
+		steps := flag.String("steps", "", "a `pattern`: do the steps that it matches, and those that they need")
 		document := flag.String("document", "", "a `file` that gets the table of the last round")
 		stay := flag.Bool("stay", false, "install everything and wait for an interrupt")
 		flag.Parse()
-		err = run(ctx, *about, *count, *document, *stay)
+		err = run(ctx, plan{Round: *about, Steps: *steps, Stay: *stay}, *count, *document)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "node:", err)
@@ -53,10 +59,16 @@ func main() {
 	}
 }
 
+// abouts are what a round can be about.
+func abouts() []string { return slices.Sorted(maps.Keys(rounds)) }
+
 // run prepares and makes rounds until one fails.
-func run(ctx context.Context, about string, count int, document string, stay bool) error {
-	if rounds[about] == nil {
-		return fmt.Errorf("-round: %q is neither trial nor production", about)
+func run(ctx context.Context, p plan, count int, document string) error {
+	if rounds[p.Round] == nil {
+		return fmt.Errorf("-round: there is no %q, only %s", p.Round, strings.Join(abouts(), ", "))
+	}
+	if _, err := chosen(rounds[p.Round], p.Steps); err != nil {
+		return err
 	}
 	if err := missing(); err != nil {
 		return err
@@ -74,11 +86,9 @@ func run(ctx context.Context, about string, count int, document string, stay boo
 		return err
 	}
 	defer os.RemoveAll(dir)
-	p, err := prepare(ctx, dir)
-	if err != nil {
+	if err := prepare(ctx, dir, &p); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
-	p.Round, p.Stay = about, stay
 	for i := range count {
 		start := time.Now()
 		fmt.Printf("round %d of %d\n", i+1, count)
@@ -87,14 +97,14 @@ func run(ctx context.Context, about string, count int, document string, stay boo
 		}
 		fmt.Printf("round %d of %d: all held, %s\n", i+1, count, time.Since(start).Round(time.Second))
 	}
-	if document == "" || stay {
+	if document == "" || p.Stay || p.Steps != "" {
 		return nil
 	}
 	rows, err := readRows(p.Dir)
 	if err != nil {
 		return err
 	}
-	return writeTable(document, about, rows)
+	return writeTable(document, p.Round, rows)
 }
 
 // enter runs one round in namespaces of its own.

@@ -10,6 +10,8 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"time"
 )
 
@@ -18,6 +20,28 @@ type step struct {
 	name string
 	// holds says what was asserted when it does not fail.
 	do func(ctx context.Context, n *node) (holds string, err error)
+	// always is true for a step that is done also when only others are chosen: they need it.
+	always bool
+}
+
+// chosen are the steps whose name matches, with those before them that are always done.
+func chosen(steps []step, names string) ([]step, error) {
+	match, err := regexp.Compile(names)
+	if err != nil {
+		return nil, fmt.Errorf("-steps: %w", err)
+	}
+	last := -1
+	for i, s := range steps {
+		if match.MatchString(s.name) {
+			last = i
+		}
+	}
+	if last < 0 {
+		return nil, fmt.Errorf("-steps: no step matches %s", names)
+	}
+	return slices.DeleteFunc(slices.Clone(steps[:last+1]), func(s step) bool {
+		return !s.always && !match.MatchString(s.name)
+	}), nil
 }
 
 // row is what is written of a step.
@@ -67,7 +91,7 @@ func round(ctx context.Context, planFile string) error {
 	}
 	say("Knative Serving and Eventing are ready")
 	if p.Stay {
-		if err := n.installTrial(ctx); err != nil {
+		if _, err := trial().installed(ctx, n); err != nil {
 			return errors.Join(err, n.describe(ctx))
 		}
 		say("Stormfold is ready; in the node: nsenter -t %s -a %s --kubeconfig %s get pods -A", "PID of `node round`",
@@ -76,7 +100,11 @@ func round(ctx context.Context, planFile string) error {
 		return nil
 	}
 	var rows []row
-	for _, s := range rounds[p.Round] {
+	steps, err := chosen(rounds[p.Round], p.Steps)
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
 		holds, err := s.do(ctx, n)
 		if err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", s.name, err), n.describe(ctx))

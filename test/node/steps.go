@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,86 +15,48 @@ import (
 
 // rounds are what a round can be about, each with its steps in their order.
 var rounds = map[string][]step{
-	"trial": {
-		{"`kubectl apply -k deploy/trial`", install},
-		{"the same again", installAgain},
-		{"15 alerts, 500, resolved, by the source's webhook", webhookStorm},
-		{"network policies", reachability},
-		{"burst at one pod", burst},
-		{"SIGKILL of Redis under load", redisKilled},
-		{"SIGKILL of the function under load", functionKilled},
-		{"the pod deleted under load", podDeleted},
-		{"new revision under load", rollingUpdate},
-		{"Warning Events, about Stormfold itself and about others", warningEvents},
-		{"burst from zero pods", burstFromZero},
-		{"`kubectl delete -k deploy/trial`", uninstall},
-	},
+	"trial":   trial().round(),
+	"release": slices.Concat(releaseFiles, chart().round(), manifest().short()),
+	"func":    byFunc().round(),
 	"production": {
-		{"`kubectl apply -k deploy/trial`", install},
-		{"alerts shortly before the last pod goes", trailingFlush},
-		{"silence, no pod, and the tick", endByTick},
-		{"the Service of `func deploy`", funcService},
-		{"from the trial to `deploy/production` with `deploy/redis/ha`, under load", toProduction},
-		{"failover of Redis under load", failover},
-		{"the same with `STORMFOLD_REDIS_WAIT_REPLICAS=1`", failoverWaiting},
-		{"`kubectl delete -k` of all", uninstall},
+		{trial().install.name, trial().installed, true},
+		{"alerts shortly before the last pod goes", trailingFlush, false},
+		{"silence, no pod, and the tick", endByTick, false},
+		{"from the trial to `deploy/production` with `deploy/redis/ha`, under load", toProduction, true},
+		{"SIGKILL of Redis' master under load", masterKilled, false},
+		{"Redis' master cut off from its replicas for 2 s and then lost with its pod, under load", failover, false},
+		{"the same with `STORMFOLD_REDIS_WAIT_REPLICAS=1`", failoverWaiting, false},
+		{"`kubectl delete -k` of all", installation{uninstall: action{do: deleteAll}}.uninstalled, true},
 	},
 }
 
-func install(ctx context.Context, n *node) (string, error) {
-	if err := n.installTrial(ctx); err != nil {
-		return "", err
-	}
-	// The pods that a SinkBinding replaces are gone by now, with their counts of restarts; the kubelet's Events are not.
-	out, err := n.kubectl(
-		ctx,
-		"--namespace",
-		namespace,
-		"get",
-		"events",
-		"--field-selector=reason=BackOff",
-		"--output=name",
-	)
-	if err != nil {
-		return "", err
-	}
-	if out != "" {
-		return "", errors.New("containers failed and were restarted until all was ready")
-	}
-	return "all ready, no container failed", nil
-}
-
-func installAgain(ctx context.Context, n *node) (string, error) {
-	before, err := n.generations(ctx)
-	if err != nil {
-		return "", err
-	}
-	if _, err := n.kubectl(ctx, "apply", "-k", n.deploy("trial")); err != nil {
-		return "", err
-	}
-	after, err := n.generations(ctx)
-	if err != nil {
-		return "", err
-	}
-	if before != after {
-		return "", fmt.Errorf("generations changed from\n%s to\n%s", before, after)
-	}
-	return "no generation changes", nil
-}
-
-func webhookStorm(ctx context.Context, n *node) (string, error) {
+func (i installation) webhookStorm(ctx context.Context, n *node) (string, error) {
 	const name = "PodDown"
-	began := time.Now().UTC()
+	holds, began := "one incident: of 15, of 500, resolved", time.Now().UTC()
+	if i.token != "" {
+		body, err := notification(name, 15, true, began)
+		if err != nil {
+			return "", err
+		}
+		if err := n.webhook(ctx, body, ""); err == nil || !strings.Contains(err.Error(), "401 Unauthorized") {
+			return "", fmt.Errorf("a webhook without the token, answered by: %w", err)
+		}
+		holds += "; without the token 401"
+	}
 	for _, s := range []struct {
 		alerts int
 		firing bool
 		state  v1alpha1.State
 	}{{15, true, v1alpha1.StateFiring}, {500, true, v1alpha1.StateFiring}, {500, false, v1alpha1.StateResolved}} {
-		if err := n.webhook(ctx, name, s.alerts, s.firing, began); err != nil {
+		body, err := notification(name, s.alerts, s.firing, began)
+		if err != nil {
+			return "", err
+		}
+		if err := n.webhook(ctx, body, i.token); err != nil {
 			return "", err
 		}
 		want := fmt.Sprintf("Storm %s %d", s.state, s.alerts)
-		err := eventually(ctx, 2*time.Minute, "one incident: "+want, func(ctx context.Context) error {
+		err = eventually(ctx, 2*time.Minute, "one incident: "+want, func(ctx context.Context) error {
 			found, err := n.incidents(ctx, "")
 			if err != nil {
 				return err
@@ -115,16 +76,24 @@ func webhookStorm(ctx context.Context, n *node) (string, error) {
 			return "", err
 		}
 	}
-	return "one incident: of 15, of 500, resolved", nil
+	return holds, nil
 }
 
-func reachability(ctx context.Context, n *node) (string, error) {
+// reachability: a Redis in another namespace is for others to protect.
+func (i installation) reachability(ctx context.Context, n *node) (string, error) {
 	const source, redis = "http://stormfold-source.stormfold.svc/healthz",
 		"http://stormfold-redis-trial.stormfold.svc:6379/"
-	for _, c := range []struct {
+	type connection struct {
 		from, url string
 		want      bool
-	}{{"monitoring", source, true}, {"elsewhere", source, false}, {"monitoring", redis, false}} {
+	}
+	connections := []connection{{"monitoring", source, true}, {"elsewhere", source, false}}
+	holds := "`monitoring` reaches the source, nobody else does"
+	if i.redis == namespace {
+		connections = append(connections, connection{"monitoring", redis, false}, connection{"elsewhere", redis, false})
+		holds += ", and neither reaches Redis"
+	}
+	for _, c := range connections {
 		got, err := n.reaches(ctx, c.from, c.url)
 		if err != nil {
 			return "", err
@@ -133,7 +102,7 @@ func reachability(ctx context.Context, n *node) (string, error) {
 			return "", fmt.Errorf("from namespace %s to %s: reached is %v, want %v", c.from, c.url, got, c.want)
 		}
 	}
-	return "`monitoring` reaches the source, nobody else does, and neither reaches Redis", nil
+	return holds, nil
 }
 
 func burst(ctx context.Context, n *node) (string, error) {
@@ -144,25 +113,25 @@ func burst(ctx context.Context, n *node) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	restarts, err := n.restarts(ctx, functionPods)
+	restarts, err := n.restarts(ctx, namespace, functionPods)
 	if err == nil && restarts > 0 {
 		err = fmt.Errorf("containers of the function were restarted %d times", restarts)
 	}
 	return result(verdict) + "; no container restarted", err
 }
 
-func redisKilled(ctx context.Context, n *node) (string, error) {
+func (i installation) redisKilled(ctx context.Context, n *node) (string, error) {
 	l, err := n.viaBroker(ctx, "RedisKilled", 2000)
 	if err != nil {
 		return "", err
 	}
 	verdict, err := n.run(ctx, l, func(ctx context.Context) error {
-		return n.kill(ctx, "app.kubernetes.io/component=redis", "redis")
+		return n.kill(ctx, i.redis, redisPods, "redis")
 	})
 	if err != nil {
 		return "", err
 	}
-	restarts, err := n.restarts(ctx, "app.kubernetes.io/component=redis")
+	restarts, err := n.restarts(ctx, i.redis, redisPods)
 	if err == nil && restarts != 1 {
 		err = fmt.Errorf("the container was restarted %d times, want 1", restarts)
 	}
@@ -170,25 +139,25 @@ func redisKilled(ctx context.Context, n *node) (string, error) {
 }
 
 func functionKilled(ctx context.Context, n *node) (string, error) {
-	before, err := n.restarts(ctx, functionPods)
+	before, err := n.restarts(ctx, namespace, functionPods)
 	if err != nil {
 		return "", err
 	}
 	l := direct("FunctionKilled", 3000, 50)
 	l.every = 5 * time.Millisecond
-	verdict, err := n.run(ctx, l, func(ctx context.Context) error { return n.kill(ctx, functionPods, "user-container") })
+	verdict, err := n.run(ctx, l, func(ctx context.Context) error { return n.kill(ctx, namespace, functionPods, "user-container") })
 	if err != nil {
 		return "", err
 	}
-	after, err := n.restarts(ctx, functionPods)
+	after, err := n.restarts(ctx, namespace, functionPods)
 	if err == nil && after <= before {
 		err = errors.New("no container of the function was restarted")
 	}
 	return result(verdict), err
 }
 
-func podDeleted(ctx context.Context, n *node) (string, error) {
-	l := direct("PodDeleted", 3000, 50)
+func podsDeleted(ctx context.Context, n *node) (string, error) {
+	l := direct("PodsDeleted", 3000, 50)
 	l.every = 5 * time.Millisecond
 	verdict, err := n.run(ctx, l, func(ctx context.Context) error {
 		_, err := n.kubectl(ctx, "--namespace", namespace, "delete", "pod", "--selector", functionPods, "--wait=false")
@@ -197,7 +166,7 @@ func podDeleted(ctx context.Context, n *node) (string, error) {
 	return result(verdict), err
 }
 
-func rollingUpdate(ctx context.Context, n *node) (string, error) {
+func (i installation) rollingUpdate(ctx context.Context, n *node) (string, error) {
 	revision := func() (string, error) {
 		return n.kubectl(
 			ctx,
@@ -216,8 +185,7 @@ func rollingUpdate(ctx context.Context, n *node) (string, error) {
 	l := direct("RollingUpdate", 4000, 50)
 	l.every = 5 * time.Millisecond
 	verdict, err := n.run(ctx, l, func(ctx context.Context) error {
-		if err := n.patch(ctx, "ksvc/stormfold",
-			`{"spec":{"template":{"metadata":{"annotations":{"node.test/update":"1"}}}}}`); err != nil {
+		if err := i.update.do(ctx, n); err != nil {
 			return err
 		}
 		return eventually(ctx, 4*time.Minute, "another ready revision", func(context.Context) error {
@@ -278,30 +246,4 @@ func burstFromZero(ctx context.Context, n *node) (string, error) {
 		err = onlyTaken(verdict, "503")
 	}
 	return result(verdict), err
-}
-
-func uninstall(ctx context.Context, n *node) (string, error) {
-	if _, err := n.kubectl(ctx, "delete", "-k", n.deploy("trial"), "--ignore-not-found", "--timeout=5m"); err != nil {
-		return "", err
-	}
-	if dir := n.file("production"); isDirectory(dir) {
-		if _, err := n.kubectl(ctx, "delete", "-k", dir, "--ignore-not-found", "--timeout=5m"); err != nil {
-			return "", err
-		}
-	}
-	out, err := n.kubectl(ctx, "get", "namespaces,crds,clusterroles,clusterrolebindings", "--output", "name")
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(out) {
-		if strings.Contains(line, "stormfold") && !strings.Contains(line, "stormfold-testbed") {
-			return "", fmt.Errorf("%s is still there", strings.TrimSpace(line))
-		}
-	}
-	return "nothing of it is left", nil
-}
-
-func isDirectory(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }

@@ -22,36 +22,18 @@ const (
 	functionURL  = "http://" + nodeIP + "/"
 	// functionPods selects the function's pods.
 	functionPods = "serving.knative.dev/service=stormfold"
+	redisPods    = "app.kubernetes.io/component=redis"
 )
 
 // deploy is a directory of deploy/.
 func (n *node) deploy(name string) string { return filepath.Join(n.plan.Project, "deploy", name) }
-
-// installTrial is what docs/install.md says.
-func (n *node) installTrial(ctx context.Context) error {
-	if _, err := n.kubectl(ctx, "apply", "-k", n.deploy("trial")); err != nil {
-		return err
-	}
-	return n.ready(
-		ctx,
-		"statefulset/stormfold-redis-trial",
-		"ksvc/stormfold",
-		"broker/stormfold",
-		"trigger/stormfold",
-		"pingsource/stormfold-tick",
-		"sinkbinding/stormfold-source",
-		"deployment/stormfold-source",
-		"deployment/stormfold-dead-letters",
-		"apiserversource/stormfold-kubernetes-events",
-	)
-}
 
 // ready waits until objects of Stormfold's namespace are ready.
 func (n *node) ready(ctx context.Context, objects ...string) error {
 	for _, object := range objects {
 		args := []string{"wait", "--for=condition=Ready", object}
 		switch kind, _, _ := strings.Cut(object, "/"); kind {
-		case "deployment", "statefulset":
+		case "deployment", "deployment.apps", "statefulset", "statefulset.apps":
 			args = []string{"rollout", "status", object}
 		}
 		if _, err := n.kubectl(ctx, append([]string{"--namespace", namespace, "--timeout=4m"}, args...)...); err != nil {
@@ -68,7 +50,7 @@ func (n *node) generations(ctx context.Context) (string, error) {
 		"--namespace",
 		namespace,
 		"get",
-		"ksvc,deployment,statefulset,trigger,broker,pingsource,apiserversource,sinkbinding,networkpolicy",
+		workers+",networkpolicy",
 		"--output",
 		"custom-columns=KIND:.kind,NAME:.metadata.name,GENERATION:.metadata.generation",
 	)
@@ -80,8 +62,8 @@ func (n *node) patch(ctx context.Context, object, patch string) error {
 	return err
 }
 
-// pods are the function's pods that are not on their way out.
-func (n *node) pods(ctx context.Context, selector string) ([]corev1.Pod, error) {
+// pods are those that a selector finds.
+func (n *node) pods(ctx context.Context, namespace, selector string) ([]corev1.Pod, error) {
 	list, err := n.cluster.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, err
@@ -90,8 +72,8 @@ func (n *node) pods(ctx context.Context, selector string) ([]corev1.Pod, error) 
 }
 
 // restarts is how often containers of the selected pods were started again.
-func (n *node) restarts(ctx context.Context, selector string) (int, error) {
-	pods, err := n.pods(ctx, selector)
+func (n *node) restarts(ctx context.Context, namespace, selector string) (int, error) {
+	pods, err := n.pods(ctx, namespace, selector)
 	sum := 0
 	for _, pod := range pods {
 		for _, status := range pod.Status.ContainerStatuses {
@@ -104,7 +86,7 @@ func (n *node) restarts(ctx context.Context, selector string) (int, error) {
 // noPods waits until the function has none.
 func (n *node) noPods(ctx context.Context) error {
 	return eventually(ctx, 5*time.Minute, "no pod of the function", func(ctx context.Context) error {
-		pods, err := n.pods(ctx, functionPods)
+		pods, err := n.pods(ctx, namespace, functionPods)
 		if err == nil && len(pods) > 0 {
 			err = fmt.Errorf("%d pods", len(pods))
 		}
@@ -113,8 +95,8 @@ func (n *node) noPods(ctx context.Context) error {
 }
 
 // kill sends SIGKILL to a container of a pod, as the kernel does when memory is short.
-func (n *node) kill(ctx context.Context, selector, container string) error {
-	pods, err := n.pods(ctx, selector)
+func (n *node) kill(ctx context.Context, namespace, selector, container string) error {
+	pods, err := n.pods(ctx, namespace, selector)
 	if err != nil {
 		return err
 	}
@@ -162,8 +144,8 @@ func (n *node) startClient(ctx context.Context) error {
 	return nil
 }
 
-// webhook sends the document of Alertmanager's webhook with this number of alerts about pods of one workload.
-func (n *node) webhook(ctx context.Context, alertname string, alerts int, firing bool, began time.Time) error {
+// notification is the document of Alertmanager's webhook with this number of alerts about pods of one workload.
+func notification(alertname string, alerts int, firing bool, began time.Time) (string, error) {
 	status, ended := "firing", time.Time{}
 	if !firing {
 		status, ended = "resolved", time.Now().UTC()
@@ -187,12 +169,18 @@ func (n *node) webhook(ctx context.Context, alertname string, alerts int, firing
 			"alertname": alertname,
 		}, "commonLabels": map[string]string{"alertname": alertname}, "alerts": list,
 	})
-	if err != nil {
-		return err
+	return string(body), err
+}
+
+// webhook sends a notification to the source, with a token when it is not empty.
+func (n *node) webhook(ctx context.Context, body, token string) error {
+	header := "--header 'Content-Type: application/json'"
+	if token != "" {
+		header += " --header 'Authorization: Bearer " + token + "'"
 	}
-	_, err = n.cluster.RunKubectl(
+	_, err := n.cluster.RunKubectl(
 		ctx,
-		string(body),
+		body,
 		"--namespace",
 		"monitoring",
 		"exec",
@@ -201,7 +189,7 @@ func (n *node) webhook(ctx context.Context, alertname string, alerts int, firing
 		"--",
 		"sh",
 		"-c",
-		"cat >/tmp/body && timeout 30 wget -q -O - --header 'Content-Type: application/json' --post-file /tmp/body http://stormfold-source.stormfold.svc/",
+		"cat >/tmp/body && timeout 30 wget -q -O - "+header+" --post-file /tmp/body http://stormfold-source.stormfold.svc/",
 	)
 	return err
 }
