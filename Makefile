@@ -91,15 +91,16 @@ bench-check: ## Measure the cheap rows of that table briefly; fail if one is far
 faults: ## Inject every fault and write the table of docs/reliability.md.
 	STORMFOLD_TESTBED_FAULTS=all STORMFOLD_TESTBED_FAULTS_TABLE=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 40m -v -skip "^TestTheDocument" ./test/faults
 
-# The round to run on the node (trial, release, func or production), how many times, and a pattern for the names of its
-# steps, all of them when it is empty. A part of a round writes no table.
+# The round to run on the node (trial, release, func, production or hops), how many times, and a pattern for the names of
+# its steps, all of them when it is empty. A part of a round writes no table.
 ROUND ?= trial
 ROUNDS ?= 1
 STEPS ?=
 
 .PHONY: node
-node: ## Test the shipped manifests and images on a node with Knative, and write the tables of docs/reliability.md. Linux, root.
-	go run ./test/node -round '$(ROUND)' -rounds '$(ROUNDS)' -steps '$(STEPS)' -document docs/reliability.md
+node: ## Test the shipped manifests and images on a node with Knative, and write the tables of docs. Linux, root.
+	go run ./test/node -round '$(ROUND)' -rounds '$(ROUNDS)' -steps '$(STEPS)' \
+		-document $(if $(filter hops,$(ROUND)),docs/autoscaling.md,docs/reliability.md)
 
 # A directory of further recordings, and a file for the rows as JSON.
 DIR ?=

@@ -71,31 +71,41 @@ func (l load) send(ctx context.Context, j *faults.Journal, reached func(taken in
 	}
 }
 
-// deliver sends one event until it is taken, as a Trigger does.
+// deliver sends an event about one alert until it is taken.
 func (l load) deliver(ctx context.Context, client *http.Client, j *faults.Journal, i int) error {
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	alert, word := l.alert(i, at, "load")
+	body, err := json.Marshal(alert)
+	if err != nil {
+		return err
+	}
+	return l.untilTaken(ctx, client, "alert", at, body, j.Sending(word))
+}
+
+// alert is the one with a number, and what it says.
+func (l load) alert(i int, at time.Time, summary string) (map[string]any, faults.Word) {
 	namespace := fmt.Sprintf("load-%02d", i%l.groups)
 	labels := model.LabelSet{
 		"alertname": model.LabelValue(l.name), "namespace": model.LabelValue(namespace), "severity": "warning",
 		"unit": model.LabelValue(fmt.Sprint(i)),
 	}
-	at := time.Now().UTC().Truncate(time.Millisecond)
-	body, err := json.Marshal(map[string]any{
-		"status": "firing", "labels": labels, "annotations": map[string]string{"summary": "load"}, "startsAt": at,
-	})
-	if err != nil {
-		return err
-	}
+	fingerprint := labels.Fingerprint().String()
+	return map[string]any{
+			"status": "firing", "labels": labels, "annotations": map[string]string{"summary": summary}, "startsAt": at,
+		}, faults.Word{
+			Fingerprint: fingerprint, Source: fingerprint, Group: namespace + "/" + l.name, Firing: true, At: at,
+		}
+}
+
+// untilTaken sends an event until it is taken, as a Trigger does.
+func (l load) untilTaken(ctx context.Context, client *http.Client, kind string, at time.Time, body []byte,
+	answered func(code int, text string),
+) error {
 	header := http.Header{
-		"Content-Type": {
-			"application/json",
-		}, "Ce-Specversion": {"1.0"}, "Ce-Id": {uuid.NewString()}, "Ce-Source": {"/test/node"},
-		"Ce-Type": {"io.prometheus.alertmanager.alert.v1"}, "Ce-Time": {at.Format(time.RFC3339Nano)},
+		"Content-Type": {"application/json"}, "Ce-Specversion": {"1.0"}, "Ce-Id": {uuid.NewString()},
+		"Ce-Source": {"/test/node"}, "Ce-Type": {"io.prometheus.alertmanager." + kind + ".v1"},
+		"Ce-Time": {at.Format(time.RFC3339Nano)},
 	}
-	answered := j.Sending(faults.Word{
-		Fingerprint: labels.Fingerprint().
-			String(),
-		Source: labels.Fingerprint().String(), Group: namespace + "/" + l.name, Firing: true, At: at,
-	})
 	var last string
 	for range tries {
 		code, text := l.post(ctx, client, header, body)
@@ -110,7 +120,7 @@ func (l load) deliver(ctx context.Context, client *http.Client, j *faults.Journa
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("event %d of %s was never taken, at last: %s", i, l.name, last)
+	return fmt.Errorf("an event of %s was never taken, at last: %s", l.name, last)
 }
 
 // post sends a request once. The code is 0 when there is no answer.

@@ -18,7 +18,7 @@ import (
 // step is one line of the table.
 type step struct {
 	name string
-	// holds says what was asserted when it does not fail.
+	// holds says what was asserted when it does not fail. A step without it is no line.
 	do func(ctx context.Context, n *node) (holds string, err error)
 	// always is true for a step that is done also when only others are chosen: they need it.
 	always bool
@@ -110,7 +110,9 @@ func round(ctx context.Context, planFile string) error {
 			return errors.Join(fmt.Errorf("%s: %w", s.name, err), n.describe(ctx))
 		}
 		say("%s: %s", s.name, holds)
-		rows = append(rows, row{s.name, holds})
+		if holds != "" {
+			rows = append(rows, row{s.name, holds})
+		}
 	}
 	return writeRows(p.Dir, rows)
 }

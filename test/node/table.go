@@ -44,7 +44,11 @@ func writeTable(path, about string, rows []row) error {
 		return fmt.Errorf("%s has no lines %q and %q", path, strings.TrimSpace(begins), strings.TrimSpace(ends))
 	}
 	var table strings.Builder
-	table.WriteString("| what happens | what holds |\n|---|---|\n")
+	head := "| what happens | what holds |"
+	if about == "hops" {
+		head = "| who answers | time until the answer |"
+	}
+	table.WriteString(head + "\n|---|---|\n")
 	for _, r := range rows {
 		fmt.Fprintf(&table, "| %s | %s |\n", r.Name, r.Holds)
 	}
