@@ -77,7 +77,7 @@ func (n *node) together(ctx context.Context, l load) (verdict faults.Verdict, si
 	var alerts []map[string]any
 	var words []faults.Word
 	for i := range l.alerts {
-		alert, word := l.alert(i, at, strings.Repeat("load ", 100))
+		alert, word := l.alert(i, at, strings.Repeat("load ", 110))
 		alerts, words = append(alerts, alert), append(words, word)
 	}
 	body, err := json.Marshal(map[string]any{

@@ -64,9 +64,8 @@ func failover(ctx context.Context, n *node) (string, error) {
 		return "", err
 	}
 	_, err = n.exact(ctx, l, journal)
-	return fmt.Sprintf(
-		"%d events taken (answers: %s), %d alerts missing; after every alert was sent once more, each is in exactly one incident",
-		measured.Events, answers(measured), measured.Lost), err
+	return fmt.Sprintf("%d events taken (answers: %s), %d alerts missing; ", measured.Events, answers(measured), measured.Lost) +
+		"after every alert was sent once more, each is in exactly one incident", err
 }
 
 // failoverWaiting: nothing is missing, and nothing is sent again.
