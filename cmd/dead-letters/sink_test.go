@@ -76,6 +76,29 @@ func TestRefuses(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, post(t, handler(broken{}, newMetrics()), `{}`, attributes...))
 }
 
+// What is held in memory at once is bounded in bytes: a body beyond that is refused before it is read, to come again.
+func TestBodiesInProgressAreBounded(t *testing.T) {
+	out := stuck{began: make(chan struct{}), end: make(chan struct{})}
+	h := handler(out, newMetrics())
+	done := make(chan int)
+	go func() { done <- post(t, h, strings.Repeat("x", maxBodies), attributes...) }()
+	<-out.began
+	require.Equal(t, http.StatusServiceUnavailable, post(t, h, `{}`, attributes...))
+	close(out.end)
+	require.Equal(t, http.StatusAccepted, <-done)
+	go func() { <-out.began }()
+	require.Equal(t, http.StatusAccepted, post(t, h, `{}`, attributes...))
+}
+
+// stuck is a writer that does not end before it is told.
+type stuck struct{ began, end chan struct{} }
+
+func (s stuck) Write(p []byte) (int, error) {
+	s.began <- struct{}{}
+	<-s.end
+	return len(p), nil
+}
+
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("disk full") }

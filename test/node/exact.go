@@ -4,11 +4,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -71,50 +68,23 @@ func (n *node) run(ctx context.Context, l load, at func(context.Context) error) 
 	return n.exact(ctx, l, journal)
 }
 
-// together sends all alerts of a load in one large event, by each of its senders at once.
-func (n *node) together(ctx context.Context, l load) (verdict faults.Verdict, size int, err error) {
-	at := time.Now().UTC().Truncate(time.Millisecond)
-	var alerts []map[string]any
-	var words []faults.Word
-	for i := range l.alerts {
-		alert, word := l.alert(i, at, strings.Repeat("load ", 110))
-		alerts, words = append(alerts, alert), append(words, word)
-	}
-	body, err := json.Marshal(map[string]any{
-		"version": "4", "groupKey": "{}:{alertname=\"" + l.name + "\"}", "status": "firing", "receiver": "stormfold",
-		"groupLabels": map[string]string{"alertname": l.name}, "alerts": alerts,
-	})
-	if err != nil {
-		return verdict, 0, err
-	}
-	journal, client := faults.NewJournal(), &http.Client{Timeout: time.Minute}
-	defer client.CloseIdleConnections()
-	senders := make(chan error)
-	for range l.senders {
-		go func() { senders <- l.untilTaken(ctx, client, "notification", at, body, journal.Sending(words...)) }()
-	}
-	for range l.senders {
-		err = errors.Join(err, <-senders)
-	}
-	if err != nil {
-		return verdict, 0, err
-	}
-	verdict, err = n.exact(ctx, l, journal)
-	return verdict, len(body), err
+// address is that of a Service.
+func (n *node) address(ctx context.Context, namespace, service string) (string, error) {
+	return n.kubectl(
+		ctx,
+		"--namespace",
+		namespace,
+		"get",
+		"service",
+		service,
+		"--output",
+		"jsonpath={.spec.clusterIP}",
+	)
 }
 
 // viaBroker is a load that goes to the Broker.
 func (n *node) viaBroker(ctx context.Context, name string, alerts int) (load, error) {
-	address, err := n.kubectl(
-		ctx,
-		"--namespace",
-		eventing.namespace,
-		"get",
-		"service",
-		"broker-ingress",
-		"--output",
-		"jsonpath={.spec.clusterIP}",
-	)
+	address, err := n.address(ctx, eventing.namespace, "broker-ingress")
 	return load{
 		name: name, alerts: alerts, groups: 16, senders: 50, every: 10 * time.Millisecond, url: "http://" + address +
 			"/stormfold/stormfold",

@@ -36,7 +36,7 @@ func (i installation) round() []step {
 		{"15 alerts, 500, resolved, by the source's webhook", i.webhookStorm, false},
 		{"network policies", i.reachability, false},
 		{"burst at " + i.pods, burst, false},
-		{"64 large events at once", largeEvents, false},
+		{"64 events of 2.9 MB at once", largeEvents, false},
 		{"SIGKILL of Redis under load", i.redisKilled, false},
 		{"SIGKILL of the function under load", functionKilled, false},
 		{"all pods of the function deleted under load", podsDeleted, false},

@@ -121,23 +121,6 @@ func burst(ctx context.Context, n *node) (string, error) {
 	return result(verdict) + "; no container restarted", err
 }
 
-// largeEvents: what is in memory at once is bounded in bytes, so that no load within the limits ends a pod.
-func largeEvents(ctx context.Context, n *node) (string, error) {
-	l := load{name: "Large", alerts: 4000, groups: 1, senders: 64, url: functionURL, host: functionHost}
-	verdict, size, err := n.together(ctx, l)
-	if err == nil {
-		err = onlyTaken(verdict, "503")
-	}
-	if err != nil {
-		return "", err
-	}
-	restarts, err := n.restarts(ctx, namespace, functionPods)
-	if err == nil && restarts > 0 {
-		err = fmt.Errorf("containers of the function were restarted %d times", restarts)
-	}
-	return fmt.Sprintf("%s; %.1f MB each; no container restarted", result(verdict), float64(size)/1e6), err
-}
-
 func (i installation) redisKilled(ctx context.Context, n *node) (string, error) {
 	l, err := n.viaBroker(ctx, "RedisKilled", 2000)
 	if err != nil {
