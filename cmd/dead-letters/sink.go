@@ -33,12 +33,13 @@ func handler(out io.Writer, m *metrics) http.Handler {
 		if size < 0 {
 			size = maxBody // The header does not say.
 		}
-		if !bodies.TryAcquire(size) { // Before anything of it is read. A Broker retries dead letters, too.
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if !bodies.TryAcquire(size) { // Before anything of it is kept. A Broker retries dead letters, too.
+			_, _ = io.Copy(io.Discard, r.Body) // An answer in the middle of a body would break the connection.
 			http.Error(w, "too many bytes of events are being written, deliver it again", http.StatusServiceUnavailable)
 			return
 		}
 		defer bodies.Release(size)
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		ev, err := cehttp.NewEventFromHTTPRequest(r)
 		if err == nil {
 			err = ev.Validate()

@@ -76,7 +76,7 @@ func TestRefuses(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, post(t, handler(broken{}, newMetrics()), `{}`, attributes...))
 }
 
-// What is held in memory at once is bounded in bytes: a body beyond that is refused before it is read, to come again.
+// What is held in memory at once is bounded in bytes: a body beyond that is refused before it is kept, to come again.
 func TestBodiesInProgressAreBounded(t *testing.T) {
 	out := stuck{began: make(chan struct{}), end: make(chan struct{})}
 	h := handler(out, newMetrics())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/cloudevents/sdk-go/v2/binding"
@@ -37,7 +38,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if size < 0 {
 		size = handlers.MaxBody // The header does not say.
 	}
-	if !h.bodies.TryAcquire(size) { // Before anything of it is read.
+	if !h.bodies.TryAcquire(size) { // Before anything of it is kept.
+		// An answer in the middle of a body closes the connection. A proxy that still sends may answer 502 then.
+		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, handlers.MaxBody))
 		http.Error(w, string(handlers.ReasonOverload)+": the events in progress are too large, deliver it again",
 			http.StatusServiceUnavailable)
 		return
