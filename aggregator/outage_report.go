@@ -168,17 +168,18 @@ func partOf(s *Snapshot, o *Object) Part {
 		p.Subject = OutageSubject(s.Labels, p.Subject)
 		return p
 	}
-	var subjects []subject.Resource
-	for _, m := range symptoms(o.Members) {
+	one := true
+	for i, m := range symptoms(o.Members) {
 		if m.StartsAt.Unix() > 0 && m.StartsAt.Before(p.StartsAt) {
 			p.StartsAt = m.StartsAt
 		}
-		if !slices.Contains(subjects, m.Resource) {
-			subjects = append(subjects, m.Resource)
+		if i == 0 {
+			p.Subject = m.Resource
 		}
+		one = one && m.Resource == p.Subject
 	}
-	if len(subjects) == 1 {
-		p.Subject = subjects[0]
+	if !one {
+		p.Subject = subject.Resource{}
 	}
 	return p
 }

@@ -161,6 +161,7 @@ var rows = []row{
 		Compare: ratio,
 		Target:  0.9,
 		AtLeast: true,
+		Loose:   0.6,
 	},
 	{
 		ID:      "outages-groups",
