@@ -101,8 +101,8 @@ func failoverWaiting(ctx context.Context, n *node) (string, error) {
 	return result(verdict) + ", 0 missing", err
 }
 
-// once sends a load, does something meanwhile, and counts when nothing is left to be written. What was taken is not sent
-// again.
+// once sends a load, does something meanwhile, and counts when nothing is left to be written. What was taken is not
+// sent again.
 func (n *node) once(ctx context.Context, l load, j *faults.Journal, at func(context.Context) error) (
 	verdict faults.Verdict, err error,
 ) {
