@@ -23,6 +23,7 @@ type world struct {
 	t        testing.TB
 	ctx      context.Context
 	now      time.Time
+	starts   time.Time // Of the alerts that are told next.
 	policies config.Policies
 	objects  map[string]Imported
 	writes   map[string]int
@@ -32,7 +33,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	w := &world{
-		t: t, ctx: t.Context(), now: epoch, policies: config.Default(), objects: map[string]Imported{},
+		t: t, ctx: t.Context(), now: epoch, starts: epoch, policies: config.Default(), objects: map[string]Imported{},
 		writes: map[string]int{}, dies: func() bool { return false },
 	}
 	rdb := server.Client()
@@ -70,7 +71,7 @@ func (w *world) fold(status Status, node string, labels map[string]string) {
 	for k, v := range labels {
 		set[model.LabelName(k)] = model.LabelValue(v)
 	}
-	a := Alert{Fingerprint: set.Fingerprint().String(), Status: status, Labels: labels, StartsAt: epoch, NotifiedAt: w.now}
+	a := Alert{Fingerprint: set.Fingerprint().String(), Status: status, Labels: labels, StartsAt: w.starts, NotifiedAt: w.now}
 	if node != "" {
 		a.Lookups = map[string]string{"node": node}
 	}
@@ -98,6 +99,18 @@ func (w *world) rest(most time.Duration) {
 	until := w.now.Add(most)
 	for steps := 0; ; steps++ {
 		require.Less(w.t, steps, 5000, "there is nothing left to write")
+		due := false
+		for shard := range Shards {
+			swept, err := w.Sweep(w.ctx, shard)
+			require.NoError(w.t, err)
+			for _, group := range swept.Groups {
+				w.project(group)
+			}
+			due = due || len(swept.Groups) > 0
+		}
+		if due {
+			continue
+		}
 		var first time.Time
 		for shard := range Shards {
 			due, err := w.NextDue(w.ctx, shard, time.Time{})
@@ -109,16 +122,7 @@ func (w *world) rest(most time.Duration) {
 		if first.IsZero() || first.After(until) {
 			return
 		}
-		if first.After(w.now) {
-			w.now = first
-		}
-		for shard := range Shards {
-			swept, err := w.Sweep(w.ctx, shard)
-			require.NoError(w.t, err)
-			for _, group := range swept.Groups {
-				w.project(group)
-			}
-		}
+		w.now = first
 	}
 }
 
