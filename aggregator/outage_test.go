@@ -71,7 +71,9 @@ func (w *world) fold(status Status, node string, labels map[string]string) {
 	for k, v := range labels {
 		set[model.LabelName(k)] = model.LabelValue(v)
 	}
-	a := Alert{Fingerprint: set.Fingerprint().String(), Status: status, Labels: labels, StartsAt: w.starts, NotifiedAt: w.now}
+	a := Alert{
+		Fingerprint: set.Fingerprint().String(), Status: status, Labels: labels, StartsAt: w.starts, NotifiedAt: w.now,
+	}
 	if node != "" {
 		a.Lookups = map[string]string{"node": node}
 	}
