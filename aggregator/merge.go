@@ -88,7 +88,8 @@ func (m *merging) single(f found, e *entry) {
 	}
 	r := m.records[e.Fingerprint]
 	home, known := m.home(r)
-	earlier := known != nil && r.importedOnly() && known.State == StateResolved && known.Revision < e.Revision
+	earlier := known != nil && r.importedOnly() && known.State == StateResolved &&
+		(known.Revision < e.Revision || !m.overlap(known, e))
 	if known != nil && !earlier {
 		if !known.storm() && known.open() && !known.Told {
 			m.dropped(home)

@@ -49,7 +49,7 @@ func (m *merging) joins(name string, storm *entry, member Member) {
 	}
 	firing := member.Firing && storm.open()
 	switch {
-	case r == nil || r.importedOnly():
+	case r == nil || r.importedOnly() && !isMember:
 		r = &record{status: 'r', mark: 'm', generation: m.group.generation}
 		if firing {
 			r.status = 'f'
@@ -69,8 +69,11 @@ func (m *merging) past(name string, e *entry, fingerprint string) {
 	r := m.records[fingerprint]
 	single := !e.storm() && e.Reason == "AllResolved"
 	mark, object := byte('t'), "1"
-	if single {
+	switch {
+	case single:
 		mark, object = '-', name
+	case e.Reason == "AllResolved": // What was reported firing before that is over.
+		object = formatMS(e.EndedAt)
 	}
 	home, other := m.home(r)
 	switch {

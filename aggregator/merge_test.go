@@ -139,6 +139,19 @@ func TestMerge(t *testing.T) {
 			found: opened(typeStorm, 70+cooldown, 90_000), state: StateFiring, other: StateResolved, group: groupStorm,
 			firing: 1,
 		},
+		"its alert was over in a storm, and fired again after the cooldown, in another storm": {
+			known: knows(groupCool, opened(typeStorm, 50, 60).over(70).fromKubernetes(), single('r', 'm', 0, "")),
+			found: opened(typeStorm, 70+cooldown, 90_000), state: StateFiring, other: StateResolved, group: groupStorm,
+			firing: 1,
+		},
+		"its alert was over in a storm, and fired again after the cooldown": {
+			known: knows(groupCool, opened(typeStorm, 50, 60).over(70).fromKubernetes(), single('r', 'm', 0, "")),
+			found: opened(typeAlert, 70+cooldown, 90_000), state: StateFiring, other: StateResolved, group: groupCalm,
+		},
+		"the same, and the storm was written again since": {
+			known: knows(groupCool, opened(typeStorm, 50, 95_000).over(70).fromKubernetes(), single('r', 'm', 0, "")),
+			found: opened(typeAlert, 70+cooldown, 90_000), state: StateFiring, other: StateResolved, group: groupCalm,
+		},
 		"a storm was over by a later revision, and another one was created meanwhile": {
 			known: knows(groupCool, opened(typeStorm, 50, 300).over(400).fromKubernetes(), nil),
 			found: opened(typeStorm, 100, 200), state: StateAbsorbed, other: StateResolved, by: otherName, group: groupCool,

@@ -28,7 +28,7 @@ func TestModelOfOutages(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := &racks{world: newWorld(rapidTB{t, rt}), firing: map[[2]int]bool{}, began: map[[2]int]time.Time{}}
 		pods := w.policies.Named("default")
-		pods.GroupBy, pods.Threshold = []string{"rack", "pod"}, 1
+		pods.GroupBy, pods.Threshold, pods.Cooldown = []string{"rack", "pod"}, 1, 24*time.Hour
 		w.policies = config.Policies{List: []config.Policy{*pods}, Outages: []config.Outage{{
 			Name: "rack", GroupBy: []string{"rack"}, Threshold: 2, Window: time.Hour, Cooldown: 24 * time.Hour,
 			Retention: 48 * time.Hour, MaxListed: 100, MaxIncidents: 100,

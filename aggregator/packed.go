@@ -30,7 +30,7 @@ type record struct {
 }
 
 // importedOnly tells whether all that is known of the alert is a resolved incident in Kubernetes.
-func (r record) importedOnly() bool { return r.at == 0 && r.status == 'r' && r.mark != 'm' }
+func (r record) importedOnly() bool { return r.at == 0 && r.status == 'r' }
 
 func (r record) String() string {
 	return strings.Join([]string{

@@ -117,12 +117,22 @@ local function repeats(g, a, r)
   store(g, r.object, e)
 end
 
+-- over_until returns the time (ms) up to which firing reports are about a firing that is over. A record that was imported
+-- has no time of its own, but its incident has an end.
+local function over_until(g, r)
+  if not r or r.at > 0 or r.status ~= 'r' then return 0 end
+  if r.mark == 't' then return tonumber(r.object) or 0 end
+  local e = get_entry(g, r.mark == '-' and r.object or g.absorbInto or '')
+  return e and e.endedAt or 0
+end
+
 local function apply(g, a)
   local r, limits = get_record(g, a.fingerprint), g.limits
   if g.state == 'calm' and live(g, r) then
     local e = get_entry(g, r.object)
     if e and e.state == 'Firing' and expire(g, r.object, e) then r = get_record(g, a.fingerprint) end
   end
+  if a.status == 'f' and math.max(a.at, a.starts) < over_until(g, r) then return end
   local fresh = g.state ~= 'calm' and a.status == 'r' and (a.ends == 0 or g.now - a.ends <= limits.cooldown)
   a.known = get_sources(r)
   local source, news = update(a.known, a)
@@ -158,7 +168,7 @@ local function apply(g, a)
     local shown = g.state ~= 'calm' and member(g, r) or
       g.state == 'calm' and r.generation == g.generation and ended_lately(g, a, r)
     if r.mark ~= 't' and not shown or r.mark == 't' and r.at == 0 then
-      r.mark, r.object = 't', int(r.at > 0 and r.at or a.at) -- An imported record has no time.
+      r.mark, r.object = 't', int(r.at > 0 and r.at or math.max(a.at, over_until(g, r)))
     end
     r.status, r.generation = 'r', g.generation
   end
