@@ -8,11 +8,11 @@
 --         now (ms, 0: Redis' own), group, revision that was read
 --         decided: the change needs a shard whose alerts wait, so that nothing else decides about them meanwhile
 --         policy, labels, parameters, settings, overflow: of a group that is not there yet
---         fields {name: value...}, records {identity: {read, new}}, incidents {name: {read ('': none), new ('':
---       drop)}}, facts {name: facts (JSON)...}, settled {identities that no longer count for the threshold...}
+--         fields {name: value...}, records {identity: {read, new}}, facts {name: facts (JSON)...}
+--         incidents {name: {read ('': none), new ('': drop)}}
+--         settled {identities that no longer count for the threshold...}
 -- Returns 'ok'; 'changed': something else than what was read is there; 'imported': the shard does not wait, and is
--- marked as one
---       that has to be imported. In the latter cases nothing was written.
+--       marked as one that has to be imported. In the latter cases nothing was written.
 local head = cjson.decode(ARGV[1])
 local now = clock(head.now)
 

@@ -4,10 +4,9 @@
 --
 -- KEYS  1 due index, 2 epoch, 3 lease, 4 server
 -- ARGV  1 begin, extend, finish or abort, 2 token, 3 lease (ms), 4 the epoch with which the import began, 5 the one
--- with which it
---       ends
--- Returns 1 when the caller has the lease, or had it until this finish or abort; 0 when it has not, or
---       when the epoch is another.
+--       with which it ends
+-- Returns 1 when the caller has the lease, or had it until this finish or abort; 0 when it has not, or when the epoch
+--       is another.
 local due, epoch, lease, under = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local op, length, began, ends = ARGV[1], ARGV[3], ARGV[4], ARGV[5]
 local token = ARGV[2] .. ' ' .. run_id() -- What was imported before a failover may be gone after it.

@@ -32,7 +32,7 @@ for i = 4, #ARGV do
   local r = get_record(g, ARGV[i])
   if r and r.mark == '-' then incident(r.object) end
 end
-return {now, imported(due, epoch) and 1 or 0, int(tonumber(redis.call('ZSCORE', due, id) or 0)), 
+return {now, imported(due, epoch) and 1 or 0, int(tonumber(redis.call('ZSCORE', due, id) or 0)),
   math.max(0, redis.call('HLEN', k.waiting) - 1),
   redis.call('ZCARD', k.open), redis.call('ZCOUNT', k.open, '(' .. (g.absorbRevision or 0), '+inf'), fields,
   redis.call('ZRANGE', k.recent, 0, -1, 'WITHSCORES'), records, incidents}

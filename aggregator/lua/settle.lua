@@ -5,9 +5,8 @@
 --
 -- KEYS  as group.lua says
 -- ARGV  1 clock (ms, 0: Redis' own), 2 lease token, 3 delay (ms) before the next try (0: nothing failed), 4 group id,
--- then for
---       each incident: name, revision in Kubernetes (0: the object is gone), its resourceVersion, its namespace, what
---       its outages were told (JSON, '': nothing)
+--       then for each incident: name, revision in Kubernetes (0: the object is gone), its resourceVersion, its
+--       namespace, what its outages were told (JSON, '': nothing)
 -- Returns {1 when the caller had the lease, due (ms), now}. Confirmations count without the lease, too: what is in
 --       Kubernetes is there, whoever wrote it.
 local now, token, delay, id = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4]

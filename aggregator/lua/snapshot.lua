@@ -5,8 +5,8 @@
 -- of memory: it adds nothing that grows, and leads to what frees memory.
 --
 -- KEYS  as group.lua says
--- ARGV  1 clock (ms, 0: Redis' own), 2 lease token, 3 lease (ms), 4 group id, 5 1 to write before the flush interval is
--- over
+-- ARGV  1 clock (ms, 0: Redis' own), 2 lease token, 3 lease (ms), 4 group id, 5 1 to write before the flush interval
+--       is over
 -- Returns {'none'}: nothing to write; {'import'}: the shard has to be imported; {'waiting'}: alerts that waited for
 --       that have to be folded first; {'busy', until (ms)}: another has the lease, or the flush interval is not over;
 --       or {'ok', now, labels (JSON), policy, settings (JSON), records, incidents, transitions as fold returns them, 1

@@ -5,8 +5,7 @@
 -- KEYS  1 due index, 2 epoch, 3 server, 4 groups per policy
 -- ARGV  1 clock (ms, 0: Redis' own), 2 how many groups at most
 -- Returns {now, epoch as epoch_of says, number of groups, open incidents of single alerts, open storms, overflow
--- groups, kinds
---       of which a group has something open {kind...}, group id...}
+--       groups, kinds of which a group has something open {kind...}, group id...}
 local due, epoch, under, groups = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now, most = clock(ARGV[1]), ARGV[2]
 

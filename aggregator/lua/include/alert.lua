@@ -117,8 +117,8 @@ local function repeats(g, a, r)
   store(g, r.object, e)
 end
 
--- over_until returns the time (ms) up to which firing reports are about a firing that is over. A record that was imported
--- has no time of its own, but its incident has an end.
+-- over_until returns until when (ms) firing reports are about a firing that is over. An imported record has no time of
+-- its own, but its incident has an end.
 local function over_until(g, r)
   if not r or r.at > 0 or r.status ~= 'r' then return 0 end
   if r.mark == 't' then return tonumber(r.object) or 0 end
