@@ -56,11 +56,16 @@ type foundOutage struct {
 }
 
 // merge takes over an outage that the group does not know, and has one written again that is not in Kubernetes as the
-// group believes. A note without a state says so itself.
+// group believes. A note without a state says so itself. An open outage that a pod wrote after Redis was emptied is
+// absorbed by the one that got its members meanwhile.
 func (g *outageGroup) merge(f *foundOutage) {
 	switch e := g.state.Outages[f.name]; {
 	case e == nil && f.State != "":
 		g.state.Revision = max(g.state.Revision, f.Revision)
+		if owner := g.ownerOf(f.Members); owner != "" && f.State == StateFiring {
+			f.State, f.AbsorbedBy, f.EndedAt = StateAbsorbed, owner, g.now
+			g.touch(&f.outageEntry)
+		}
 		g.state.Outages[f.name] = &f.outageEntry
 	case e == nil || e.State != StateFiring || e.Confirmed == 0:
 	case f.State == "" && f.Confirmed == e.Confirmed,
@@ -69,6 +74,22 @@ func (g *outageGroup) merge(f *foundOutage) {
 		e.ResourceVersion = f.ResourceVersion
 		g.touch(e)
 	}
+}
+
+// ownerOf is the outage that most of the incidents were told they are part of, empty for none.
+func (g *outageGroup) ownerOf(members []string) string {
+	told := map[string]int{}
+	for _, member := range members {
+		if owner := g.state.Told[member]; g.state.Outages[owner] != nil {
+			told[owner]++
+		}
+	}
+	for owner, n := range told {
+		if 2*n > len(members) && g.state.Outages[owner].State != StateAbsorbed {
+			return owner
+		}
+	}
+	return ""
 }
 
 // importOutage notes an outage for the next snapshot of its group, and reports it to later policies. It returns whether
