@@ -19,7 +19,7 @@ func TestAnOutageWrittenAfterTheImport(t *testing.T) {
 		"most of them are":                         {[]string{"a", "b", "x"}, StateFiring, StateAbsorbed, "ours"},
 		"half of them are":                         {[]string{"a", "x"}, StateFiring, StateFiring, ""},
 		"it had ended":                             {[]string{"a", "b", "c"}, StateResolved, StateResolved, ""},
-		"they were told about one that is no more": {[]string{"y", "z"}, StateFiring, StateFiring, ""},
+		"their own one is no longer there":         {[]string{"y", "z"}, StateFiring, StateFiring, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &outageGroup{now: 100, state: outageState{
