@@ -15,11 +15,11 @@ func TestAnOutageWrittenAfterTheImport(t *testing.T) {
 		want    State
 		by      string
 	}{
-		"its incidents are in another one":         {[]string{"a", "b", "c"}, StateFiring, StateAbsorbed, "ours"},
-		"most of them are":                         {[]string{"a", "b", "x"}, StateFiring, StateAbsorbed, "ours"},
-		"half of them are":                         {[]string{"a", "x"}, StateFiring, StateFiring, ""},
-		"it had ended":                             {[]string{"a", "b", "c"}, StateResolved, StateResolved, ""},
-		"their own one is no longer there":         {[]string{"y", "z"}, StateFiring, StateFiring, ""},
+		"its incidents are in another one": {[]string{"a", "b", "c"}, StateFiring, StateAbsorbed, "ours"},
+		"most of them are":                 {[]string{"a", "b", "x"}, StateFiring, StateAbsorbed, "ours"},
+		"half of them are":                 {[]string{"a", "x"}, StateFiring, StateFiring, ""},
+		"it had ended":                     {[]string{"a", "b", "c"}, StateResolved, StateResolved, ""},
+		"their own one is no longer there": {[]string{"y", "z"}, StateFiring, StateFiring, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &outageGroup{now: 100, state: outageState{
